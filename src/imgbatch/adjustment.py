@@ -1,0 +1,52 @@
+"""The three factors of an adjustment, as one validated value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgbatch.errors import Code, UsageError
+
+FACTOR_RANGES: dict[str, tuple[int, int]] = {
+    "brightness": (-100, 100),
+    "contrast": (-100, 100),
+    "sharpness": (0, 100),
+}
+"""The lowest and highest value of each factor; 0 leaves the image as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What is done to the pixels of each image.
+
+    Parameters
+    ----------
+    brightness
+        -100..100: levels of 255 that are added to each colour sample.
+    contrast
+        -100..100: the slope about mid-grey is ``1 + 2c/100`` for c >= 0, ``1 + c/100`` below.
+    sharpness
+        0..100: weight, in percent, of the four neighbours in a 3x3 sharpening kernel.
+
+    Raises
+    ------
+    UsageError
+        If a factor is no whole number, or outside its range.
+    """
+
+    brightness: int = 0
+    contrast: int = 0
+    sharpness: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (lowest, highest) in FACTOR_RANGES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not lowest <= value <= highest:
+                raise UsageError(
+                    Code.FACTOR_OUT_OF_RANGE,
+                    f"{name} is {value!r}; it takes a whole number from {lowest} to {highest}",
+                )
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether every pixel stays as it is."""
+        return self == Adjustment()

@@ -1,0 +1,106 @@
+"""The values a run is made of: a job for each file, an outcome for each job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from imgbatch.errors import Code, ImgbatchError
+
+
+class Status(StrEnum):
+    """What became of a file."""
+
+    WRITTEN = "written"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_DONE = "not-done"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file of a run.
+
+    Parameters
+    ----------
+    index
+        Its number in the run, from 0; the run's own name for it, on the wire as well.
+    source
+        The file that is read.
+    target
+        The name under which its result appears, complete.
+    size_bytes, modified_ns
+        What the scan saw of the source.
+    mode
+        The source's permission bits.
+    """
+
+    index: int
+    source: Path
+    target: Path
+    size_bytes: int
+    modified_ns: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a file was not written: a stable code and a sentence."""
+
+    code: Code
+    sentence: str
+
+    @classmethod
+    def of(cls, error: ImgbatchError) -> Failure:
+        """Return the failure that an exception stands for."""
+        return cls(error.code, error.sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one job.
+
+    Parameters
+    ----------
+    index
+        The job's.
+    status
+        Written, failed or skipped.
+    failure
+        Why not, unless it was written.
+    seconds
+        Time that a worker spent on the image.
+    machine
+        The id of the machine whose worker it was; empty if none was.
+    width_pixels, height_pixels
+        Of the image; 0 where its header was not understood.
+    bytes_out
+        Size of the file written.
+    notes
+        Stable codes for what could not be kept.
+    attempts
+        How many workers began it.
+    """
+
+    index: int
+    status: Status
+    failure: Failure | None = None
+    seconds: float = 0.0
+    machine: str = ""
+    width_pixels: int = 0
+    height_pixels: int = 0
+    bytes_out: int = 0
+    notes: tuple[str, ...] = ()
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MachineUse:
+    """What one machine did in a run, as the report shows it."""
+
+    id: str
+    host: str
+    procs: int
+    images: int = 0
+    busy_seconds: float = 0.0

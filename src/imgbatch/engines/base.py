@@ -1,0 +1,58 @@
+"""What a run asks of an engine, wherever its images are computed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from imgbatch.batch.model import Job, MachineUse, Outcome
+from imgbatch.recipe import Recipe
+
+
+class Listener(Protocol):
+    """Who is told how a run goes on; called from one thread at a time."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """One job has ended; called exactly once for each."""
+        ...
+
+    def waiting(self, why: str | None) -> None:
+        """Nothing moves, and why; None when it moves again."""
+        ...
+
+    def machines(self, machines: Sequence[MachineUse]) -> None:
+        """The machines that take part, and what each has done so far."""
+        ...
+
+
+@dataclass(slots=True)
+class Stop:
+    """How a run is told to end early.
+
+    `gently` lets the images at hand finish; `now` does not wait for them.
+    """
+
+    gently: threading.Event = field(default_factory=threading.Event)
+    now: threading.Event = field(default_factory=threading.Event)
+
+
+class Engine(Protocol):
+    """A place where a batch runs."""
+
+    name: str
+
+    def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+        """Process every job, telling the listener of each as it ends.
+
+        Jobs are drawn as there is room for them, from one thread of the engine's own, since the
+        next may be long in coming; how many are in flight is bounded in bytes. Returns when
+        every job that was drawn has ended, or after `stop`.
+
+        Raises
+        ------
+        EngineError
+            If the run can't go on; jobs without an outcome are then not done.
+        """
+        ...

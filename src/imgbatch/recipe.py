@@ -1,0 +1,134 @@
+"""All that decides an output's bytes, given its input's: the adjustment and the encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.errors import Code, UsageError
+
+
+class OutputFormat(StrEnum):
+    """The file format that is written."""
+
+    KEEP = "keep"
+    JPEG = "jpeg"
+    PNG = "png"
+
+
+class Progressive(StrEnum):
+    """Whether a JPEG is written in progressive scans."""
+
+    KEEP = "keep"
+    YES = "yes"
+    NO = "no"
+
+
+class PngLevel(StrEnum):
+    """What a PNG's compression is tuned for."""
+
+    FAST = "fast"
+    SMALL = "small"
+
+
+class DamagedPolicy(StrEnum):
+    """What becomes of a file that breaks off or contradicts itself."""
+
+    STRICT = "strict"
+    SALVAGE = "salvage"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the adjusted pixels become a file again.
+
+    Parameters
+    ----------
+    output_format
+        ``keep`` writes each image in the format it came in.
+    quality
+        1..100 for JPEG and lossy WebP; None keeps the source's own.
+    progressive
+        Whether JPEGs are written progressive.
+    png_level
+        ``fast`` or ``small`` PNG files.
+    strip_metadata
+        Drop all metadata but the ICC profile and the orientation.
+    damaged
+        Refuse damaged files, or write what could be decoded of them.
+
+    Raises
+    ------
+    UsageError
+        If the quality is no whole number from 1 to 100.
+    """
+
+    output_format: OutputFormat = OutputFormat.KEEP
+    quality: int | None = None
+    progressive: Progressive = Progressive.KEEP
+    png_level: PngLevel = PngLevel.FAST
+    strip_metadata: bool = False
+    damaged: DamagedPolicy = DamagedPolicy.STRICT
+
+    def __post_init__(self) -> None:
+        quality = self.quality
+        if quality is not None and (type(quality) is not int or not 1 <= quality <= 100):
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"quality is {quality!r}; it takes 'keep' or a whole number from 1 to 100",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The adjustment and the encoding of a run, the same for each of its images."""
+
+    adjustment: Adjustment = field(default_factory=Adjustment)
+    encoding: Encoding = field(default_factory=Encoding)
+
+    def to_fields(self) -> dict[str, int | str | bool | None]:
+        """Return the recipe as one flat mapping of plain values, as frames and journals hold it."""
+        parts = (self.adjustment, self.encoding)
+        return {
+            item.name: _plain(getattr(part, item.name)) for part in parts for item in fields(part)
+        }
+
+    @classmethod
+    def from_fields(cls, values: Mapping[str, object]) -> Recipe:
+        """Build a recipe from what `to_fields` returned.
+
+        Raises
+        ------
+        UsageError
+            If a field is missing, unknown, of another type or out of range.
+        """
+        known = {item.name for part in (Adjustment, Encoding) for item in fields(part)}
+        if set(values) != known:
+            raise UsageError(Code.BAD_OPTION, f"a recipe has the fields {', '.join(sorted(known))}")
+        adjustment = Adjustment(**{item.name: values[item.name] for item in fields(Adjustment)})  # type: ignore[arg-type]
+        return cls(adjustment, _encoding_from(values))
+
+
+def _plain(value: object) -> int | str | bool | None:
+    if value is None or isinstance(value, bool | int):
+        return value
+    return str(value)
+
+
+def _encoding_from(values: Mapping[str, object]) -> Encoding:
+    strip = values["strip_metadata"]
+    if not isinstance(strip, bool):
+        raise UsageError(Code.BAD_OPTION, "strip_metadata is true or false")
+    try:
+        return Encoding(
+            output_format=OutputFormat(values["output_format"]),
+            quality=values["quality"],  # type: ignore[arg-type]  # checked by Encoding itself
+            progressive=Progressive(values["progressive"]),
+            png_level=PngLevel(values["png_level"]),
+            strip_metadata=strip,
+            damaged=DamagedPolicy(values["damaged"]),
+        )
+    except ValueError as error:
+        raise UsageError(Code.BAD_OPTION, str(error)) from error
