@@ -126,7 +126,7 @@ class DamagedImage(ImageError):
 
 
 class FileError(ImageError):
-    """This one file can't be read, or its output can't be written."""
+    """Just this file can't be read, or its output can't be written."""
 
 
 class WorkerFailed(ImageError):
@@ -175,7 +175,16 @@ class VersionMismatch(ProtocolError):
 
 
 class DamagedPayload(ProtocolError):
-    """The payload is not the one that its checksum was made for."""
+    """The bytes are not those that their checksum was made for.
 
-    def __init__(self, sentence: str) -> None:
+    Parameters
+    ----------
+    sentence
+        For the log.
+    frame
+        What the damaged frame seems to say: a hint at what to ask for again.
+    """
+
+    def __init__(self, sentence: str, frame: object = None) -> None:
         super().__init__(Code.DAMAGED_PAYLOAD, sentence)
+        self.frame = frame

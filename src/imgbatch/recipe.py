@@ -123,12 +123,12 @@ def _encoding_from(values: Mapping[str, object]) -> Encoding:
         raise UsageError(Code.BAD_OPTION, "strip_metadata is true or false")
     try:
         return Encoding(
-            output_format=OutputFormat(values["output_format"]),
+            output_format=OutputFormat(str(values["output_format"])),
             quality=values["quality"],  # type: ignore[arg-type]  # checked by Encoding itself
-            progressive=Progressive(values["progressive"]),
-            png_level=PngLevel(values["png_level"]),
+            progressive=Progressive(str(values["progressive"])),
+            png_level=PngLevel(str(values["png_level"])),
             strip_metadata=strip,
-            damaged=DamagedPolicy(values["damaged"]),
+            damaged=DamagedPolicy(str(values["damaged"])),
         )
     except ValueError as error:
         raise UsageError(Code.BAD_OPTION, str(error)) from error

@@ -1,0 +1,49 @@
+"""The frames that clients and servers exchange, and nothing about how they travel.
+
+`frames` lists the kinds, `codec` turns them into bytes and back, `assembly` puts a payload in
+pieces together again, `slicing` cuts one. No sockets, no files, no clock, no pixels: the same
+bytes can be produced and read by any msgpack library in any language (`docs/protocol.md`).
+"""
+
+from imgbatch.protocol.codec import Limits, Received, decode, encode
+from imgbatch.protocol.frames import (
+    PROTOCOL_VERSION,
+    Announcement,
+    BatchNews,
+    Call,
+    Casualty,
+    Chunk,
+    Dismissal,
+    Enlistment,
+    Fetch,
+    Frame,
+    Refusal,
+    Release,
+    Result,
+    ResultKind,
+    Ticket,
+    Withdrawal,
+)
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Announcement",
+    "BatchNews",
+    "Call",
+    "Casualty",
+    "Chunk",
+    "Dismissal",
+    "Enlistment",
+    "Fetch",
+    "Frame",
+    "Limits",
+    "Received",
+    "Refusal",
+    "Release",
+    "Result",
+    "ResultKind",
+    "Ticket",
+    "Withdrawal",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,194 @@
+"""Frames to bytes and back: ``[version, checksum, kind, fields, payload]`` in msgpack.
+
+The version comes first, so that it can be read whatever follows. The checksum (XXH3, 64 bits,
+always in msgpack's nine-byte form) covers every byte behind it. The payload comes last, so that
+the bytes of a received message from some offset to their end *are* the payload: `decode` hands
+out a memoryview of them and copies nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+import msgpack
+import xxhash
+
+from imgbatch.buffer import Buffer
+from imgbatch.errors import DamagedPayload, FrameTooLarge, MalformedFrame, VersionMismatch
+from imgbatch.protocol.fields import Check
+from imgbatch.protocol.frames import PROTOCOL_VERSION, Frame
+
+_ENVELOPE_ITEMS = 5
+_CHECKSUM = struct.Struct(">BQ")
+_UINT64_MARK = 0xCF
+_PAYLOAD_LENGTHS = {0xC4: struct.Struct(">B"), 0xC5: struct.Struct(">H"), 0xC6: struct.Struct(">I")}
+_KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reader accepts, checked before anything is allocated for it.
+
+    Parameters
+    ----------
+    head_bytes
+        All of a frame but its payload.
+    payload_bytes
+        A frame's payload.
+    """
+
+    head_bytes: int = 64 * 1024
+    payload_bytes: int = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame that arrived, and its payload: a read-only view of the message itself."""
+
+    frame: Frame
+    payload: memoryview
+
+    def __repr__(self) -> str:
+        return f"Received({self.frame!r}, {len(self.payload)} bytes)"
+
+
+@cache
+def _checks(kind: type[Any]) -> dict[str, Check]:
+    """Return the check of each field of a kind, read from its annotations."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {item.name: get_args(hints[item.name])[1] for item in fields(kind)}
+
+
+def encode(frame: Frame, payload: Buffer = b"") -> bytes:
+    """Return the bytes of a frame with its payload.
+
+    Raises
+    ------
+    MalformedFrame, FrameTooLarge
+        If a field holds what its kind does not allow: nobody would accept the frame.
+    """
+    kind = type(frame)
+    values = {}
+    for name, check in _checks(kind).items():
+        values[name] = value = getattr(frame, name)
+        check(name, value)
+    view = memoryview(payload).cast("B")
+    head = b"".join(
+        (
+            msgpack.packb(kind.__name__.lower()),
+            msgpack.packb(values),
+            _payload_mark(len(view)),
+        )
+    )
+    digest = xxhash.xxh3_64(head)
+    digest.update(view)
+    mark = _CHECKSUM.pack(_UINT64_MARK, digest.intdigest())
+    return b"".join((bytes((0x90 | _ENVELOPE_ITEMS, PROTOCOL_VERSION)), mark, head, view))
+
+
+def _payload_mark(size_bytes: int) -> bytes:
+    # Always the five-byte form: a reader that knows it finds the payload without a table.
+    return struct.pack(">BI", 0xC6, size_bytes)
+
+
+def decode(body: bytes, limits: Limits = Limits()) -> Received:
+    """Return the frame that a message holds, its payload as a view of `body`.
+
+    Raises
+    ------
+    VersionMismatch
+        If a peer of another major version wrote it.
+    MalformedFrame
+        If it is not msgpack, or not the fields of its kind.
+    FrameTooLarge
+        If a size or count in it is over a limit.
+    DamagedPayload
+        If its checksum does not hold. What the frame seems to say is in the exception's
+        ``frame``: a hint at what to ask for again, and not to be trusted.
+    """
+    reader = _head_reader(body, limits)
+    checksum, start = _read_version_and_checksum(reader)
+    kind_name, values = _unpack(reader), _unpack(reader)
+    payload = _payload_of(body, reader.tell(), limits)
+    frame = _frame_of(kind_name, values)
+    if xxhash.xxh3_64_intdigest(memoryview(body)[start:]) != checksum:
+        raise DamagedPayload("a frame's checksum does not hold: damaged on its way", frame)
+    return Received(frame, payload)
+
+
+def _head_reader(body: bytes, limits: Limits) -> msgpack.Unpacker:
+    # The payload lies behind the head, so the reader never needs to see more than the longest
+    # head; all lengths inside it are bounded by the bytes that are really there.
+    reader = msgpack.Unpacker(
+        max_buffer_size=limits.head_bytes,
+        max_ext_len=0,
+        strict_map_key=True,
+        use_list=False,
+    )
+    reader.feed(memoryview(body)[: limits.head_bytes])
+    return reader
+
+
+def _read_version_and_checksum(reader: msgpack.Unpacker) -> tuple[int, int]:
+    try:
+        items = reader.read_array_header()
+    except Exception as error:
+        raise MalformedFrame("a message is no frame: it is no msgpack array") from error
+    version = _unpack(reader)
+    if type(version) is not int:
+        raise MalformedFrame("a message is no frame: it begins with no version")
+    if version != PROTOCOL_VERSION:
+        raise VersionMismatch(
+            f"a peer speaks version {version} of the protocol, this one version "
+            f"{PROTOCOL_VERSION}; install the same major version of imgbatch on both"
+        )
+    if items != _ENVELOPE_ITEMS:
+        raise MalformedFrame(f"a frame has {_ENVELOPE_ITEMS} parts, not {items}")
+    checksum = _unpack(reader)
+    if type(checksum) is not int:
+        raise MalformedFrame("a frame's checksum is no whole number")
+    return checksum, reader.tell()
+
+
+def _unpack(reader: msgpack.Unpacker) -> Any:
+    # The library's documentation allows any exception for hostile input, hence the wide net:
+    # OutOfData, FormatError, StackError, ValueError and UnicodeDecodeError have been seen.
+    try:
+        return reader.unpack()
+    except Exception as error:
+        raise MalformedFrame(f"a frame breaks off or is no msgpack ({error!r:.80})") from error
+
+
+def _payload_of(body: bytes, start: int, limits: Limits) -> memoryview:
+    mark = body[start] if start < len(body) else None
+    length_format = _PAYLOAD_LENGTHS.get(mark) if mark is not None else None
+    if length_format is None:
+        raise MalformedFrame("a frame ends in no binary payload")
+    first = start + 1 + length_format.size
+    if first > len(body):
+        raise MalformedFrame("a frame breaks off before its payload")
+    (size_bytes,) = length_format.unpack_from(body, start + 1)
+    if size_bytes > limits.payload_bytes:
+        raise FrameTooLarge(f"a payload of {size_bytes} bytes; {limits.payload_bytes} are allowed")
+    if len(body) - first != size_bytes:
+        raise MalformedFrame(
+            f"a frame announces {size_bytes} bytes of payload and holds {len(body) - first}"
+        )
+    return memoryview(body)[first:]
+
+
+def _frame_of(kind_name: object, values: object) -> Frame:
+    kind = _KINDS.get(kind_name) if isinstance(kind_name, str) else None
+    if kind is None:
+        raise MalformedFrame(f"a frame of an unknown kind, {kind_name!r:.60}")
+    if not isinstance(values, dict):
+        raise MalformedFrame(f"the fields of a {kind_name} are no map")
+    checks = _checks(kind)
+    for name, check in checks.items():
+        if name not in values:
+            raise MalformedFrame(f"a {kind_name} has no {name}")
+        check(name, values[name])
+    return kind(**{name: values[name] for name in checks})

@@ -1,0 +1,126 @@
+"""What a field of a frame may hold: each type with its bounds, checked in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from imgbatch.errors import FrameTooLarge, MalformedFrame
+
+
+class Check(Protocol):
+    """Says of one value whether a field may hold it."""
+
+    def __call__(self, name: str, value: object) -> None:
+        """Raise MalformedFrame or FrameTooLarge, naming the field, if it may not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """An integer from `lowest` to `highest`."""
+
+    lowest: int
+    highest: int
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else; a boolean is no number."""
+        if type(value) is not int:
+            raise MalformedFrame(f"{name} is no whole number")
+        if not self.lowest <= value <= self.highest:
+            raise FrameTooLarge(f"{name} is {value}, outside {self.lowest}..{self.highest}")
+
+
+@dataclass(frozen=True, slots=True)
+class RealNumber:
+    """A finite number that is not negative: seconds, or images a second."""
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else; a boolean is no number."""
+        if type(value) not in (int, float):
+            raise MalformedFrame(f"{name} is no number")
+        if not 0 <= value < float("inf"):  # type: ignore[operator]  # an int or a float by now
+            raise MalformedFrame(f"{name} is negative or not finite")
+
+
+@dataclass(frozen=True, slots=True)
+class TrueOrFalse:
+    """A boolean."""
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if type(value) is not bool:
+            raise MalformedFrame(f"{name} is neither true nor false")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of at most `longest` characters, none of them a control character."""
+
+    longest: int
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if type(value) is not str:
+            raise MalformedFrame(f"{name} is no text")
+        if len(value) > self.longest:
+            raise FrameTooLarge(f"{name} has {len(value)} characters; {self.longest} are allowed")
+        if not value.isprintable():
+            raise MalformedFrame(f"{name} holds characters that can't be shown")
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of at most `longest` items, each passing `item`."""
+
+    item: Check
+    longest: int
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            raise MalformedFrame(f"{name} is no list")
+        if len(value) > self.longest:
+            raise FrameTooLarge(f"{name} has {len(value)} items; {self.longest} are allowed")
+        for item in value:
+            self.item(name, item)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainMap:
+    """A map of at most `longest` entries, from text to text, whole number, boolean or nil."""
+
+    longest: int
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if not isinstance(value, Mapping):
+            raise MalformedFrame(f"{name} is no map")
+        if len(value) > self.longest:
+            raise FrameTooLarge(f"{name} has {len(value)} entries; {self.longest} are allowed")
+        for key, entry in value.items():
+            SHORT_TEXT(f"a key of {name}", key)
+            if isinstance(entry, str):
+                SENTENCE(f"{name}.{key}", entry)
+            elif not (entry is None or type(entry) in (bool, int)):
+                raise MalformedFrame(f"{name}.{key} is no plain value")
+
+
+SHORT_TEXT = Text(200)
+SENTENCE = Text(2_000)
+
+Name = Annotated[str, SHORT_TEXT]
+"""An id, a host name, a queue name, a code."""
+Sentence = Annotated[str, SENTENCE]
+"""Something for people."""
+Number = Annotated[int, WholeNumber(0, 2**53)]
+"""A size or a count; 2**53 is the largest that every language's numbers hold exactly."""
+Pixels = Annotated[int, WholeNumber(0, 2**31 - 1)]
+"""A width or a height."""
+Amount = Annotated[float, RealNumber()]
+"""Seconds, or a rate."""
+Flag = Annotated[bool, TrueOrFalse()]
+Names = Annotated[tuple[str, ...], ListOf(SHORT_TEXT, 100)]
+Numbers = Annotated[tuple[int, ...], ListOf(WholeNumber(0, 2**53), 1_000)]
+Plain = Annotated[Mapping[str, int | str | bool | None], PlainMap(50)]

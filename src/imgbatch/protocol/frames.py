@@ -1,0 +1,309 @@
+"""The kinds of frames, one frozen dataclass each; a payload travels beside its frame.
+
+::
+
+    client  → a batch's work queue    Ticket
+    worker  → the client's topic      Fetch, Result, Chunk, Release
+    client  → the worker's queue      Chunk, Withdrawal
+    server  → the client's topic      Casualty, Refusal
+    client  → a server's queue        Enlistment, Dismissal
+    anyone  → all servers             Call
+    server, client → all who listen   Announcement, BatchNews
+
+Two rules hold for all of them: a field that a reader does not know is passed over, so that
+fields can be added within a major version; a field that it knows is checked before it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imgbatch.protocol.fields import (
+    Amount,
+    Flag,
+    Name,
+    Names,
+    Number,
+    Numbers,
+    Pixels,
+    Plain,
+    Sentence,
+)
+
+PROTOCOL_VERSION = 1
+"""The major version; peers of another one are refused."""
+
+
+class ResultKind(StrEnum):
+    """What a worker made of an image."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An image waits to be processed. Its payload is the image, if it fits, or nothing.
+
+    Parameters
+    ----------
+    batch, job
+        The run's id and the image's number in it.
+    attempt
+        0 when the image is offered for the first time.
+    topic
+        Where the client listens: the routing key of everything that is sent to it.
+    size_bytes
+        Of the whole image; larger than the payload if it has to be fetched.
+    recipe
+        The fields of a `imgbatch.recipe.Recipe`.
+    """
+
+    batch: Name
+    job: Number
+    attempt: Number
+    topic: Name
+    size_bytes: Number
+    recipe: Plain
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A worker that holds a ticket asks for its image.
+
+    Parameters
+    ----------
+    queue
+        The worker's own queue, to which the chunks go.
+    transfer
+        The number that those chunks will carry.
+    begins
+        The worker starts with the image as soon as it has it, and the ticket had been given out
+        before: the client counts an attempt, and may refuse.
+    """
+
+    batch: Name
+    job: Number
+    queue: Name
+    transfer: Number
+    begins: Flag
+    machine: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an image on its way in, or of a result on its way out; the payload is the piece.
+
+    Parameters
+    ----------
+    transfer
+        Tells the chunks of one sending from those of another.
+    offset_bytes
+        Where in the image the piece belongs.
+    size_bytes
+        Of the whole image.
+    """
+
+    batch: Name
+    job: Number
+    transfer: Number
+    offset_bytes: Number
+    size_bytes: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The client needs nothing more of this image: the worker drops its ticket."""
+
+    batch: Name
+    job: Number
+    transfer: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an image. The payload is the new file, or as much as one chunk holds of it.
+
+    Parameters
+    ----------
+    kind
+        A `ResultKind`.
+    code, sentence
+        Why it failed; empty if it did not.
+    size_bytes
+        Of the whole new file.
+    seconds
+        That the worker spent on it.
+    notes
+        Stable codes for what could not be kept.
+    """
+
+    batch: Name
+    job: Number
+    transfer: Number
+    kind: Name
+    code: Name
+    sentence: Sentence
+    machine: Name
+    width_pixels: Pixels
+    height_pixels: Pixels
+    size_bytes: Number
+    seconds: Amount
+    notes: Names
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A worker gave tickets back without having begun with them, so they are no attempts."""
+
+    batch: Name
+    jobs: Numbers
+    machine: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Casualty:
+    """A worker died, or was killed, with this image in its hands.
+
+    Parameters
+    ----------
+    code
+        ``worker-crashed`` or ``image-timeout``.
+    sentence
+        How: by which signal, or after how long.
+    """
+
+    batch: Name
+    job: Number
+    machine: Name
+    code: Name
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Enlistment:
+    """A client asks a machine to work for its batch, or goes on asking for it.
+
+    Parameters
+    ----------
+    queue
+        The batch's work queue.
+    lease_seconds
+        How long the machine works for the batch unless it is asked again.
+    host
+        Of the client, for people.
+    """
+
+    batch: Name
+    queue: Name
+    topic: Name
+    lease_seconds: Number
+    host: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """A batch has ended: its machines forget it."""
+
+    batch: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A machine can't work for a batch, and says why."""
+
+    batch: Name
+    machine: Name
+    host: Name
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who is there? Every server answers with an announcement, every client with its news."""
+
+    caller: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A server is there, and able to work.
+
+    Parameters
+    ----------
+    machine
+        Unlike any other's, even of a server that has the same name.
+    queue
+        Where it takes enlistments.
+    procs, busy
+        Worker processes, and how many of them hold an image.
+    version
+        Of the imgbatch package.
+    digest
+        Of a small built-in image put through the pipeline: equal digests mean equal bits.
+    components
+        Versions of the kernels and codecs.
+    images, busy_seconds
+        Done since the server was started, and the workers' time spent on them.
+    images_per_second
+        In the last ten seconds.
+    batches
+        The runs it works for at present.
+    leaving
+        It finishes what it has, and takes no more.
+    """
+
+    machine: Name
+    name: Name
+    host: Name
+    queue: Name
+    procs: Number
+    busy: Number
+    version: Name
+    digest: Name
+    components: Plain
+    images: Number
+    busy_seconds: Amount
+    images_per_second: Amount
+    batches: Names
+    leaving: Flag
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNews:
+    """How far a client's run is.
+
+    Parameters
+    ----------
+    total
+        Images found so far; more may come while `scanning`.
+    """
+
+    batch: Name
+    host: Name
+    total: Number
+    scanning: Flag
+    done: Number
+    failed: Number
+    machines: Number
+    seconds: Amount
+    ended: Flag
+
+
+Frame = (
+    Ticket
+    | Fetch
+    | Chunk
+    | Withdrawal
+    | Result
+    | Release
+    | Casualty
+    | Enlistment
+    | Dismissal
+    | Refusal
+    | Call
+    | Announcement
+    | BatchNews
+)
