@@ -56,8 +56,9 @@ class Received:
 
 
 @cache
-def _checks(kind: type[Any]) -> dict[str, Check]:
+def _checks(kind_name: str) -> dict[str, Check]:
     """Return the check of each field of a kind, read from its annotations."""
+    kind = _KINDS[kind_name]
     hints = get_type_hints(kind, include_extras=True)
     return {item.name: get_args(hints[item.name])[1] for item in fields(kind)}
 
@@ -70,15 +71,15 @@ def encode(frame: Frame, payload: Buffer = b"") -> bytes:
     MalformedFrame, FrameTooLarge
         If a field holds what its kind does not allow: nobody would accept the frame.
     """
-    kind = type(frame)
+    kind_name = type(frame).__name__.lower()
     values = {}
-    for name, check in _checks(kind).items():
+    for name, check in _checks(kind_name).items():
         values[name] = value = getattr(frame, name)
         check(name, value)
     view = memoryview(payload).cast("B")
     head = b"".join(
         (
-            msgpack.packb(kind.__name__.lower()),
+            msgpack.packb(kind_name),
             msgpack.packb(values),
             _payload_mark(len(view)),
         )
@@ -181,14 +182,13 @@ def _payload_of(body: bytes, start: int, limits: Limits) -> memoryview:
 
 
 def _frame_of(kind_name: object, values: object) -> Frame:
-    kind = _KINDS.get(kind_name) if isinstance(kind_name, str) else None
-    if kind is None:
+    if not isinstance(kind_name, str) or kind_name not in _KINDS:
         raise MalformedFrame(f"a frame of an unknown kind, {kind_name!r:.60}")
     if not isinstance(values, dict):
         raise MalformedFrame(f"the fields of a {kind_name} are no map")
-    checks = _checks(kind)
+    checks = _checks(kind_name)
     for name, check in checks.items():
         if name not in values:
             raise MalformedFrame(f"a {kind_name} has no {name}")
         check(name, values[name])
-    return kind(**{name: values[name] for name in checks})
+    return _KINDS[kind_name](**{name: values[name] for name in checks})
