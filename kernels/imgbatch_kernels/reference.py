@@ -1,0 +1,84 @@
+"""The same adjustment by OpenCV alone: the definition of what is right.
+
+`imgbatch_kernels.adjust` gives these very pixels, faster. This module needs `cv2`; the rest of the
+package does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from imgbatch_kernels.arguments import check_factor, check_image, check_out
+from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def adjust(
+    image: NDArray[Any],
+    *,
+    brightness: int = 0,
+    contrast: int = 0,
+    sharpness: int = 0,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Adjust an image with `cv2.addWeighted`, then `cv2.filter2D`.
+
+    Parameters, result and errors are those of `imgbatch_kernels.adjust`. 16-bit images are
+    computed in float64 and rounded, halves to even, after each step: in float32, OpenCV's own
+    working type for them, their products do not fit.
+    """
+    check_image(image)
+    factors = (
+        check_factor("brightness", brightness),
+        check_factor("contrast", contrast),
+        check_factor("sharpness", sharpness),
+    )
+    if out is not None:
+        check_out(out, image)
+    steps = coefficients(*factors, 8 * image.dtype.itemsize)
+    height, width = image.shape[:2]
+    samples = image.reshape(height, width, -1)
+    channels = samples.shape[2]
+    colour_channels = channels - 1 if channels in {2, 4} else channels
+    adjusted = _adjust_colours(samples[:, :, :colour_channels].copy(), steps)
+    if out is None:
+        out = np.empty_like(image, order="C")
+    result = out.reshape(samples.shape)
+    result[:, :, colour_channels:] = samples[:, :, colour_channels:]
+    result[:, :, :colour_channels] = adjusted
+    return out
+
+
+def _adjust_colours(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+    """Adjust an array (H, W, C) of uint8 or uint16, none of its channels alpha."""
+    if image.dtype == np.uint8:
+        return sharpen(move_levels(image, steps), steps)
+    moved = _to_uint16(move_levels(image.astype(np.float64), steps))
+    return _to_uint16(sharpen(moved.astype(np.float64), steps))
+
+
+def move_levels(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+    """Brightness and contrast by `cv2.addWeighted`, for uint8 or float64."""
+    moved = cv2.addWeighted(image, steps.slope / UNIT, image, 0.0, steps.offset / UNIT)
+    return moved.reshape(image.shape)
+
+
+def sharpen(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+    """Sharpness by `cv2.filter2D` with its default border, for uint8 or float64."""
+    return cv2.filter2D(image, -1, sharpening_kernel(steps)).reshape(image.shape)
+
+
+def sharpening_kernel(steps: Coefficients) -> NDArray[np.float64]:
+    """Return the 3x3 kernel of a weight."""
+    side = -steps.weight / UNIT
+    return np.array([[0, side, 0], [side, 1 - 4 * side, side], [0, side, 0]], dtype=np.float64)
+
+
+def _to_uint16(values: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Round halves to even and saturate."""
+    return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
