@@ -1,0 +1,104 @@
+"""How large each file of a stand-in is: pure arithmetic, so that its figures are soon tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+LARGE_FILE_BYTES = 5_000_000
+"""Above this the paper's system refuses a file."""
+
+# A 3-channel matrix of 30 megapixels is 120 MB in base64; RabbitMQ 3.x refuses 128 MiB. A file that
+# the paper's system is meant to take must therefore hold fewer pixels than that.
+_MOST_PIXELS = {"small": 28_000_000, "large": 36_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is known of one of the paper's sets of JPEGs, in decimal bytes."""
+
+    name: str
+    count: int
+    smallest_bytes: int
+    largest_bytes: int
+    total_bytes: int
+    large_count: int
+    bits_per_pixel: float
+    seed: int
+
+
+TOKYO = Figures("tokyo", 55, 367_000, 12_900_000, 134_200_000, 6, 1.5, seed=2023)
+CROPS = Figures("crops", 773, 2_900, 1_800_000, 76_800_000, 0, 1.7, seed=773)
+"""1.6 bits a pixel is what makes the paper's messages 20 times as long as the file: 24 bits of
+pixels, and a third more for base64, for each 1.6 bits of JPEG."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One file to be made: its size as a JPEG, and about how many pixels that should take."""
+
+    index: int
+    size_bytes: int
+    pixels: int
+
+
+def targets(figures: Figures) -> list[Target]:
+    """Return the files of a set, in an order that mixes large and small."""
+    rng = np.random.default_rng(figures.seed)
+    sizes = rng.permutation(_sizes(figures))
+    spread = np.exp(rng.normal(0.0, 0.22, len(sizes)))
+    return [
+        Target(index, int(size), _pixels(int(size), figures.bits_per_pixel * factor))
+        for index, (size, factor) in enumerate(zip(sizes, spread, strict=True))
+    ]
+
+
+def _sizes(figures: Figures) -> np.ndarray:
+    """Return sizes from the smallest to the largest that add up to the set's total."""
+    if not figures.large_count:
+        return _fitted(
+            figures.count, figures.smallest_bytes, figures.largest_bytes, figures.total_bytes
+        )
+    large = np.geomspace(1.1 * LARGE_FILE_BYTES, figures.largest_bytes, figures.large_count)
+    small = _fitted(
+        figures.count - figures.large_count,
+        figures.smallest_bytes,
+        int(0.97 * LARGE_FILE_BYTES),
+        figures.total_bytes - int(large.sum()),
+    )
+    return np.concatenate([small, large])
+
+
+def _fitted(count: int, smallest: int, largest: int, total: int) -> np.ndarray:
+    """Return `count` quantiles of a log-normal with two widths, its median bisected for `total`."""
+    quantile = NormalDist().inv_cdf
+    scores = np.array([quantile((rank + 0.5) / count) for rank in range(count)]) / quantile(
+        1 - 0.5 / count
+    )
+
+    def sizes(median: float) -> np.ndarray:
+        return np.where(
+            scores < 0,
+            median * (median / smallest) ** scores,
+            median * (largest / median) ** scores,
+        )
+
+    low, high = float(smallest), float(largest)
+    for _ in range(60):
+        median = (low + high) / 2
+        low, high = (low, median) if sizes(median).sum() > total else (median, high)
+    return sizes((low + high) / 2)
+
+
+def _pixels(size_bytes: int, bits_per_pixel: float) -> int:
+    most = _MOST_PIXELS["large" if size_bytes > LARGE_FILE_BYTES else "small"]
+    return min(most, int(8 * size_bytes / bits_per_pixel))
+
+
+def one_in_ten(files: list[Target]) -> Iterator[Target]:
+    """Return the targets whose pictures the PNG set holds as well."""
+    by_size = sorted(files, key=lambda target: target.pixels)
+    return iter(by_size[5::10])
