@@ -1,0 +1,43 @@
+"""JSON messages that hold an OpenCV matrix, and the connections they travel on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+
+WORK_QUEUE = "adjustor"
+RESULT_EXCHANGE = "adjustor_fin"
+
+
+def packed(fields: dict[str, Any], image: np.ndarray) -> bytes:
+    """Return a message: the fields, and the matrix pickled and in base64."""
+    pickled = pickle.dumps(image, protocol=pickle.HIGHEST_PROTOCOL)
+    return json.dumps({**fields, "image": base64.b64encode(pickled).decode("ascii")}).encode()
+
+
+def unpacked(body: bytes) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the fields and the matrix of a message."""
+    fields = json.loads(body)
+    return fields, pickle.loads(base64.b64decode(fields.pop("image")))
+
+
+def connect(url: str, *, wide_receive: bool) -> Any:
+    """Return a blocking connection; `wide_receive` lends it the receive buffer of imgbatch."""
+    import pika
+    from pika.adapters.utils import io_services_utils
+
+    if wide_receive:
+        io_services_utils._AsyncTransportBase._MAX_RECV_BYTES = 128 * 1024
+    parameters = pika.URLParameters(url)
+    parameters.heartbeat = 0  # a blocked put must not cost the connection
+    return pika.BlockingConnection(parameters)
+
+
+def declare(channel: Any) -> None:
+    """Declare the queue and the exchange, whichever side comes first."""
+    channel.queue_declare(WORK_QUEUE, durable=True)
+    channel.exchange_declare(RESULT_EXCHANGE, "topic", durable=True)
