@@ -1,0 +1,211 @@
+"""Publishing with confirms, several at a time, bounded in bytes, across reconnections.
+
+A message is settled once: confirmed, returned because no queue takes it, or refused. What was
+on its way when a connection broke is published again on the next one: at least once, in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from imgbatch.broker.link import Hooks, Link
+
+if TYPE_CHECKING:
+    from pika.channel import Channel
+
+    from imgbatch.broker.address import Address
+
+WINDOW_BYTES = 16 * 1024 * 1024
+"""Unconfirmed bytes before `publish` waits: pika itself buffers without bound, and a confirm
+waited for after each message would hold 100 KB messages to about 600 a second."""
+TRIES = 5
+"""A message whose publishing closes the channel this often is one that the broker does not take."""
+
+
+class Settlement(Enum):
+    """What became of a message."""
+
+    CONFIRMED = auto()
+    RETURNED = auto()
+    REFUSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published where. Without `mandatory`, a message that no queue takes is dropped."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    mandatory: bool = True
+
+    def __repr__(self) -> str:
+        return f"Message({self.exchange!r}, {self.routing_key!r}, {len(self.body)} bytes)"
+
+
+@dataclass(slots=True)
+class _Entry:
+    message: Message
+    settled: Callable[[Settlement], None]
+    counted_bytes: int
+    returned: bool = False
+    tries: int = 0
+
+
+class Publisher:
+    """The publishing direction of a process: a link of its own.
+
+    Parameters
+    ----------
+    address
+        The broker's.
+    name
+        For the broker's tools and the log.
+    declare
+        Declares what is published to, on each new channel.
+    window_bytes
+        How much may be unconfirmed before `publish` waits.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        declare: Callable[[Channel], None],
+        window_bytes: int = WINDOW_BYTES,
+    ) -> None:
+        self.link = Link(address, name, Hooks(self._on_up, self._on_down))
+        self._declare = declare
+        self._window_bytes = window_bytes
+        self._room = threading.Condition()
+        self._unsettled_bytes = 0
+        self._unsettled = 0
+        self._closed = False
+        self._waiting: deque[_Entry] = deque()
+        self._unconfirmed: dict[int, _Entry] = {}
+        self._last_tag = 0
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.link.start()
+
+    def publish(
+        self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
+    ) -> None:
+        """Publish from a worker's thread, waiting while too many bytes are unconfirmed.
+
+        Parameters
+        ----------
+        message
+            What, and where to.
+        settled
+            Told what became of it, on the link's thread.
+        """
+        size_bytes = len(message.body)
+        with self._room:
+            while self._unsettled_bytes and (
+                self._unsettled_bytes + size_bytes > self._window_bytes and not self._closed
+            ):
+                self._room.wait()
+        self._accept(_Entry(message, settled, size_bytes))
+
+    def post(
+        self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
+    ) -> None:
+        """Publish something small, from any thread, without ever waiting."""
+        self._accept(_Entry(message, settled, 0))
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait until all is settled; tell whether it is."""
+        with self._room:
+            return self._room.wait_for(lambda: self._unsettled == 0, timeout_seconds)
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """End the connection; what is not settled by then never will be."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+        self.link.close(timeout_seconds)
+
+    def _accept(self, entry: _Entry) -> None:
+        with self._room:
+            self._unsettled += 1
+            self._unsettled_bytes += entry.counted_bytes
+        self.link.submit(lambda: self._send(entry))
+
+    def _send(self, entry: _Entry) -> None:
+        channel = self.link.channel
+        if channel is None or not channel.is_open:
+            self._waiting.append(entry)
+            return
+        entry.tries += 1
+        self._last_tag += 1
+        self._unconfirmed[self._last_tag] = entry
+        message = entry.message
+        channel.basic_publish(
+            message.exchange,
+            message.routing_key,
+            message.body,
+            _properties(self._last_tag),
+            mandatory=message.mandatory,
+        )
+
+    def _on_up(self, channel: Channel) -> None:
+        channel.confirm_delivery(self._on_confirm)
+        channel.add_on_return_callback(self._on_return)
+        self._declare(channel)
+        waiting, self._waiting = self._waiting, deque()
+        for entry in waiting:
+            self._send(entry)
+
+    def _on_down(self, _reason: str) -> None:
+        interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
+        self._unconfirmed.clear()
+        self._last_tag = 0
+        for entry in reversed(interrupted):
+            entry.returned = False
+            self._waiting.appendleft(entry)
+        self._give_up_on_unacceptable()
+
+    def _give_up_on_unacceptable(self) -> None:
+        # Only the oldest can be at fault: what came after it was never looked at.
+        if self._waiting and self._waiting[0].tries >= TRIES:
+            self._settle(self._waiting.popleft(), Settlement.REFUSED)
+
+    def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
+        entry = self._unconfirmed.get(int(properties.message_id))
+        if entry is not None:
+            entry.returned = True
+
+    def _on_confirm(self, frame: Any) -> None:
+        method = frame.method
+        accepted = method.NAME == "Basic.Ack"
+        for tag in self._tags(method.delivery_tag, method.multiple):
+            entry = self._unconfirmed.pop(tag)
+            outcome = Settlement.CONFIRMED if accepted else Settlement.REFUSED
+            self._settle(entry, Settlement.RETURNED if entry.returned else outcome)
+
+    def _tags(self, tag: int, multiple: bool) -> list[int]:
+        # Tags are given out in ascending order and a dict keeps it, so the first ones are meant.
+        if not multiple:
+            return [tag] if tag in self._unconfirmed else []
+        return [known for known in self._unconfirmed if known <= tag]
+
+    def _settle(self, entry: _Entry, settlement: Settlement) -> None:
+        with self._room:
+            self._unsettled -= 1
+            self._unsettled_bytes -= entry.counted_bytes
+            self._room.notify_all()
+        self.link.guarded(lambda: entry.settled(settlement))
+
+
+def _properties(tag: int) -> Any:
+    import pika
+
+    # Transient on purpose: the client keeps every file and sends again what it has no result for.
+    return pika.BasicProperties(message_id=str(tag), content_type="application/msgpack")

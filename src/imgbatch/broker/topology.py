@@ -1,0 +1,81 @@
+"""Exchanges and queues: their names, and how they are declared by whoever comes first.
+
+Everything begins with one prefix, so that one permission pattern of RabbitMQ covers it. Only
+features that RabbitMQ 3.10 and 4.x both support are used: durable classic queues that expire, and
+exclusive ones that go with their connection.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pika.channel import Channel
+
+WORK_QUEUE_EXPIRY_SECONDS = 60
+"""How long a batch's work queue outlives its last consumer and its last declaration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The names of everything that imgbatch has on a broker."""
+
+    prefix: str = "imgbatch."
+
+    @property
+    def clients(self) -> str:
+        """The topic exchange through which a client is reached, by its id."""
+        return f"{self.prefix}clients"
+
+    @property
+    def announcements(self) -> str:
+        """The fanout exchange on which servers and batches tell how they are."""
+        return f"{self.prefix}announcements"
+
+    @property
+    def calls(self) -> str:
+        """The fanout exchange that reaches all who announce themselves."""
+        return f"{self.prefix}calls"
+
+    def work_queue(self, batch: str) -> str:
+        """Return the name of the queue of a batch's tickets."""
+        return f"{self.prefix}batch.{batch}"
+
+    def private_queue(self, purpose: str) -> str:
+        """Return a new name for a queue of one connection.
+
+        New each time: after a cut, the broker may hold the old connection, and with it the old
+        exclusive queue, for another 30 seconds, and would refuse the same name.
+        """
+        return f"{self.prefix}{purpose}.{uuid.uuid4().hex}"
+
+    def is_ours(self, queue: str) -> bool:
+        """Whether a queue that a peer names is one of imgbatch's."""
+        return queue.startswith(self.prefix)
+
+    def declare_exchanges(self, channel: Channel) -> None:
+        """Make sure that the exchanges exist."""
+        channel.exchange_declare(self.clients, "topic", durable=True)
+        channel.exchange_declare(self.announcements, "fanout", durable=True)
+        channel.exchange_declare(self.calls, "fanout", durable=True)
+
+    def declare_work_queue(self, channel: Channel, queue: str) -> None:
+        """Make sure that a batch's queue exists, and begin its time of expiry anew.
+
+        Classic: a quorum queue younger than two seconds loses everything when its broker is
+        killed (measured). Durable: transient queues that several connections use are refused
+        from RabbitMQ 4.3 on.
+        """
+        channel.queue_declare(
+            queue, durable=True, arguments={"x-expires": WORK_QUEUE_EXPIRY_SECONDS * 1000}
+        )
+
+    def declare_private_queue(
+        self, channel: Channel, queue: str, exchange: str = "", topic: str = ""
+    ) -> None:
+        """Declare a queue that goes with its connection, bound to an exchange if one is given."""
+        channel.queue_declare(queue, exclusive=True)
+        if exchange:
+            channel.queue_bind(queue, exchange, routing_key=topic)
