@@ -1,0 +1,103 @@
+"""Which photographs a preview shows, and the command that does to them what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from imgbatch.batch.scan import Selection, base_of, scan
+from imgbatch.errors import Code, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from imgbatch.adjustment import Adjustment
+
+_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The photographs of a preview.
+
+    Parameters
+    ----------
+    root
+        The folder or the single file, as it was given.
+    names
+        The photographs' paths below the folder, in the order of their names.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The photographs' files."""
+        base = base_of(self.root)
+        return tuple(base / name for name in self.names)
+
+
+def open_album(root: Path) -> Album:
+    """Find the photographs, by the suffixes of their names.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing at that path, or no photograph in it.
+    """
+    if not root.exists():
+        raise UsageError(Code.INPUT_MISSING, f"{root} does not exist; give a photograph or a folder")
+    found = (it.name for it in scan(root, Selection()) if it.failure is None)
+    if root.is_dir():
+        found = (name for name in found if name[name.rfind(".") :].lower() in _SUFFIXES)
+    names = tuple(sorted(found, key=_as_people_sort))
+    if not names:
+        raise UsageError(
+            Code.INPUT_MISSING,
+            f"{root} holds no photograph; imgbatch reads JPEG, PNG, TIFF, WebP and BMP",
+        )
+    return Album(root, names)
+
+
+def command_line(root: Path, adjustment: Adjustment | None = None) -> str:
+    """Return the imgbatch-client line that applies an adjustment to `root`, quoted for a shell.
+
+    The results go beside the originals, to a folder of a name that nothing has yet.
+    """
+    words = ["imgbatch-client", _path_word(root), _path_word(_free_output(root))]
+    if adjustment is not None:
+        for name in ("brightness", "contrast", "sharpness"):
+            if value := getattr(adjustment, name):
+                words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _free_output(root: Path) -> Path:
+    base = root.resolve() if root.name in ("", "..") else root
+    stem = base.name if base.is_dir() else base.stem
+    output = base.with_name(f"{stem}-adjusted")
+    number = 2
+    while output.exists():
+        output = base.with_name(f"{stem}-adjusted-{number}")
+        number += 1
+    return output
+
+
+def _path_word(path: Path) -> str:
+    """Return a path that no option parser takes for an option."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text
+
+
+def _as_people_sort(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that puts ``img2`` before ``img10``."""
+    return [
+        (0, int(part), part) if part.isdecimal() else (1, 0, part.casefold())
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]

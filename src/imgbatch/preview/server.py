@@ -1,0 +1,253 @@
+"""The preview page over HTTP: for this machine, for whoever knows the token, and nobody else.
+
+The server listens on loopback only. Other users of the machine, and pages of other sites in the
+same browser, can reach that as well, so each request must name a random token, and the host it
+was made for: a site that points its own name at 127.0.0.1 is refused. The page may load nothing
+that this server does not hand out, by its Content-Security-Policy.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from imgbatch.adjustment import FACTOR_RANGES, Adjustment
+from imgbatch.errors import ImgbatchError
+from imgbatch.preview.command import Album, command_line
+from imgbatch.preview.darkroom import Darkroom, Overtaken
+from imgbatch.preview.rendering import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from imgbatch.preview.darkroom import Print
+
+LOOPBACK = "127.0.0.1"
+REMEMBERED_PAGES = 16
+PAGE_FILES = {
+    "": ("preview/page/index.html", "text/html; charset=utf-8"),
+    "preview.css": ("preview/page/preview.css", "text/css; charset=utf-8"),
+    "preview.js": ("preview/page/preview.js", "text/javascript; charset=utf-8"),
+    "pictures.js": ("preview/page/pictures.js", "text/javascript; charset=utf-8"),
+    "settings.js": ("preview/page/settings.js", "text/javascript; charset=utf-8"),
+    "stage.js": ("preview/page/stage.js", "text/javascript; charset=utf-8"),
+    "icon.svg": ("preview/page/icon.svg", "image/svg+xml"),
+    "look.css": ("assets/look.css", "text/css; charset=utf-8"),
+}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back for one request."""
+
+    status: HTTPStatus
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_fields(cls, fields: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+        """Return an answer of JSON."""
+        return cls(status, json.dumps(fields).encode())
+
+    @classmethod
+    def of_trouble(cls, status: HTTPStatus, sentence: str) -> Answer:
+        """Return an answer that says what is wrong, in a sentence that the page shows."""
+        return cls.of_fields({"sentence": sentence}, status)
+
+
+class Wishes:
+    """The newest wish of each open page; older ones need no answer any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._newest: OrderedDict[str, int] = OrderedDict()
+
+    def enter(self, page: str, wish: int) -> Callable[[], None]:
+        """Note a page's wish.
+
+        Returns
+        -------
+        callable
+            Raises `Overtaken` once the page has entered a newer one.
+        """
+        with self._lock:
+            self._newest[page] = max(wish, self._newest.get(page, 0))
+            self._newest.move_to_end(page)
+            while len(self._newest) > REMEMBERED_PAGES:
+                self._newest.popitem(last=False)
+
+        def check() -> None:
+            if self._newest.get(page, wish) > wish:
+                raise Overtaken
+
+        return check
+
+
+class PreviewServer(ThreadingHTTPServer):
+    """A preview of one album. Serve it with `serve_forever`; `close` ends it.
+
+    Parameters
+    ----------
+    album
+        The photographs.
+    port
+        0 takes a free one.
+    presets
+        Named adjustments that the page offers.
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, album: Album, port: int = 0, presets: Mapping[str, Adjustment] | None = None
+    ) -> None:
+        self.album = album
+        self.darkroom = Darkroom(album.paths)
+        self.wishes = Wishes()
+        self.token = secrets.token_urlsafe(24)
+        self.presets = dict(presets or {})
+        self.tell: Callable[[str], None] = _discard
+        super().__init__((LOOPBACK, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """The address of the page, with its token."""
+        return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
+
+    def answer(self, host: str, target: str) -> Answer:
+        """Return the answer to a GET request for `target`, made for `host`."""
+        if host not in (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"):
+            return Answer.of_trouble(HTTPStatus.FORBIDDEN, "this address is not served here")
+        address = urlsplit(target)
+        _, token, *rest = [*address.path.split("/", 2), ""]
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            return Answer.of_trouble(
+                HTTPStatus.FORBIDDEN, "open the address that imgbatch-preview printed"
+            )
+        try:
+            return self._route(rest[0], dict(parse_qsl(address.query)))
+        except Overtaken:
+            return Answer(HTTPStatus.NO_CONTENT)
+        except (LookupError, ValueError):
+            return Answer.of_trouble(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+
+    def close(self) -> None:
+        """Stop listening and decoding."""
+        self.server_close()
+        self.darkroom.close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of connections that a browser drops; they are its way to cancel."""
+
+    def _route(self, path: str, query: Mapping[str, str]) -> Answer:
+        if path in PAGE_FILES:
+            name, content_type = PAGE_FILES[path]
+            body = files("imgbatch").joinpath(name).read_bytes()
+            return Answer(HTTPStatus.OK, body, content_type)
+        if path == "album.json":
+            return Answer.of_fields(self._album_fields())
+        folder, number, name = path.split("/")
+        index = int(number)
+        if folder != "photo" or not 0 <= index < len(self.album.names):
+            raise LookupError(path)
+        return self._photograph_answer(index, name, query)
+
+    def _photograph_answer(self, index: int, name: str, query: Mapping[str, str]) -> Answer:
+        try:
+            if name == "facts.json":
+                photograph = self.darkroom.photograph(index)
+                return Answer.of_fields({"width": photograph.width, "height": photograph.height})
+            return _print_answer(self._print(index, name, query))
+        except ImgbatchError as error:
+            sentence = f"{self.album.names[index]}: {error.sentence}"
+        except OSError as error:
+            sentence = f"{self.album.names[index]} can't be read: {error.strerror}"
+        return Answer.of_trouble(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
+
+    def _print(self, index: int, name: str, query: Mapping[str, str]) -> Print:
+        wanted = self.wishes.enter(query["page"], int(query["wish"]))
+        adjustment = Adjustment(*(int(query[factor]) for factor in FACTOR_RANGES))
+        if name == "whole.jpg":
+            room = max(int(query["fit_width"]), 1), max(int(query["fit_height"]), 1)
+            return self.darkroom.whole(index, room, adjustment, wanted)
+        if name != "detail.jpg":
+            raise LookupError(name)
+        box = Box(*(int(query[side]) for side in ("x", "y", "width", "height")))
+        return self.darkroom.detail(index, box, adjustment, wanted)
+
+    def _album_fields(self) -> dict[str, Any]:
+        root = self.album.root
+        return {
+            "photos": self.album.names,
+            "start": 0,
+            "scope": f"the whole folder: {len(self.album.names)} photographs"
+            if root.is_dir()
+            else "this photograph",
+            "command": command_line(root),
+            "ranges": FACTOR_RANGES,
+            "presets": {name: asdict(preset) for name, preset in self.presets.items()},
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection of the browser's."""
+
+    server: PreviewServer
+    protocol_version = "HTTP/1.1"
+    server_version = "imgbatch"
+    sys_version = ""
+    # A head and a body written one after the other would wait 40 ms for a delayed acknowledgement.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        answer = self.server.answer(self.headers.get("Host", ""), self.path)
+        self.send_response(answer.status)
+        for name, value in (_HEADERS | dict(answer.headers)).items():
+            self.send_header(name, value)
+        if answer.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        """Tell of a request, without the token."""
+        line = (format % args).replace(self.server.token, "…")
+        self.server.tell(line)
+
+
+def _print_answer(made: Print) -> Answer:
+    histogram = json.dumps(asdict(made.histogram), separators=(",", ":"))
+    headers = {"Imgbatch-Histogram": histogram}
+    return Answer(HTTPStatus.OK, made.jpeg, "image/jpeg", headers)
+
+
+def _discard(_line: str) -> None:
+    pass
