@@ -16,7 +16,8 @@ RESULT_EXCHANGE = "adjustor_fin"
 def packed(fields: dict[str, Any], image: np.ndarray) -> bytes:
     """Return a message: the fields, and the matrix pickled and in base64."""
     pickled = pickle.dumps(image, protocol=pickle.HIGHEST_PROTOCOL)
-    return json.dumps({**fields, "image": base64.b64encode(pickled).decode("ascii")}).encode()
+    text = base64.b64encode(pickled).decode("ascii")
+    return json.dumps({**fields, "image": text}, ensure_ascii=False).encode()
 
 
 def unpacked(body: bytes) -> tuple[dict[str, Any], np.ndarray]:
