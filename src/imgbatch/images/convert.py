@@ -1,0 +1,37 @@
+"""Pixels for a format that can't hold what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import Pixels
+
+
+def without_alpha_in_8_bits(pixels: Pixels) -> tuple[Pixels, list[Note]]:
+    """Return 8-bit grey or RGB pixels, transparent ones laid over white, and notes.
+
+    White is what nearly every viewer and page shows behind a transparent picture; what lies
+    under full transparency was never meant to be seen.
+    """
+    notes = []
+    if pixels.shape[2] in (2, 4):
+        pixels = _over_white(pixels)
+        notes.append(Note.ALPHA_FLATTENED)
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        notes.append(Note.DEPTH_REDUCED)
+    return pixels, notes
+
+
+def _over_white(pixels: Pixels) -> Pixels:
+    """Return the colours, mixed with white where they are transparent, rounded to nearest."""
+    white = int(np.iinfo(pixels.dtype).max)
+    # 65535 squared is just below 2**32, and rounding adds half of 65535: 64 bits for 16.
+    wide = np.uint32 if white == 255 else np.uint64
+    flattened = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)
+    for source, target in zip(pixels, flattened, strict=True):
+        alpha = source[:, -1:].astype(wide)
+        mixed = source[:, :-1] * alpha + (white - alpha) * white
+        target[:] = (mixed + white // 2) // white
+    return flattened

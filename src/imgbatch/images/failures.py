@@ -1,0 +1,66 @@
+"""The sentences for what is wrong with an image, each beside its code.
+
+None of them knows the file's name: whoever does puts it in front.
+"""
+
+from __future__ import annotations
+
+from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
+
+
+def truncated(what: str) -> DamagedImage:
+    """Return the failure of a file that ends before it should."""
+    return DamagedImage(
+        Code.TRUNCATED_IMAGE,
+        f"{what}; the file is not complete: copy it again from its source, "
+        "or use --damaged salvage to write what can be decoded",
+    )
+
+
+def damaged(what: str) -> DamagedImage:
+    """Return the failure of a file that contradicts itself."""
+    return DamagedImage(
+        Code.DAMAGED_IMAGE,
+        f"{what}; the file is damaged: copy it again from its source, "
+        "or use --damaged salvage to write what can be decoded",
+    )
+
+
+def beyond_repair(what: str) -> DamagedImage:
+    """Return the failure of a file of which no pixel can be decoded."""
+    return DamagedImage(
+        Code.DAMAGED_IMAGE,
+        f"{what}; nothing of the image can be decoded: copy the file again from its source",
+    )
+
+
+def unsupported(what: str) -> RefusedImage:
+    """Return the refusal of a valid image of a kind that is not processed."""
+    return RefusedImage(Code.UNSUPPORTED_IMAGE, what)
+
+
+def several_pictures(what: str) -> RefusedImage:
+    """Return the refusal of a file that would be flattened to one of its pictures."""
+    return RefusedImage(
+        Code.ANIMATED_IMAGE,
+        f"{what}; imgbatch processes files of one picture, and does not choose among several",
+    )
+
+
+def unsupported_format(name: str) -> SkippedFile:
+    """Return the reason to skip a format that is recognised and not written."""
+    return SkippedFile(
+        Code.UNSUPPORTED_FORMAT,
+        f"the file is {name}, which imgbatch does not process; "
+        "it reads JPEG, PNG, TIFF, WebP and BMP",
+    )
+
+
+def not_an_image() -> SkippedFile:
+    """Return the reason to skip a file of no known image format."""
+    return SkippedFile(Code.NOT_AN_IMAGE, "the file's content is no image format imgbatch knows")
+
+
+def empty_file() -> DamagedImage:
+    """Return the failure of a file without a byte."""
+    return DamagedImage(Code.EMPTY_FILE, "the file is empty: copy it again from its source")

@@ -1,0 +1,198 @@
+"""JPEG: decoding into kept buffers, and encoding as the source was encoded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from imgbatch.images.convert import without_alpha_in_8_bits
+from imgbatch.images.failures import beyond_repair, damaged, truncated
+from imgbatch.images.jpeg_encode import encode_style
+from imgbatch.images.jpeg_markers import JpegStructure, check_cost, parse_jpeg
+from imgbatch.images.jpeg_segments import (
+    adobe_transform,
+    carried_segments,
+    has_jfif,
+    kept_segments,
+    portable_segments,
+    split_encoded,
+    stripped_segments,
+)
+from imgbatch.images.jpeg_style import default_style, style_of, subsampling_of
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import Encoded, FileFormat, Picture, Pixels, Portable, Shape, Source
+from imgbatch.recipe import DamagedPolicy, Encoding
+
+if TYPE_CHECKING:
+    from imgbatch.errors import DamagedImage
+    from imgbatch.images.buffers import Buffers
+    from imgbatch.images.limits import Limits
+
+_BYTES_BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+
+
+@dataclass(frozen=True, slots=True)
+class JpegSource:
+    """A JPEG file whose structure has been checked."""
+
+    data: memoryview
+    structure: JpegStructure
+    file_format: ClassVar[FileFormat] = FileFormat.JPEG
+
+    @property
+    def shape(self) -> Shape:
+        """Grey or RGB, 8 bits; ink is delivered as RGB."""
+        frame = self.structure.frame
+        return Shape(
+            frame.width_pixels, frame.height_pixels, 1 if len(frame.components) == 1 else 3
+        )
+
+    @property
+    def is_cmyk(self) -> bool:
+        """Whether the four components are amounts of ink."""
+        return len(self.structure.frame.components) == 4
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the components are red, green and blue themselves, as libjpeg guesses it."""
+        components = self.structure.frame.components
+        if len(components) != 3 or has_jfif(self.data, self.structure.segments):
+            return False
+        transform = adobe_transform(self.data, self.structure.segments)
+        if transform is not None:
+            return transform == 0
+        return bytes(component.identifier for component in components) == b"RGB"
+
+    def portable(self) -> Portable:
+        """Return EXIF, XMP, ICC and resolution from the segments."""
+        portable = portable_segments(self.data, self.structure.segments)
+        if not self.is_cmyk:
+            return portable
+        return Portable(portable.exif, portable.xmp, None, portable.density, portable.has_more)
+
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
+        """Decode to grey or RGB."""
+        is_strict = damaged is DamagedPolicy.STRICT
+        notes = []
+        if self.structure.end is None:
+            if is_strict:
+                raise truncated("the JPEG has no end marker")
+            notes.append(Note.SALVAGED)
+        elif self.structure.end < len(self.data):
+            notes.append(Note.TRAILING_DATA_DROPPED)
+        if self.is_cmyk or subsampling_of(self.structure.frame.components) is None:
+            return self._decode_pillow(notes, is_strict=is_strict)
+        try:
+            return Picture(self._decode_turbo(buffers, is_strict=is_strict), tuple(notes))
+        except ValueError as error:
+            if not is_strict:
+                raise beyond_repair(f"the JPEG can't be decoded ({_plain(error)})") from error
+            if not self._ends_in_padding(str(error)):
+                raise _failure(error) from error
+        pixels = self._decode_turbo(buffers, is_strict=False)
+        return Picture(pixels, (*notes, Note.PADDING_DROPPED))
+
+    def _decode_turbo(self, buffers: Buffers, *, is_strict: bool) -> Pixels:
+        """Decode into a kept buffer; ValueError if that fails.
+
+        simplejpeg loses 4 KB for each call that it refuses because of the colour space or the
+        size of the buffer, so both are made sure of before.
+        """
+        import simplejpeg
+
+        height, width, *_ = simplejpeg.decode_jpeg_header(self.data, strict=is_strict)
+        if (height, width) != self.shape.array_shape[:2]:
+            raise ValueError("its size is not that of its frame header")
+        pixels = buffers.get("decoded", self.shape)
+        simplejpeg.decode_jpeg(
+            self.data,
+            colorspace="GRAY" if self.shape.channels == 1 else "RGB",
+            buffer=pixels,
+            strict=is_strict,
+        )
+        return pixels
+
+    def _decode_pillow(self, notes: list[Note], *, is_strict: bool) -> Picture:
+        """Decode ink, and samplings that have no name."""
+        from imgbatch.images.pillow import load_jpeg
+
+        icc = portable_segments(self.data, self.structure.segments).icc
+        if self.is_cmyk:
+            notes.append(Note.CMYK_CONVERTED)
+        return Picture(load_jpeg(self.data, icc, is_strict=is_strict), tuple(notes))
+
+    def _ends_in_padding(self, message: str) -> bool:
+        """Whether a decoder's only complaint are zeros behind the last block, as cameras write.
+
+        Other bytes there mean that the data in front of them were not read as they were written.
+        """
+        found = _BYTES_BEFORE_END.search(message)
+        end = self.structure.end
+        if found is None or end is None:
+            return False
+        padding = self.data[max(0, end - 2 - int(found[1])) : end - 2]
+        return not any(padding)
+
+
+def _plain(error: Exception) -> str:
+    return str(error).removeprefix("tjDecompressHeader3(): ")
+
+
+def _failure(error: ValueError) -> DamagedImage:
+    message = _plain(error)
+    if "remature end" in message:
+        return truncated(f"the JPEG breaks off ({message})")
+    return damaged(f"the JPEG can't be decoded without loss ({message})")
+
+
+def read_jpeg(data: memoryview, limits: Limits) -> JpegSource:
+    """Check a JPEG's structure and size.
+
+    Raises
+    ------
+    DamagedImage, RefusedImage
+        As `parse_jpeg` and `check_cost` do.
+    LimitExceeded
+        If it has more pixels than allowed.
+    """
+    structure = parse_jpeg(data)
+    limits.check_pixels(structure.frame.width_pixels, structure.frame.height_pixels)
+    check_cost(structure, limits.max_pixels)
+    return JpegSource(data, structure)
+
+
+def write_jpeg(
+    pixels: Pixels,
+    source: Source,
+    encoding: Encoding,
+    buffers: Buffers,  # noqa: ARG001
+) -> Encoded:
+    """Encode pixels in the style and with the metadata of their source.
+
+    Transparent pixels are laid over white, and 16 bits rounded to 8.
+
+    Raises
+    ------
+    RefusedImage
+        If a side is longer than a JPEG can have.
+    """
+    if isinstance(source, JpegSource):
+        style, notes = style_of(source.structure, encoding, is_rgb=source.is_rgb)
+    else:
+        pixels, notes = without_alpha_in_8_bits(pixels)
+        style = default_style(pixels.shape[2], encoding)
+    encoded, encoding_notes = encode_style(pixels, style)
+    encoder_segments, body = split_encoded(encoded)
+    segments: list[bytes | memoryview]
+    if encoding.strip_metadata:
+        segments = [encoder_segments, *stripped_segments(source.portable())]
+        segment_notes: list[Note] = []
+    elif isinstance(source, JpegSource):
+        segments, segment_notes = kept_segments(
+            source.data, source.structure, converted_from_cmyk=source.is_cmyk
+        )
+    else:
+        segments, segment_notes = carried_segments(source.portable())
+    parts = [b"\xff\xd8", *segments, body]
+    return Encoded(parts, (*notes, *encoding_notes, *segment_notes))

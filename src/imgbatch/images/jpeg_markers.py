@@ -1,0 +1,210 @@
+"""The structure of a JPEG file (ITU-T T.81, annex B): markers, segments, frame, scans.
+
+Nothing here is decoded, and no length that the file claims is believed beyond the file's end.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from imgbatch.images.failures import beyond_repair, damaged, truncated, unsupported
+from imgbatch.images.jpeg_tables import (
+    STANDARD_HUFFMAN_COUNTS,
+    QuantisationTable,
+    parse_huffman_counts,
+    parse_quantisation_tables,
+)
+
+SOI, EOI, SOS, DQT, DHT, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDC, 0xFE
+APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+PROGRESSIVE_FRAMES = frozenset((0xC2, 0xCA))
+ARITHMETIC_FRAMES = frozenset((0xC9, 0xCA))
+_DECODED_FRAMES = frozenset((0xC0, 0xC1, *PROGRESSIVE_FRAMES, *ARITHMETIC_FRAMES))
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
+_STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+
+# A marker inside or after entropy-coded data: not a stuffed zero, a restart or a fill byte.
+_NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A marker, and where its body lies in the file."""
+
+    marker: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One colour component as the frame header describes it."""
+
+    identifier: int
+    horizontal: int
+    vertical: int
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frame header: how the picture is coded, and its size."""
+
+    marker: int
+    width_pixels: int
+    height_pixels: int
+    components: tuple[Component, ...]
+
+
+@dataclass(slots=True)
+class JpegStructure:
+    """What `parse_jpeg` found; `frame` is set when it returns.
+
+    Parameters
+    ----------
+    frame
+        The frame header.
+    segments
+        Every APPn and COM segment in front of the first scan, in order.
+    quantisation
+        The tables by their number.
+    standard_huffman
+        Whether only the example tables of annex K were used.
+    scans
+        How many scans the file has.
+    end
+        The offset after the EOI marker; None if there is none.
+    """
+
+    frame: Frame
+    segments: list[Segment] = field(default_factory=list)
+    quantisation: dict[int, QuantisationTable] = field(default_factory=dict)
+    standard_huffman: bool = True
+    scans: int = 0
+    end: int | None = None
+
+
+def parse_jpeg(data: memoryview) -> JpegStructure:
+    """Return the structure of a JPEG file.
+
+    Raises
+    ------
+    DamagedImage
+        If the headers are incomplete or contradict themselves.
+    RefusedImage
+        If the frame is of a kind that the decoder can't deliver in 8 bits.
+    """
+    structure = JpegStructure(frame=Frame(0, 0, 0, ()))
+    position = 2
+    while True:
+        segment = _next_segment(data, position)
+        if segment.marker == SOS:
+            break
+        _note_segment(structure, segment, bytes(data[segment.start : segment.stop]))
+        position = segment.stop
+    if not structure.frame.components:
+        raise beyond_repair("the JPEG has a scan before its frame header")
+    _note_scans(structure, data, segment.stop)
+    return structure
+
+
+def _next_segment(data: memoryview, position: int) -> Segment:
+    """Return the segment that begins at or, after stray bytes, behind a position."""
+    match = _NEXT_MARKER.search(data, position)
+    if match is None or match.end() + 2 > len(data):
+        raise truncated("the JPEG ends within its headers")
+    marker = data[match.end() - 1]
+    if marker in _STANDALONE:
+        return Segment(marker, match.end(), match.end())
+    if marker in (SOI, EOI):
+        raise beyond_repair("the JPEG ends or begins again within its headers")
+    length = int.from_bytes(data[match.end() : match.end() + 2], "big")
+    stop = match.end() + length
+    if length < 2:
+        raise beyond_repair(f"the JPEG has a segment of length {length}")
+    if stop > len(data):
+        raise truncated("the JPEG ends within its headers")
+    return Segment(marker, match.end() + 2, stop)
+
+
+def _note_segment(structure: JpegStructure, segment: Segment, body: bytes) -> None:
+    marker = segment.marker
+    if APP0 <= marker <= APP15 or marker == COM:
+        structure.segments.append(segment)
+    elif marker in _FRAMES:
+        if structure.frame.components:
+            raise beyond_repair("the JPEG has two frame headers")
+        structure.frame = _parse_frame(marker, body)
+    elif marker == DQT:
+        tables = parse_quantisation_tables(body)
+        if tables is None:
+            raise beyond_repair("the JPEG has a malformed quantisation table")
+        structure.quantisation |= tables
+    elif marker == DHT:
+        counts = parse_huffman_counts(body)
+        if counts is None:
+            raise beyond_repair("the JPEG has a malformed Huffman table")
+        structure.standard_huffman &= STANDARD_HUFFMAN_COUNTS.issuperset(counts)
+
+
+def _parse_frame(marker: int, body: bytes) -> Frame:
+    if marker not in _DECODED_FRAMES:
+        raise unsupported(
+            "the JPEG is lossless or hierarchical, which no common decoder reads; "
+            "convert it to PNG or to a plain JPEG first"
+        )
+    if len(body) < 6 or len(body) != 6 + 3 * body[5]:
+        raise beyond_repair("the JPEG's frame header has the wrong length")
+    if body[0] != 8:
+        raise unsupported(f"the JPEG has {body[0]} bits per sample; only 8 are supported")
+    height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
+    components = tuple(
+        Component(body[at], body[at + 1] >> 4, body[at + 1] & 15, body[at + 2])
+        for at in range(6, len(body), 3)
+    )
+    if not width or not height:
+        raise beyond_repair(f"the JPEG's frame header says {width} x {height} pixels")
+    if len(components) not in (1, 3, 4):
+        raise unsupported(f"the JPEG has {len(components)} colour components; 1, 3 and 4 are known")
+    if not all(1 <= c.horizontal <= 4 and 1 <= c.vertical <= 4 for c in components):
+        raise beyond_repair("the JPEG has a sampling factor outside 1 to 4")
+    return Frame(marker, width, height, components)
+
+
+def _note_scans(structure: JpegStructure, data: memoryview, position: int) -> None:
+    """Count the scans, and find the end of the picture.
+
+    Tables between scans are seen here too: their numbers may be reused, but what stood in
+    front of the first scan is what the encoder chose, so only Huffman tables are noted.
+    """
+    structure.scans = 1
+    for match in _NEXT_MARKER.finditer(data, position):
+        marker = data[match.end() - 1]
+        if match.start() < position:
+            continue
+        if marker == EOI:
+            structure.end = match.end()
+            return
+        length = int.from_bytes(data[match.end() : match.end() + 2], "big")
+        position = match.end() + length
+        structure.scans += marker == SOS
+        if marker == DNL:
+            raise unsupported("the JPEG defines its height after its first scan (DNL)")
+
+
+def check_cost(structure: JpegStructure, max_pixels: int) -> None:
+    """Refuse a progressive file that has far more scans than any encoder writes.
+
+    Each scan costs a pass over the whole picture, and an empty one only about a dozen bytes:
+    without a bound, 100 KB could keep a core busy for hours. Encoders write about 10 scans.
+
+    Raises
+    ------
+    DamagedImage
+        If scans times pixels are more than 16 times the pixels allowed.
+    """
+    frame = structure.frame
+    pixels = frame.width_pixels * frame.height_pixels
+    if structure.scans > 1000 or structure.scans * pixels > 16 * max(max_pixels, 2**20):
+        raise damaged(f"the JPEG has {structure.scans} scans")

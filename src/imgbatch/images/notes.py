@@ -1,0 +1,34 @@
+"""Stable words for what an output could not keep of its input, as they stand in reports."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Note(StrEnum):
+    """What an output lost, or how it differs from its input besides the adjustment."""
+
+    # the file
+    CONTENT_IS_JPEG = "content-is-jpeg"
+    # pixels
+    ALPHA_FLATTENED = "alpha-flattened"
+    DEPTH_REDUCED = "depth-reduced"
+    CMYK_CONVERTED = "cmyk-converted"
+    PALETTE_EXPANDED = "palette-expanded"
+    DEPTH_EXPANDED = "depth-expanded"
+    SALVAGED = "salvaged"
+    # encoding
+    INTERLACE_DROPPED = "interlace-dropped"
+    QUALITY_ESTIMATED = "quality-estimated"
+    SUBSAMPLING_CHANGED = "subsampling-changed"
+    ARITHMETIC_CODING_DROPPED = "arithmetic-coding-dropped"
+    COMPRESSION_CHANGED = "compression-changed"
+    # what stands beside the pixels
+    EXIF_DROPPED = "exif-dropped"
+    XMP_DROPPED = "xmp-dropped"
+    ICC_DROPPED = "icc-dropped"
+    METADATA_DROPPED = "metadata-dropped"
+    METADATA_DAMAGED = "metadata-damaged"
+    EMBEDDED_PICTURES_DROPPED = "embedded-pictures-dropped"
+    TRAILING_DATA_DROPPED = "trailing-data-dropped"
+    PADDING_DROPPED = "padding-dropped"

@@ -1,0 +1,162 @@
+"""The chunks beside a PNG's pixels: which are kept, and what other formats have a place for."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from imgbatch.images.metadata import inflate, orientation_only
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import Density, Portable
+from imgbatch.images.png_chunks import GREY, PALETTE, RGB, Chunk, PngStructure
+from imgbatch.images.png_decode import palette_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Body = bytes | memoryview
+NamedChunk = tuple[bytes, Body]
+
+_XMP_KEYWORD = b"XML:com.adobe.xmp"
+_COLOUR = frozenset((b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI"))
+"""Say what the samples mean; without them a picture would look different."""
+
+_KNOWN_UNSAFE = _COLOUR | {b"tIME", b"pCAL", b"sCAL", b"oFFs", b"sTER", b"gIFg", b"gIFx", b"vpAg"}
+"""Marked as depending on the pixels, but not on their values."""
+
+_BOUND_TO_OLD_DATA = frozenset(
+    (b"PLTE", b"tRNS", b"hIST", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"dSIG")
+)
+"""Palettes have become colours, and the others describe how the old image data were laid out."""
+
+
+def kept_chunks(
+    data: memoryview, structure: PngStructure
+) -> tuple[list[NamedChunk], list[NamedChunk], list[Note]]:
+    """Return the chunks that stand before and after the image data of the output, and notes."""
+    before: list[NamedChunk] = []
+    after: list[NamedChunk] = []
+    notes: list[Note] = []
+    current = before
+    for chunk in structure.chunks:
+        if chunk.kind == b"IDAT":
+            current = after
+        elif not chunk.is_intact:
+            notes.append(Note.METADATA_DAMAGED)
+        elif chunk.kind not in _BOUND_TO_OLD_DATA:
+            body = _kept_body(data, structure, chunk)
+            if body is not None:
+                current.append((chunk.kind, body))
+            else:
+                notes.append(Note.METADATA_DROPPED)
+    return before, after, notes
+
+
+def _kept_body(data: memoryview, structure: PngStructure, chunk: Chunk) -> Body | None:
+    """Return a chunk's body as the output has it; None if the output can't have it."""
+    body = data[chunk.start : chunk.stop]
+    if chunk.kind == b"bKGD":
+        return _background(data, structure, body)
+    if chunk.kind == b"sBIT":
+        return _significant_bits(structure, body)
+    if chunk.is_safe_to_copy or chunk.kind in _KNOWN_UNSAFE:
+        return body
+    return None
+
+
+def _background(data: memoryview, structure: PngStructure, body: Body) -> Body | None:
+    """Return a background colour as RGB instead of an index, as 8 bits instead of fewer."""
+    header, palette = structure.header, palette_of(structure)
+    if palette is not None:
+        start = palette.start + 3 * body[0] if len(body) == 1 else palette.stop
+        colour = data[start : start + 3]
+        return bytes((0, colour[0], 0, colour[1], 0, colour[2])) if start < palette.stop else None
+    if header.colour_type == GREY and header.depth < 8 and len(body) == 2:
+        highest = (1 << header.depth) - 1
+        return bytes((0, (body[1] & highest) * (255 // highest)))
+    return body
+
+
+def _significant_bits(structure: PngStructure, body: Body) -> Body:
+    """Add the alpha channel that a transparent colour has become."""
+    becomes_alpha = structure.first(b"tRNS") is not None
+    if becomes_alpha and structure.header.colour_type in (GREY, RGB, PALETTE):
+        return bytes(body) + bytes((16 if structure.header.depth == 16 else 8,))
+    return body
+
+
+def portable_chunks(data: memoryview, structure: PngStructure) -> Portable:
+    """Return what of the chunks other formats have a place for."""
+    exif, xmp, icc, density, has_more = None, None, None, None, False
+    for chunk in structure.chunks:
+        body = data[chunk.start : chunk.stop]
+        if not chunk.is_intact or chunk.is_critical or chunk.kind in _BOUND_TO_OLD_DATA:
+            continue
+        if chunk.kind == b"eXIf":
+            exif = bytes(body).removeprefix(b"Exif\0\0")
+        elif chunk.kind == b"iCCP":
+            icc = _profile(bytes(body))
+        elif chunk.kind == b"pHYs" and len(body) == 9:
+            density = _density(bytes(body))
+        elif chunk.kind == b"iTXt" and body[: len(_XMP_KEYWORD) + 1] == _XMP_KEYWORD + b"\0":
+            xmp = _text(bytes(body))
+        elif chunk.kind not in (b"sRGB", b"bKGD", b"sBIT"):
+            has_more = True
+    return Portable(exif, xmp, icc, density, has_more)
+
+
+def _profile(body: bytes) -> bytes | None:
+    _, separator, rest = body.partition(b"\0")
+    return inflate(rest[1:]) if separator and rest[:1] == b"\0" else None
+
+
+def _density(body: bytes) -> Density | None:
+    x, y = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
+    if body[8] == 1 and x and y:
+        return Density(x / 100, y / 100, "centimetre")
+    return Density(x, y, "aspect") if x and y and x != y else None
+
+
+def _text(body: bytes) -> bytes | None:
+    """Return the text of an iTXt chunk."""
+    fields = body.split(b"\0", 1)[1]
+    is_compressed, rest = fields[:1] == b"\1", fields[2:]
+    parts = rest.split(b"\0", 2)
+    if len(parts) != 3:
+        return None
+    return inflate(parts[2]) if is_compressed else parts[2]
+
+
+def stripped_chunks(data: memoryview, structure: PngStructure) -> list[NamedChunk]:
+    """Return the chunks that say what colours mean, and the orientation."""
+    kept = [
+        (chunk.kind, data[chunk.start : chunk.stop])
+        for chunk in structure.chunks
+        if chunk.kind in _COLOUR and chunk.is_intact
+    ]
+    orientation = orientation_only(portable_chunks(data, structure).exif)
+    return [*kept, *([(b"eXIf", orientation)] if orientation is not None else [])]
+
+
+def carried_chunks(portable: Portable, *, strip: bool) -> Iterator[NamedChunk]:
+    """Yield chunks for metadata that came in another format."""
+    if portable.icc is not None:
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(portable.icc)
+    exif = orientation_only(portable.exif) if strip else portable.exif
+    if exif is not None:
+        yield b"eXIf", exif
+    if strip:
+        return
+    if portable.density is not None:
+        yield from _density_chunk(portable.density)
+    if portable.xmp is not None:
+        yield b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + portable.xmp
+
+
+def _density_chunk(density: Density) -> Iterator[NamedChunk]:
+    density = density.in_unit("centimetre")
+    is_metric = density.unit == "centimetre"
+    factor = 100 if is_metric else 1
+    x, y = round(density.x * factor), round(density.y * factor)
+    if 0 < x < 2**31 and 0 < y < 2**31:
+        yield b"pHYs", x.to_bytes(4, "big") + y.to_bytes(4, "big") + bytes((is_metric,))

@@ -1,0 +1,211 @@
+"""Bytes and a recipe to bytes: the same function on every machine.
+
+The output depends on nothing but the input, the recipe, and the builds of the codecs; so what
+one process makes of an image, any other makes as well, byte for byte. `fingerprint` tells two
+installations apart that would not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.errors import Code, ImageError, LimitExceeded
+from imgbatch.images.buffers import Buffers
+from imgbatch.images.encode import encode
+from imgbatch.images.inspect import inspect
+from imgbatch.images.limits import Limits
+from imgbatch.images.picture import Pixels
+from imgbatch.images.png_chunks import RGB, Header, join_png
+from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
+
+Buffer = bytes | bytearray | memoryview
+
+_DISTRIBUTIONS = (
+    "imgbatch",
+    "numba",
+    "numpy",
+    "opencv-python-headless",
+    "simplejpeg",
+    "pillow",
+    "isal",
+    "deflate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """One image, adjusted and encoded again.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    width_pixels, height_pixels
+        Of the stored pixels, before any orientation tag.
+    notes
+        Stable codes for what could not be kept, each once; see `imgbatch.images.notes`.
+    """
+
+    data: bytes
+    width_pixels: int
+    height_pixels: int
+    notes: tuple[str, ...] = ()
+
+
+class Pipeline:
+    """Inspect, decode, adjust, encode; with memory that is kept from image to image.
+
+    One per worker; not thread-safe.
+
+    Parameters
+    ----------
+    limits
+        The largest image that is processed.
+    """
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
+        self._limits = limits
+        self._buffers = Buffers()
+
+    def run(self, data: Buffer, recipe: Recipe) -> Processed:
+        """Process one image.
+
+        Parameters
+        ----------
+        data
+            An encoded file. It is read where it lies; a view of it must not be changed meanwhile.
+        recipe
+            The adjustment and the encoding.
+
+        Raises
+        ------
+        ImageError
+            Of the subclass that says what is wrong with the image, and never anything else.
+        """
+        try:
+            return self._run(memoryview(data).toreadonly(), recipe)
+        except ImageError:
+            raise
+        except MemoryError as error:
+            raise LimitExceeded(
+                Code.TOO_MANY_PIXELS,
+                "the image needs more memory than this machine has to give; "
+                "lower --max-pixels or --procs, or process this file elsewhere",
+            ) from error
+        except Exception as error:
+            raise ImageError(
+                Code.INTERNAL_ERROR,
+                f"imgbatch has an error that this image brings out ({type(error).__name__}: "
+                f"{error}); please report it together with the file",
+            ) from error
+
+    def _run(self, data: memoryview, recipe: Recipe) -> Processed:
+        source = inspect(data, self._limits)
+        picture = source.decode(self._buffers, recipe.encoding.damaged)
+        pixels = self._adjust(picture.pixels, recipe.adjustment)
+        encoded = encode(pixels, source, recipe.encoding, self._buffers)
+        shape = source.shape
+        notes = tuple(dict.fromkeys(str(note) for note in (*picture.notes, *encoded.notes)))
+        return Processed(b"".join(encoded.parts), shape.width_pixels, shape.height_pixels, notes)
+
+    def _adjust(self, pixels: Pixels, adjustment: Adjustment) -> Pixels:
+        from imgbatch_kernels import adjust
+
+        if adjustment.is_neutral:
+            return pixels
+        out = pixels if pixels.flags.writeable else np.empty_like(pixels)
+        adjust(
+            pixels,
+            brightness=adjustment.brightness,
+            contrast=adjustment.contrast,
+            sharpness=adjustment.sharpness,
+            out=out,
+        )
+        return out
+
+
+def process(
+    data: Buffer,
+    adjustment: Adjustment,
+    *,
+    encoding: Encoding = Encoding(),  # noqa: B008
+    limits: Limits = Limits(),  # noqa: B008
+) -> bytes:
+    """Return an encoded image, adjusted.
+
+    Parameters
+    ----------
+    data
+        An encoded JPEG, PNG, TIFF, WebP or BMP.
+    adjustment
+        What is done to the pixels.
+    encoding
+        How they become a file again.
+    limits
+        The largest image that is processed.
+
+    Raises
+    ------
+    ImageError
+        Of the subclass that says what is wrong with the image.
+    """
+    return Pipeline(limits).run(data, Recipe(adjustment, encoding)).data
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What an installation makes of a built-in image.
+
+    Parameters
+    ----------
+    digest
+        Two installations with the same one write the same bytes.
+    versions
+        Of imgbatch, and of each package that has a hand in the bytes.
+    """
+
+    digest: str
+    versions: dict[str, str]
+
+
+def fingerprint() -> Fingerprint:
+    """Put a built-in image through the pipeline, as PNG and as JPEG, and hash what comes out."""
+    pipeline = Pipeline()
+    adjustment = Adjustment(brightness=10, contrast=20, sharpness=40)
+    digest = hashlib.blake2b(digest_size=16)
+    picture = _built_in_picture()
+    for encoding in (
+        Encoding(png_level=PngLevel.FAST),
+        Encoding(png_level=PngLevel.SMALL),
+        Encoding(OutputFormat.JPEG, quality=85),
+    ):
+        picture_out = pipeline.run(picture, Recipe(adjustment, encoding)).data
+        digest.update(picture_out)
+    digest.update(pipeline.run(picture_out, Recipe(adjustment)).data)
+    versions = {name: metadata.version(name) for name in _DISTRIBUTIONS}
+    return Fingerprint(digest.hexdigest(), versions)
+
+
+def _built_in_picture() -> bytes:
+    """Return a PNG of 192 x 128 pixels: slopes, edges and noise, the same everywhere."""
+    y, x = np.mgrid[:128, :192].astype(np.uint32)
+    noise = ((x * 2654435761 + y * 2246822519) >> 13) & 15
+    planes = (x + noise, 2 * y + noise, ((x // 16 + y // 16) % 2) * 160 + noise)
+    rows = np.zeros((128, 1 + 3 * 192), np.uint8)
+    rows[:, 1:] = np.stack(planes, axis=2).astype(np.uint8).reshape(128, -1)
+    header = Header(192, 128, 8, RGB, is_interlaced=False)
+    return join_png(header, [(b"IDAT", zlib.compress(rows.tobytes(), 1))])
+
+
+def warm_up() -> None:
+    """Load the codecs and the kernels, so that the first image takes no longer than the others."""
+    import imgbatch_kernels
+
+    imgbatch_kernels.warm_up()
+    fingerprint()
