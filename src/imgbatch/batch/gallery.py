@@ -1,0 +1,208 @@
+"""Thumbnails of photographs before and after, made in processes of their own.
+
+A thumbnail has to be decoded, and a decoder that dies of a damaged file must not take the report
+with it: each pair goes to a worker process that may crash or hang, and is then left out. Workers
+and the process that asks exchange JSON lines.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from imgbatch.cores import usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+THUMBNAIL_WIDTH = 480
+THUMBNAIL_HEIGHT = 360
+THUMBNAIL_QUALITY = 78
+LARGEST_PROFILE_BYTES = 4096
+"""A Display P3 profile has 500 bytes; large ones would outweigh the picture."""
+LARGEST_GALLERY_BYTES = 10_000_000
+"""Encoded in base64; keeps the whole file below 15 MB."""
+MOST_WORKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One photograph's file before and after."""
+
+    before: Path
+    after: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """One photograph before and after, as JPEGs in base64, and their size in pixels."""
+
+    before: str
+    after: str
+    width: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is still to do, and what is done; shared by the threads that drive the workers."""
+
+    pairs: Sequence[Pair]
+    deadline: float
+    waiting: deque[int] = field(default_factory=deque)
+    done: dict[int, Thumbnails] = field(default_factory=dict)
+    size_bytes: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> int | None:
+        """Return the next pair's number; None when there is none, or no time or room for it."""
+        with self.lock:
+            is_full = self.size_bytes > LARGEST_GALLERY_BYTES
+            if not self.waiting or is_full or self.seconds_left() <= 0:
+                return None
+            return self.waiting.popleft()
+
+    def keep(self, number: int, thumbnails: Thumbnails) -> None:
+        with self.lock:
+            self.done[number] = thumbnails
+            self.size_bytes += len(thumbnails.before) + len(thumbnails.after)
+
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+def make_thumbnails(pairs: Sequence[Pair], seconds: float) -> dict[int, Thumbnails]:
+    """Make thumbnails of as many pairs as the time allows.
+
+    Parameters
+    ----------
+    pairs
+        The photographs.
+    seconds
+        When the time is over, what is done is returned.
+
+    Returns
+    -------
+    dict
+        By the pair's number; those that could not be decoded are missing. Where time ran out,
+        those that are there are spread evenly over all.
+    """
+    work = _Work(pairs, time.monotonic() + seconds, deque(spread(len(pairs))))
+    threads = [
+        threading.Thread(target=_drive, args=(work,), name=f"gallery-{number}")
+        for number in range(min(usable_cores(), MOST_WORKERS, (len(pairs) + 3) // 4))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return dict(sorted(work.done.items()))
+
+
+def spread(count: int) -> list[int]:
+    """Return 0..count-1 in an order of which any beginning is spread evenly over the whole.
+
+    The van der Corput sequence in base 2: numbers sorted by their binary digits read backwards.
+    """
+    digits = max(count - 1, 0).bit_length()
+    backwards = (int(f"{number:0{digits}b}"[::-1], 2) for number in range(1 << digits))
+    return [number for number in backwards if number < count]
+
+
+def _drive(work: _Work) -> None:
+    """Keep one worker busy, and start another where it dies."""
+    worker: subprocess.Popen[bytes] | None = None
+    try:
+        while (number := work.take()) is not None:
+            if worker is None or worker.poll() is not None:
+                worker = _start_worker()
+            thumbnails = _ask(worker, work.pairs[number], work.seconds_left())
+            if thumbnails is not None:
+                work.keep(number, thumbnails)
+    finally:
+        if worker is not None:
+            _end(worker)
+
+
+def _start_worker() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "imgbatch.batch.gallery"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _ask(worker: subprocess.Popen[bytes], pair: Pair, seconds: float) -> Thumbnails | None:
+    """Return the worker's answer; None if it has none, died, or ran out of time and was killed."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    alarm = threading.Timer(seconds, worker.kill)
+    alarm.start()
+    try:
+        worker.stdin.write(json.dumps([str(pair.before), str(pair.after)]).encode() + b"\n")
+        worker.stdin.flush()
+        line = worker.stdout.readline()
+    except OSError:
+        return None
+    finally:
+        alarm.cancel()
+    if not line:
+        worker.wait()
+        return None
+    fields = json.loads(line)
+    return None if fields is None else Thumbnails(**fields)
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    worker.kill()
+    worker.wait()
+    for stream in (worker.stdin, worker.stdout):
+        assert stream is not None
+        try:
+            stream.close()
+        except OSError:  # what was still to be written, nobody reads any more
+            continue
+
+
+def answer_requests(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Answer a line of two paths with a line of two thumbnails, or null, until the end."""
+    from imgbatch.errors import ImageError
+
+    for line in requests:
+        before, after = json.loads(line)
+        try:
+            answer = _thumbnails_of(Path(before), Path(after))
+        except (ImageError, OSError, MemoryError):
+            answer = None
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+
+def _thumbnails_of(before: Path, after: Path) -> dict[str, str | int]:
+    first, width, height = _thumbnail(before)
+    second, _, _ = _thumbnail(after)
+    return {"before": first, "after": second, "width": width, "height": height}
+
+
+def _thumbnail(path: Path) -> tuple[str, int, int]:
+    from imgbatch.images.limits import Limits
+    from imgbatch.images.viewing import for_screen, open_photograph, scaled_pixels, to_jpeg
+
+    photograph = open_photograph(path.read_bytes(), Limits())
+    screen = for_screen(scaled_pixels(photograph, THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT))
+    icc = photograph.icc if len(photograph.icc or b"") <= LARGEST_PROFILE_BYTES else None
+    jpeg = to_jpeg(screen, THUMBNAIL_QUALITY, subsampling="420", icc=icc)
+    return base64.b64encode(jpeg).decode(), screen.shape[1], screen.shape[0]
+
+
+if __name__ == "__main__":
+    answer_requests(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,148 @@
+"""The names under which results appear, and what stands in their way.
+
+All is checked before anything is written, and only where it can matter: two inputs can share an
+output name if ``--format`` changes suffixes, or if the output's file system does not tell capitals
+from small letters, or one way to write an accent from the other.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from imgbatch.errors import Code, UsageError
+from imgbatch.recipe import OutputFormat
+
+_SUFFIXES = {
+    OutputFormat.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
+    OutputFormat.PNG: (".png",),
+}
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"BM")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How an output name is made.
+
+    Parameters
+    ----------
+    output_format
+        ``keep`` keeps each name; the others give it their suffix, unless it has one of theirs.
+    folds
+        Whether the output's file system takes names for equal that differ only in capitals or
+        in the way accents are written.
+    """
+
+    output_format: OutputFormat = OutputFormat.KEEP
+    folds: bool = False
+
+    @property
+    def can_collide(self) -> bool:
+        """Whether two inputs may share one output name."""
+        return self.folds or self.output_format is not OutputFormat.KEEP
+
+    def target(self, name: str) -> str:
+        """Return the output's path below the output folder."""
+        suffixes = _SUFFIXES.get(self.output_format)
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122  # no Path for each of 100,000 names
+        if suffixes is None or suffix.lower() in suffixes:
+            return name
+        return stem + suffixes[0]
+
+    def key(self, name: str) -> str:
+        """Return what is equal for inputs that share an output name."""
+        target = self.target(name)
+        return unicodedata.normalize("NFC", target).casefold() if self.folds else target
+
+
+def refuse_collisions(names: Callable[[], Iterator[str]], base: Path, naming: Naming) -> None:
+    """Refuse a run in which two images would share one output name.
+
+    Files that are no images have no output, so ``notes.txt`` may stand beside ``notes.jpg``.
+
+    Parameters
+    ----------
+    names
+        Gives all inputs' names anew at each call; only their hashes are held.
+    base
+        The folder they are relative to.
+
+    Raises
+    ------
+    UsageError
+        Naming the first such files.
+    """
+    if not naming.can_collide:
+        return
+    shared = _repeated(naming.key(name) for name in names())
+    if not shared:
+        return
+    groups: dict[str, list[str]] = {}
+    for name in names():
+        key = naming.key(name)
+        if hash(key) in shared and _looks_like_an_image(base / name):
+            groups.setdefault(key, []).append(name)
+    for group in groups.values():
+        if len(group) > 1:
+            raise UsageError(
+                Code.NAME_COLLISION,
+                f"{' and '.join(sorted(group)[:_SHOWN])} in {base} would share the output name "
+                f"{naming.target(sorted(group)[0])}; rename one, or leave one out with --exclude",
+            )
+
+
+def refuse_existing(names: Iterable[str], output: Path, naming: Naming) -> None:
+    """Refuse a run that would replace files which are already in the output folder.
+
+    Raises
+    ------
+    UsageError
+        Naming the first such files.
+    """
+    there = (target for name in names if os.path.lexists(output / (target := naming.target(name))))
+    first = list(islice(there, _SHOWN + 1))
+    if first:
+        shown = ", ".join(first[:_SHOWN]) + (" and more" if len(first) > _SHOWN else "")
+        raise UsageError(
+            Code.OUTPUTS_EXIST,
+            f"{output} already holds {shown}; --overwrite replaces what is there, --resume "
+            "continues the run that wrote it, or choose another output folder",
+        )
+
+
+def folds_names(folder: Path) -> bool:
+    """Whether the file system of a folder takes ``A`` and ``a`` for one name."""
+    probe = folder / f".imgbatch-folds-{os.getpid()}"
+    try:
+        probe.touch()
+        return probe.with_name(probe.name.upper()).exists()
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _repeated(keys: Iterable[str]) -> set[int]:
+    """Return the hashes that occur more than once: 100,000 names in 6 MB."""
+    seen: set[int] = set()
+    repeated: set[int] = set()
+    for key in keys:
+        number = hash(key)
+        (repeated if number in seen else seen).add(number)
+    return repeated
+
+
+def _looks_like_an_image(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            return (file.read(16) or b"").startswith(_SIGNATURES)
+    except OSError:
+        return False

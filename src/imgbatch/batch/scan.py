@@ -1,0 +1,250 @@
+"""Finding the files of a run.
+
+The rules:
+
+- Files are found in the order in which the file system lists them; no list of them is held.
+- A pattern without a slash is matched with a file's or a folder's name, one with a slash with
+  its path below the input folder; ``*`` stops at slashes, ``**`` does not. Capitals do not
+  matter, since cameras write ``IMG_0001.JPG``. A folder that is excluded is not entered.
+- Names that begin with a dot are left alone: they are thumbnails, trash and version control.
+- Links to files are followed. Links to folders are followed as well, after all that is no link,
+  and no folder is entered twice, so that loops end.
+- Pipes, sockets and devices are never opened; they are found, with the reason why not.
+- Our own temporary files and the folders and files the caller leaves out do not exist.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from imgbatch.batch.model import Failure
+from imgbatch.batch.write import is_temporary
+from imgbatch.errors import Code
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of the input folder are taken.
+
+    Parameters
+    ----------
+    recursive
+        Also those of the folders below it.
+    include
+        Patterns of which a file must match one; none: every file.
+    exclude
+        Patterns of which neither a file nor a folder above it may match any.
+    hidden
+        Also names that begin with a dot.
+    """
+
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    hidden: bool = False
+
+    def takes_file(self, name: str) -> bool:
+        """Whether a file, by its path below the input folder, is taken."""
+        included = self._included is None or self._included.fullmatch(name) is not None
+        return included and self.takes_folder(name) and not is_temporary(_last(name))
+
+    def takes_folder(self, name: str) -> bool:
+        """Whether a folder, by its path below the input folder, is entered."""
+        if not self.hidden and _last(name).startswith("."):
+            return False
+        return self._excluded is None or self._excluded.fullmatch(name) is None
+
+    @cached_property
+    def _included(self) -> re.Pattern[str] | None:
+        return _compile(self.include)
+
+    @cached_property
+    def _excluded(self) -> re.Pattern[str] | None:
+        return _compile(self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was found.
+
+    Parameters
+    ----------
+    name
+        Its path below the input folder.
+    size_bytes, modified_ns, mode
+        What the file system says of it.
+    failure
+        Why it can't be an image of this run, if that is already plain.
+    """
+
+    name: str
+    size_bytes: int = 0
+    modified_ns: int = 0
+    mode: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The folders that are still to be entered, and those that were."""
+
+    root: Path
+    selection: Selection
+    left_out: Collection[str]
+    folders: list[str] = field(default_factory=lambda: [""])
+    links: list[str] = field(default_factory=list)
+    entered: set[tuple[int, int]] = field(default_factory=set)
+
+    def files(self) -> Iterator[tuple[str, OSError | None]]:
+        while self.folders or self.links:
+            folder = self.folders.pop() if self.folders else self.links.pop()
+            try:
+                yield from self._files_of(folder)
+            except OSError as error:
+                yield folder or ".", error
+
+    def _files_of(self, folder: str) -> Iterator[tuple[str, OSError | None]]:
+        path = self.root / folder
+        seen = path.stat()
+        if (seen.st_dev, seen.st_ino) in self.entered:
+            return
+        self.entered.add((seen.st_dev, seen.st_ino))
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.path in self.left_out:
+                    continue
+                if _is_folder(entry):
+                    self._remember(entry, name)
+                elif self.selection.takes_file(name):
+                    yield name, None
+
+    def _remember(self, entry: os.DirEntry[str], name: str) -> None:
+        if self.selection.recursive and self.selection.takes_folder(name):
+            (self.links if entry.is_symlink() else self.folders).append(name)
+
+
+def walk(
+    root: Path, selection: Selection, left_out: Collection[Path] = ()
+) -> Iterator[tuple[str, OSError | None]]:
+    """Yield the path below `root` of each file that is taken, without looking at the files.
+
+    A folder that can't be listed comes with the error. `root` may be a single file.
+    """
+    if not root.is_dir():
+        yield root.name, None
+        return
+    yield from _Walk(root, selection, {str(path) for path in left_out}).files()
+
+
+def scan(root: Path, selection: Selection, left_out: Collection[Path] = ()) -> Iterator[Found]:
+    """Yield each file that is taken, with what the file system says of it.
+
+    Parameters
+    ----------
+    root
+        The input folder, or a single file.
+    left_out
+        Folders and files below it that are none of the run's, such as its output folder.
+    """
+    base = base_of(root)
+    for name, error in walk(root, selection, left_out):
+        yield look_at(base, name) if error is None else _unreadable(base, name, error)
+
+
+def scan_names(root: Path, names: Iterable[str]) -> Iterator[Found]:
+    """Yield the files that a list names, by paths below `root` or by absolute ones.
+
+    One that lies outside, or is not there, comes with the reason.
+    """
+    for name in names:
+        below = os.path.relpath(root / name, root)
+        if below == ".." or below.startswith("../"):
+            sentence = f"{name} is listed, but lies outside of {root}"
+            yield Found(name, failure=Failure(Code.UNREADABLE_FILE, sentence))
+        else:
+            yield look_at(root, below)
+
+
+def look_at(base: Path, name: str) -> Found:
+    """Return a file as it is now."""
+    try:
+        seen = (base / name).stat()
+    except OSError as error:
+        return _unreadable(base, name, error)
+    failure = None
+    if not stat.S_ISREG(seen.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(seen.st_mode), "no regular file")
+        failure = Failure(Code.NOT_AN_IMAGE, f"{base / name} is {kind}, not an image; left alone")
+    return Found(name, seen.st_size, seen.st_mtime_ns, stat.S_IMODE(seen.st_mode), failure)
+
+
+def base_of(root: Path) -> Path:
+    """Return the folder to which the names of a run's files are relative."""
+    return root if root.is_dir() else root.parent
+
+
+def _unreadable(base: Path, name: str, error: OSError) -> Found:
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in {errno.ENOENT, errno.ELOOP} and (base / name).is_symlink():
+        reason = "it is a link that leads nowhere"
+    sentence = f"{base / name} can't be read: {reason}"
+    return Found(name, failure=Failure(Code.UNREADABLE_FILE, sentence))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    alternatives = [_translate(pattern) for pattern in patterns]
+    return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL) if alternatives else None
+
+
+_WILDCARDS = re.compile(
+    r"(?P<any>\*\*/)|(?P<deep>\*\*)|(?P<star>\*)|(?P<one>\?)|(?P<set>\[!?\]?[^]]*\])"
+)
+
+
+def _translate(pattern: str) -> str:
+    """Return the regular expression of a pattern, for the path below the input folder."""
+    text = pattern.rstrip("/")
+    parts = [] if "/" in text else ["(?:.*/)?"]
+    position = 0
+    text = text.removeprefix("./").removeprefix("/")
+    for match in _WILDCARDS.finditer(text):
+        parts.append(re.escape(text[position : match.start()]))
+        parts.append(_wildcard(match))
+        position = match.end()
+    parts.append(re.escape(text[position:]))
+    return f"(?:{''.join(parts)})"
+
+
+def _wildcard(match: re.Match[str]) -> str:
+    found = match.group()
+    if match["set"]:
+        inside = found[1:-1].replace("\\", "\\\\")
+        return f"[{'^' + inside[1:] if inside.startswith('!') else inside}]"
+    return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}[found]

@@ -1,0 +1,279 @@
+"""Reading a source and writing its result, so that no name ever shows half a file.
+
+A result is written under a temporary name in its own folder and renamed when it is complete. It
+is not synced to the disk: after a power cut a file may be empty, which `--resume` sees by its
+size, and a sync for each of 100,000 small files would cost more than computing them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import socket
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from imgbatch.batch.model import Job
+from imgbatch.buffer import Buffer
+from imgbatch.errors import Code, FileError, LimitExceeded, OutputError, SkippedFile
+
+_NO_MORE_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_TEMPORARY = re.compile(r"\.imgbatch-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.part")
+# What a file system without hard links (FAT, some network shares) answers to link().
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How results are put into the output folder.
+
+    Parameters
+    ----------
+    preserve
+        Give each result the permissions and the modification time of its source.
+    overwrite
+        Replace what already has a result's name.
+    folder
+        The output folder, resolved. Nothing is written outside it, also if a folder below it
+        becomes a link during the run, and it is not made again if it is lost.
+    """
+
+    preserve: bool = True
+    overwrite: bool = False
+    folder: Path | None = None
+
+
+def read_source(job: Job, max_bytes: int) -> bytes:
+    """Return a source's bytes.
+
+    Raises
+    ------
+    FileError
+        If it can't be read, or is no longer what the scan saw.
+    SkippedFile
+        If it is no regular file.
+    LimitExceeded
+        If it is larger than `max_bytes`; nothing was allocated for it.
+    """
+    check_size(job.source, job.size_bytes, max_bytes)
+    try:
+        # Without O_NONBLOCK a named pipe that took the file's place would be waited for.
+        descriptor = os.open(job.source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            _check_unchanged(job, os.fstat(descriptor))
+            data = file.readall()
+    except OSError as error:
+        raise source_error(job, error) from error
+    if len(data) != job.size_bytes:
+        raise _changed(job)
+    return data
+
+
+def check_size(source: Path, size_bytes: int, max_bytes: int) -> None:
+    """Raise LimitExceeded if a source is larger than the limit."""
+    if size_bytes > max_bytes:
+        raise LimitExceeded(
+            Code.TOO_MANY_BYTES,
+            f"{source} has {size_bytes:,} bytes, more than the limit of {max_bytes:,}; "
+            "--max-bytes raises it",
+        )
+
+
+def source_error(job: Job, error: OSError) -> FileError:
+    """Return what an error of the operating system means for the file that was to be read."""
+    return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {_reason(error)}")
+
+
+def write_output(job: Job, parts: Iterable[Buffer], delivery: Delivery) -> int:
+    """Write a result under its final name, complete or not at all.
+
+    Parameters
+    ----------
+    parts
+        The encoded image, in order.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    FileError
+        If this one file can't be written.
+    OutputError
+        If the output folder takes no more files: it is full, read-only or gone.
+    """
+    temporary = temporary_path(job, os.getpid())
+    try:
+        descriptor = _create(temporary, job, delivery)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                size = sum(_write_all(file.fileno(), part) for part in parts)
+                if delivery.preserve:
+                    _preserve(file.fileno(), job)
+            _publish(temporary, job, delivery)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise _target_error(job, error) from error
+    return size
+
+
+def temporary_path(job: Job, pid: int) -> Path:
+    """Return the name under which process `pid` of this machine writes a job's result."""
+    return job.target.with_name(f".imgbatch-{_host()}-{pid}-{job.index}.part")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is one of those that results have while they are written."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(folder: Path) -> int:
+    """Remove the temporary files that dead processes of this machine left in a folder.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            stale = [entry.path for entry in entries if _is_stale(entry.name)]
+    except OSError:
+        return 0
+    for path in stale:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108  # what scandir gives is a string
+    return len(stale)
+
+
+def _is_stale(name: str) -> bool:
+    match = _TEMPORARY.fullmatch(name)
+    if match is None or match["host"] != _host():
+        return False
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@cache
+def _host() -> str:
+    """Return eight digits for this machine: process ids mean nothing on another."""
+    name = socket.gethostname().encode("utf-8", "surrogateescape")
+    return hashlib.blake2s(name, digest_size=4).hexdigest()
+
+
+def _check_unchanged(job: Job, seen: os.stat_result) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        raise SkippedFile(Code.NOT_AN_IMAGE, f"{job.source} is no longer a regular file")
+    if (seen.st_size, seen.st_mtime_ns) != (job.size_bytes, job.modified_ns):
+        raise _changed(job)
+
+
+def _changed(job: Job) -> FileError:
+    return FileError(
+        Code.CHANGED_FILE,
+        f"{job.source} was changed after the run had begun; --resume processes it as it is then",
+    )
+
+
+def _create(temporary: Path, job: Job, delivery: Delivery) -> int:
+    """Open the temporary file, making its folder at need, and return its descriptor."""
+    if delivery.folder is not None:
+        _check_inside(job.target.parent, delivery.folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(temporary, flags, 0o666)
+    except FileNotFoundError:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(temporary, flags, 0o666)
+
+
+def _check_inside(parent: Path, folder: Path) -> None:
+    """Raise unless a result's folder lies where it seems to lie."""
+    if not folder.is_dir() or folder.resolve() != folder:
+        raise OutputError(
+            Code.OUTPUT_FOLDER_UNWRITABLE,
+            f"the output folder {folder} is gone, or was replaced by a link",
+        )
+    if parent.resolve() != parent:
+        raise FileError(
+            Code.OUTPUT_UNWRITABLE,
+            f"{parent} leads through a link; nothing is written there: put a folder in its place",
+        )
+
+
+def _write_all(descriptor: int, part: Buffer) -> int:
+    """Write all of a part: one call writes 2 GiB at most, and less when a disk fills up."""
+    rest = memoryview(part).cast("B")
+    size = rest.nbytes
+    while rest.nbytes:
+        rest = rest[os.write(descriptor, rest) :]
+    return size
+
+
+def _preserve(descriptor: int, job: Job) -> None:
+    # Some network shares know neither; a result without its source's time is still a result.
+    with suppress(OSError):
+        os.fchmod(descriptor, job.mode & 0o777)
+    with suppress(OSError):
+        os.utime(descriptor, ns=(job.modified_ns, job.modified_ns))
+
+
+def _publish(temporary: Path, job: Job, delivery: Delivery) -> None:
+    """Give the complete file its name."""
+    if delivery.overwrite:
+        temporary.replace(job.target)
+        return
+    try:
+        # Unlike a rename, a link never replaces a file that appeared in the meantime.
+        os.link(temporary, job.target)
+    except FileExistsError:
+        raise _exists(job) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(job.target):
+            raise _exists(job) from None
+        temporary.replace(job.target)
+    else:
+        temporary.unlink()
+
+
+def _exists(job: Job) -> FileError:
+    return FileError(
+        Code.OUTPUT_EXISTS, f"{job.target} exists and was not replaced; --overwrite replaces it"
+    )
+
+
+def _target_error(job: Job, error: OSError) -> FileError | OutputError:
+    if error.errno in _NO_MORE_ROOM:
+        return OutputError(
+            Code.DISK_FULL,
+            f"{job.target} can't be written: {_reason(error)}; make room, then continue with "
+            "--resume",
+        )
+    if error.errno == errno.EROFS:
+        return OutputError(
+            Code.OUTPUT_FOLDER_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}"
+        )
+    return FileError(Code.OUTPUT_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    """Return what the operating system says, without its number and the path again."""
+    return (error.strerror or str(error)).lower()

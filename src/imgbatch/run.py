@@ -1,0 +1,372 @@
+"""A run from its settings to its report: scan, journal, engine and report put together."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgbatch import __version__
+from imgbatch.adjustment import Adjustment
+from imgbatch.batch.journal import SUFFIX, Journal
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
+from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
+from imgbatch.batch.plan import Folders, Planner, Rules
+from imgbatch.batch.report import Report
+from imgbatch.batch.scan import Found, Selection, base_of
+from imgbatch.batch.tally import Tally
+from imgbatch.batch.write import Delivery
+from imgbatch.cores import usable_cores
+from imgbatch.engines.base import Engine, Stop
+from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
+from imgbatch.images.limits import Limits
+from imgbatch.recipe import Encoding, Recipe
+from imgbatch.settings import Existing, Settings, check_paths, found_of, names_of, report_path
+
+if TYPE_CHECKING:
+    from imgbatch.engines.rabbitmq import RabbitOptions
+
+_LAST_SCAN_SECONDS = 3.0
+
+
+def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for each of its options
+    input: str | os.PathLike[str],  # noqa: A002  # as the report and the command line call it
+    output: str | os.PathLike[str],
+    adjustment: Adjustment | None = None,
+    *,
+    broker: str | None = None,
+    encoding: Encoding | None = None,
+    recursive: bool = True,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    report: str | os.PathLike[str] | None = None,
+    procs: int | None = None,
+    machines: int | None = None,
+    timeout_seconds: float | None = None,
+    image_timeout_seconds: float = 120.0,
+    limits: Limits | None = None,
+    preserve: bool = True,
+) -> Report:
+    """Adjust every image of a folder, or a single one, into another folder.
+
+    Parameters
+    ----------
+    input
+        The folder, or file, that is read.
+    output
+        The folder that is written; made at need.
+    adjustment
+        What is done to the pixels; nothing by default.
+    broker
+        ``amqp://…`` or ``amqps://…``: use the machines behind this RabbitMQ. None: this machine.
+    encoding
+        How pixels become files again; by default as they came.
+    recursive, include, exclude
+        Which files are taken; see `imgbatch.batch.scan`.
+    overwrite, resume
+        Replace what an earlier run wrote, or go on where it ended. By default neither: a run
+        that would replace a file is refused.
+    report
+        Where the report goes; by default ``imgbatch-report.json`` in `output`.
+    procs
+        Worker processes on this machine; None: one for each core it may use.
+    machines
+        Machines at most, with a broker; None: all that are there.
+    timeout_seconds
+        How long to wait for a machine, with a broker; None: for ever.
+    image_timeout_seconds
+        How long a worker may take for one image.
+    limits
+        What is too large to be processed.
+    preserve
+        Give each result the permissions and the modification time of its source.
+
+    Returns
+    -------
+    Report
+        The run's figures. A file that could not be processed is counted there, and listed with
+        the reason in the report on the disk; it is no exception.
+
+    Raises
+    ------
+    UsageError
+        If the run makes no sense, or would replace files.
+    EngineError
+        If the run could not go on; the report on the disk says how far it came.
+    """
+    if overwrite and resume:
+        raise UsageError(Code.BAD_OPTION, "overwrite and resume exclude each other")
+    settings = Settings(
+        Path(input),
+        Path(output),
+        Recipe(adjustment or Adjustment(), encoding or Encoding()),
+        Selection(recursive, tuple(include), tuple(exclude)),
+        existing=_existing(overwrite=overwrite, resume=resume),
+        preserve=preserve,
+        report=None if report is None else Path(report),
+        limits=limits or Limits(),
+        image_timeout_seconds=image_timeout_seconds,
+        procs=procs,
+        rabbit=None if broker is None else _rabbit_options(broker, machines, timeout_seconds),
+    )
+    finished = execute(settings, Tally(), Stop())
+    if finished.failure is not None:
+        raise EngineError(finished.failure.code, finished.failure.sentence)
+    return finished
+
+
+def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
+    """Carry a run out and write its report, whatever happens on the way.
+
+    Parameters
+    ----------
+    tally
+        Is kept up to date while the run goes on.
+    stop
+        Ends the run early.
+
+    Raises
+    ------
+    UsageError, OutputError
+        If the run can't begin; nothing was written then.
+    """
+    settings = check_paths(settings)
+    made = _make_folder(settings.target)
+    try:
+        naming = _check_names(settings)
+        journal = _open_journal(settings)
+    except BaseException:
+        _unmake(made)
+        raise
+    try:
+        return _Run(settings, journal, naming, tally, stop).carry_out()
+    finally:
+        journal.close()
+
+
+def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
+    """Yield what a run would do, as `--dry-run` shows it: each file, and its output name.
+
+    Raises
+    ------
+    UsageError
+        If the run makes no sense, or would be refused.
+    """
+    settings = check_paths(settings)
+    naming = Naming(settings.recipe.encoding.output_format)
+    _refuse(settings, naming)
+    for found in found_of(settings):
+        if found is not None:
+            yield found, naming.target(found.name)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run under way; the engine's listener."""
+
+    settings: Settings
+    journal: Journal
+    naming: Naming
+    tally: Tally
+    stop: Stop
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic)
+    open_jobs: dict[int, Job] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def carry_out(self) -> Report:
+        planner = self._planner()
+        planner.start()
+        engine = _engine(self.settings)
+        failure = None
+        try:
+            engine.run(self._jobs(planner), self.settings.recipe, self, self.stop)
+        except EngineError as error:
+            failure = Failure.of(error)
+        except ImgbatchError as error:
+            failure = Failure(Code.ENGINE_FAILED, str(error))
+        except KeyboardInterrupt:
+            self.stop.now.set()
+            raise
+        finally:
+            stopped = self.stop.gently.is_set() or self.stop.now.is_set()
+            self.stop.gently.set()
+            complete = planner.finish(_LAST_SCAN_SECONDS)
+            interrupted = stopped and self._is_open(complete)
+            report = self._write(self._report(engine.name, failure, interrupted=interrupted))
+        return report
+
+    def finished(self, outcome: Outcome) -> None:
+        """Record an outcome; see `imgbatch.engines.base.Listener`."""
+        with self.lock:
+            job = self.open_jobs.pop(outcome.index, None)
+        if job is None:
+            return
+        outcome = replace(outcome, failure=_named(outcome.failure, job))
+        if self.journal.finish(outcome, time.monotonic() - self.began):
+            self.tally.end(outcome.status, job.size_bytes, outcome.bytes_out, earlier=False)
+
+    def waiting(self, why: str | None) -> None:
+        """Show why nothing moves."""
+        self.tally.waiting = why
+
+    def machines(self, machines: Sequence[MachineUse]) -> None:
+        """Record who takes part."""
+        self.tally.machines = tuple(machines)
+        self.journal.note_machines(machines)
+
+    def _planner(self) -> Planner:
+        settings = self.settings
+        guard = settings.existing is not Existing.OVERWRITE and (
+            settings.existing is Existing.RESUME or settings.watch is not None
+        )
+        return Planner(
+            self.journal,
+            found_of(settings),
+            Folders(base_of(settings.source), settings.target),
+            Rules(self.naming, settings.checksum, guard),
+            self.tally,
+        )
+
+    def _jobs(self, planner: Planner) -> Iterator[Job]:
+        for job in planner.jobs(self.stop.gently):
+            with self.lock:
+                self.open_jobs[job.index] = job
+            yield job
+
+    def _is_open(self, complete: bool) -> bool:
+        """Whether something is left to do, except to watch."""
+        if self.settings.watch is not None:
+            return self.tally.done_files < self.tally.planned_files
+        return not complete or self.tally.done_files < self.tally.planned_files
+
+    def _report(self, engine: str, failure: Failure | None, *, interrupted: bool) -> Report:
+        settings = self.settings
+        return Report(
+            path=report_path(settings),
+            source=settings.source,
+            target=settings.target,
+            recipe=settings.recipe,
+            engine=engine,
+            version=__version__,
+            started=self.started.isoformat(timespec="seconds"),
+            seconds=time.monotonic() - self.began,
+            interrupted=interrupted,
+            failure=failure,
+            totals=self.journal.totals(),
+            machines=tuple(self.journal.machines()),
+        )
+
+    def _write(self, report: Report) -> Report:
+        """Write the report; return it with what kept it from being written, if anything did."""
+        try:
+            report.write(self.journal)
+        except EngineError as error:
+            return replace(report, failure=report.failure or Failure.of(error), saved=False)
+        return report
+
+
+def _named(failure: Failure | None, job: Job) -> Failure | None:
+    """Return a failure whose sentence names the file; codecs only know its bytes."""
+    if (
+        failure is None
+        or str(job.source) in failure.sentence
+        or str(job.target) in failure.sentence
+    ):
+        return failure
+    return Failure(failure.code, f"{job.source}: {failure.sentence}")
+
+
+def _check_names(settings: Settings) -> Naming:
+    """Return how output names are made, unless they stand in each other's or anyone's way."""
+    naming = Naming(settings.recipe.encoding.output_format, folds_names(settings.target))
+    _refuse(settings, naming)
+    return naming
+
+
+def _refuse(settings: Settings, naming: Naming) -> None:
+    refuse_collisions(lambda: names_of(settings), base_of(settings.source), naming)
+    if settings.existing is Existing.REFUSE and _holds_anything(settings.target):
+        refuse_existing(names_of(settings), settings.target, naming)
+
+
+def _holds_anything(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(True for _ in entries)
+    return False
+
+
+def _open_journal(settings: Settings) -> Journal:
+    path = report_path(settings).with_suffix(SUFFIX)
+    about = {
+        "input": os.fspath(settings.source),
+        "output": os.fspath(settings.target),
+        "recipe": settings.recipe.to_fields(),
+        "imgbatch": __version__,
+    }
+    if settings.existing is Existing.RESUME:
+        return Journal.resume(path, about)
+    if settings.existing is Existing.REFUSE:
+        Journal.refuse_if_of_use(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Journal.create(path, about)
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make the output folder, see that it takes files, and return the folders that were made."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".imgbatch-probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        _unmake(made)
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(
+            Code.OUTPUT_FOLDER_UNWRITABLE,
+            f"the output folder {folder} can't be written: {reason}",
+        ) from error
+    return made
+
+
+def _unmake(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _engine(settings: Settings) -> Engine:
+    delivery = Delivery(
+        settings.preserve, settings.existing is not Existing.REFUSE, settings.target
+    )
+    if settings.rabbit is not None:
+        from imgbatch.engines.rabbitmq import RabbitEngine
+
+        return RabbitEngine(settings.rabbit, settings.limits, delivery)
+    from imgbatch.engines.local import LocalEngine
+
+    procs = settings.procs or usable_cores()
+    return LocalEngine(procs, settings.limits, delivery, settings.image_timeout_seconds)
+
+
+def _existing(*, overwrite: bool, resume: bool) -> Existing:
+    if resume:
+        return Existing.RESUME
+    return Existing.OVERWRITE if overwrite else Existing.REFUSE
+
+
+def _rabbit_options(
+    broker: str, machines: int | None, timeout_seconds: float | None
+) -> RabbitOptions:
+    from imgbatch.engines.rabbitmq import RabbitOptions
+
+    return RabbitOptions(broker, machines=machines, timeout_seconds=timeout_seconds)
