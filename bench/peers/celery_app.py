@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_ready
 
 if TYPE_CHECKING:
     from imgbatch.pipeline import Pipeline
@@ -25,6 +25,7 @@ app.conf.update(
     task_default_delivery_mode="transient",
     task_serializer="msgpack",
     worker_prefetch_multiplier=2,
+    worker_proc_alive_timeout=60.0,
     worker_send_task_events=False,
 )
 
@@ -35,6 +36,12 @@ def prepare(**_signal: object) -> None:
     from imgbatch.pipeline import warm_up
 
     warm_up()
+
+
+@worker_ready.connect
+def announce(**_signal: object) -> None:
+    """Tell whoever started the worker that tasks may come."""
+    print("tasks may come", flush=True)
 
 
 @cache
