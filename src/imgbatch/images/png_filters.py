@@ -1,46 +1,113 @@
-"""PNG's row filters (W3C PNG, section 9), over whole rows so that they vectorise.
+"""PNG's row filters (W3C PNG, section 9), as loops over whole rows so that they vectorise.
 
 Only imported when a PNG is written: it brings in numba.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit, uint8
-from numba import types as nb
+import numpy.typing as npt
+from numba import njit
+from numpy import int16, int32, uint8, uint16
 
-NONE, SUB, UP, AVERAGE, PAETH = range(5)
+NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
 
-_ROWS = nb.Array(uint8, 2, "C")
-_CONST_ROWS = nb.Array(uint8, 2, "C", readonly=True)
+_Bytes = npt.NDArray[Any]
+_jit = njit(error_model="numpy", nogil=True)
 
 
-@njit(cache=True, nogil=True)
-def filter_rows(rows: np.ndarray, step: int, kind: int, out: np.ndarray) -> None:
-    """Filter every row by one filter.
+@_jit
+def _difference(target: _Bytes, row: _Bytes, predicted: _Bytes) -> None:
+    for i in range(target.shape[0]):
+        target[i] = uint8(row[i] - predicted[i])
+
+
+@_jit
+def _average(target: _Bytes, row: _Bytes, left: _Bytes, above: _Bytes) -> None:
+    for i in range(target.shape[0]):
+        mean = uint8(uint16(uint16(left[i]) + uint16(above[i])) >> 1)
+        target[i] = uint8(row[i] - mean)
+
+
+@_jit
+def _paeth(target: _Bytes, row: _Bytes, left: _Bytes, above: _Bytes, corner: _Bytes) -> None:
+    """Predict by whichever neighbour is nearest to left + above - corner; the first if equal."""
+    for i in range(target.shape[0]):
+        a, b, c = int16(left[i]), int16(above[i]), int16(corner[i])
+        to_left = abs(int16(b - c))
+        to_above = abs(int16(a - c))
+        to_corner = abs(int16(int16(a + b) - int16(c + c)))
+        of_two = b if to_above <= to_corner else c
+        nearest = a if to_left <= min(to_above, to_corner) else of_two
+        target[i] = uint8(int16(row[i]) - nearest)
+
+
+@_jit
+def _weight(row: _Bytes) -> int:
+    """Sum the distances of bytes from 0, counted round the circle of 256."""
+    total = int32(0)
+    for i in range(row.shape[0]):
+        value = int16(row[i])
+        total += int32(min(value, int16(256 - value)))
+    return total
+
+
+@_jit
+def _filter_row(target: _Bytes, row: _Bytes, above: _Bytes, step: int, kind: int) -> None:
+    """Filter one row; its first pixel has zeros on its left."""
+    head, rest = target[:step], target[step:]
+    end = row.shape[0] - step
+    if kind == NONE:
+        target[:] = row
+    elif kind == SUB:
+        head[:] = row[:step]
+        _difference(rest, row[step:], row[:end])
+    elif kind == UP:
+        _difference(target, row, above)
+    elif kind == AVERAGE:
+        for i in range(step):
+            head[i] = uint8(row[i] - (above[i] >> 1))
+        _average(rest, row[step:], row[:end], above[step:])
+    else:
+        _difference(head, row[:step], above[:step])
+        _paeth(rest, row[step:], row[:end], above[step:], above[:end])
+
+
+@_jit
+def filter_rows(rows: _Bytes, out: _Bytes, scratch: _Bytes, step: int, kind: int) -> None:
+    """Filter every row.
 
     Parameters
     ----------
     rows
-        ``(height, row_bytes)`` uint8, big-endian samples.
-    step
-        Bytes from a sample to the same one of the pixel to its left.
-    kind
-        0..4, the filter.
+        ``(height, row_bytes)`` uint8, samples big-endian.
     out
         ``(height, 1 + row_bytes)`` uint8: each row with its filter in front.
+    scratch
+        ``(2, row_bytes)`` uint8; its content does not matter.
+    step
+        Bytes from a sample to the same one of the pixel on its left.
+    kind
+        0..4, the filter, or `ADAPTIVE`: for each row the one whose output is nearest to zero.
     """
-    height, width = rows.shape
-    above = np.zeros(width, np.uint8)
-    for y in range(height):
+    above = scratch[0]
+    above[:] = 0
+    trial = scratch[1]
+    for y in range(rows.shape[0]):
         row = rows[y]
-        target = out[y]
-        target[0] = kind
-        if kind == NONE:
-            target[1:] = row
-        elif kind == SUB:
-            target[1 : 1 + step] = row[:step]
-            target[1 + step :] = row[step:] - row[:-step]
-        elif kind == UP:
-            target[1:] = row - above
+        target = out[y, 1:]
+        if kind != ADAPTIVE:
+            out[y, 0] = kind
+            _filter_row(target, row, above, step, kind)
+        else:
+            lightest = -1
+            for candidate in (NONE, SUB, UP, AVERAGE, PAETH):
+                _filter_row(trial, row, above, step, candidate)
+                weight = _weight(trial)
+                if lightest < 0 or weight < lightest:
+                    lightest = weight
+                    out[y, 0] = candidate
+                    target[:] = trial
         above = row
