@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_COLUMNS = 60
+MOST_COLUMNS, FEWEST_COLUMNS = 60, 8
+IMAGES_PER_COLUMN = 4
+"""At the least, on average: single images would make a comb of gaps and spikes."""
 SHADES = 5
 """Machines that have a shade of their own; the rest share the last."""
 _WIDTH, _HEIGHT = 600, 160
@@ -61,7 +63,7 @@ def throughput(
         Ids, the busiest first.
     """
     seconds = max([seconds, *(end for end, _ in ends)])
-    step = _step_for(seconds)
+    step = _step_for(seconds, len(ends))
     columns = int(seconds / step) + 1
     counts = {machine: [0] * columns for machine in machines[:SHADES]}
     for end, machine in ends:
@@ -72,8 +74,8 @@ def throughput(
     return Throughput(step, counts)
 
 
-def _step_for(seconds: float) -> float:
-    wanted = seconds / MOST_COLUMNS
+def _step_for(seconds: float, images: int) -> float:
+    wanted = seconds / min(max(images // IMAGES_PER_COLUMN, FEWEST_COLUMNS), MOST_COLUMNS)
     return next((step for step in _STEPS_SECONDS if step >= wanted), _STEPS_SECONDS[-1])
 
 

@@ -1,29 +1,127 @@
-"""Images as a viewer shows them: upright, and no larger than there is room for.
+"""Images as a viewer shows them: upright, 8 bits, and no larger than there is room for.
 
-Nothing here is written to an output; previews and thumbnails are made of it.
+Previews and thumbnails are made of it; nothing of it goes into an output.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgbatch.images.buffers import Buffers
+from imgbatch.images.inspect import inspect
+from imgbatch.images.metadata import orientation_of
 from imgbatch.images.picture import FileFormat
 from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from imgbatch.images.limits import Limits
     from imgbatch.images.picture import Pixels, Source
+
+    Screen = npt.NDArray[np.uint8]
+    """``(height, width, 1 or 3)``: grey or RGB."""
 
 UPRIGHT = 1
 _TURNS = {2: "H", 3: "HV", 4: "V", 5: "T", 6: "TH", 7: "THV", 8: "TV"}
 """How each orientation is undone: transpose, then mirror horizontally, then vertically."""
 
+CHECKER_PIXELS = 12
+CHECKER_LEVELS = (204, 242)
+_LARGEST_SEGMENT_PIECE = 65_519
+"""Of a profile in an APP2 segment: 65,535 less the length, the identifier and two counters."""
 
-def is_sideways(orientation: int) -> bool:
-    """Whether width and height change places when the image is turned upright."""
-    return orientation >= 5
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A file that has been read and understood, but not decoded.
+
+    Parameters
+    ----------
+    data, source
+        Its bytes, and what they are.
+    orientation
+        1..8, as EXIF numbers them.
+    icc
+        Its colour profile, if it is one that the decoded pixels have.
+    """
+
+    data: bytes
+    source: Source
+    orientation: int = UPRIGHT
+    icc: bytes | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels, once upright."""
+        return self._stored_size[1 if self.is_sideways else 0]
+
+    @property
+    def height(self) -> int:
+        """Pixels, once upright."""
+        return self._stored_size[0 if self.is_sideways else 1]
+
+    @property
+    def is_sideways(self) -> bool:
+        """Whether width and height change places when it is turned upright."""
+        return self.orientation >= 5
+
+    @property
+    def _stored_size(self) -> tuple[int, int]:
+        return self.source.shape.width_pixels, self.source.shape.height_pixels
+
+
+def open_photograph(data: bytes, limits: Limits) -> Photograph:
+    """Check a file's structure and read how it is to be shown.
+
+    Raises
+    ------
+    ImageError
+        If it is no image that imgbatch reads, too large, or damaged.
+    """
+    source = inspect(memoryview(data), limits)
+    portable = source.portable()
+    orientation = orientation_of(portable.exif) or UPRIGHT
+    return Photograph(data, source, orientation, _profile_for(source, portable.icc))
+
+
+def _profile_for(source: Source, icc: bytes | None) -> bytes | None:
+    """Return the profile unless it is one of another kind of pixels, such as a CMYK file's."""
+    wanted = b"GRAY" if source.shape.channels < 3 else b"RGB "
+    return icc if icc is not None and icc[16:20] == wanted else None
+
+
+def full_pixels(photograph: Photograph) -> Pixels:
+    """Decode a photograph in full size, upright.
+
+    Raises
+    ------
+    DamagedImage
+        If its pixels are not all there.
+    """
+    picture = photograph.source.decode(Buffers(), DamagedPolicy.STRICT)
+    return upright(picture.pixels, photograph.orientation)
+
+
+def scaled_pixels(photograph: Photograph, width: int, height: int) -> Pixels:
+    """Decode a photograph, upright, scaled down to fit `width` x `height`; never up.
+
+    Raises
+    ------
+    DamagedImage
+        If its pixels are not all there.
+    """
+    if photograph.is_sideways:
+        width, height = height, width
+    shape = photograph.source.shape
+    scale = min(width / shape.width_pixels, height / shape.height_pixels, 1)
+    decoded = _decode_at_least(
+        photograph, round(shape.width_pixels * scale), round(shape.height_pixels * scale)
+    )
+    return upright(_shrunk(decoded, width, height), photograph.orientation)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -32,7 +130,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
         return pixels
     import cv2
 
-    turned = pixels
+    turned: Pixels = pixels
     for step in _TURNS[orientation]:
         match step:
             case "T":
@@ -44,52 +142,39 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return turned.reshape(*turned.shape[:2], pixels.shape[2])
 
 
-def decode_at_least(
-    data: bytes,
-    source: Source,
-    width: int,
-    height: int,
-    damaged: DamagedPolicy = DamagedPolicy.STRICT,
-) -> Pixels:
-    """Decode an image for a view of `width` x `height` pixels, stored orientation.
+def _decode_at_least(photograph: Photograph, width: int, height: int) -> Pixels:
+    """Decode so that no side is shorter than asked for, in the stored orientation.
 
-    A JPEG is scaled by its decoder: of 24 megapixels, an eighth of the rows and columns is
-    there after a third of the time that all of them take. Other formats come in full size.
-
-    Raises
-    ------
-    ImageError
-        As `Source.decode` raises them.
+    A JPEG's decoder scales as it goes, which saves most of the inverse transforms; other formats
+    come in full size.
     """
-    shape = source.shape
-    if source.file_format is FileFormat.JPEG and 2 * width <= shape.width_pixels:
-        scaled = _scaled_jpeg(data, width, height)
+    source = photograph.source
+    if source.file_format is FileFormat.JPEG and width < source.shape.width_pixels:
+        scaled = _scaled_jpeg(photograph.data, width, height)
         if scaled is not None:
             return scaled
-    return source.decode(Buffers(), damaged).pixels
+    return source.decode(Buffers(), DamagedPolicy.STRICT).pixels
 
 
 def _scaled_jpeg(data: bytes, width: int, height: int) -> Pixels | None:
+    """Return the scaled pixels, or None for what only the full decoder can do, or explain."""
     import simplejpeg
 
+    colourspaces = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
     try:
-        colourspace = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}.get(
-            simplejpeg.decode_jpeg_header(data)[2]
-        )
+        colourspace = colourspaces.get(simplejpeg.decode_jpeg_header(data)[2])
         if colourspace is None:
             return None
-        return simplejpeg.decode_jpeg(  # type: ignore[no-any-return]
+        decoded: Pixels = simplejpeg.decode_jpeg(
             data, colourspace, min_width=width, min_height=height
         )
-    except ValueError:  # what is wrong with it, the full decoder says in its own words
+    except ValueError:
         return None
+    return decoded
 
 
-def shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Return the pixels scaled to fit `width` x `height`; the same array if they already do.
-
-    Each pixel of the result is the mean of those it covers.
-    """
+def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Return the pixels scaled to fit `width` x `height`, each the mean of those it covers."""
     rows, columns, channels = pixels.shape
     scale = min(width / columns, height / rows)
     if scale >= 1:
@@ -97,5 +182,54 @@ def shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
     import cv2
 
     size = max(round(columns * scale), 1), max(round(rows * scale), 1)
-    smaller = cv2.resize(np.ascontiguousarray(pixels), size, interpolation=cv2.INTER_AREA)
+    smaller: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return smaller.reshape(size[1], size[0], channels)
+
+
+def for_screen(pixels: Pixels) -> Screen:
+    """Return 8-bit grey or RGB: 16 bits rounded to 8, transparency over a checkerboard."""
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if pixels.shape[2] in (2, 4):
+        return _over_checkerboard(pixels)
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def _over_checkerboard(pixels: Pixels) -> Screen:
+    height, width = pixels.shape[:2]
+    rows = np.arange(height)[:, None] // CHECKER_PIXELS
+    columns = np.arange(width) // CHECKER_PIXELS
+    board = np.where((rows + columns) % 2, *CHECKER_LEVELS).astype(np.uint16)[..., None]
+    alpha = pixels[..., -1:].astype(np.uint16)
+    blended = pixels[..., :-1] * alpha + board * (255 - alpha)
+    return ((blended + 127) // 255).astype(np.uint8)
+
+
+def to_jpeg(
+    screen: Screen, quality: int, *, subsampling: str = "444", icc: bytes | None = None
+) -> bytes:
+    """Encode for a browser, with the source's colour profile so that it shows the same colours."""
+    import simplejpeg
+
+    is_grey = screen.shape[2] == 1
+    encoded: bytes = simplejpeg.encode_jpeg(
+        screen, quality, "GRAY" if is_grey else "RGB", "Gray" if is_grey else subsampling
+    )
+    return encoded if icc is None else _with_profile(encoded, icc)
+
+
+def _with_profile(jpeg: bytes, icc: bytes) -> bytes:
+    """Insert the APP2 segments of ICC.1, annex B.4, after the start-of-image marker."""
+    starts = range(0, len(icc), _LARGEST_SEGMENT_PIECE)
+    pieces = [icc[start : start + _LARGEST_SEGMENT_PIECE] for start in starts]
+    if len(pieces) > 255:
+        return jpeg
+    segments = (
+        b"\xff\xe2"
+        + (len(piece) + 16).to_bytes(2, "big")
+        + b"ICC_PROFILE\0"
+        + bytes((number, len(pieces)))
+        + piece
+        for number, piece in enumerate(pieces, 1)
+    )
+    return b"".join((jpeg[:2], *segments, jpeg[2:]))

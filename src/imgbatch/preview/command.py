@@ -51,7 +51,9 @@ def open_album(root: Path) -> Album:
         If there is nothing at that path, or no photograph in it.
     """
     if not root.exists():
-        raise UsageError(Code.INPUT_MISSING, f"{root} does not exist; give a photograph or a folder")
+        raise UsageError(
+            Code.INPUT_MISSING, f"{root} does not exist; give a photograph or a folder"
+        )
     found = (it.name for it in scan(root, Selection()) if it.failure is None)
     if root.is_dir():
         found = (name for name in found if name[name.rfind(".") :].lower() in _SUFFIXES)

@@ -10,35 +10,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from imgbatch.errors import ImgbatchError
-from imgbatch.images.buffers import Buffers
-from imgbatch.images.inspect import inspect
 from imgbatch.images.limits import Limits
-from imgbatch.images.metadata import orientation_of
 from imgbatch.images.viewing import (
-    decode_at_least,
-    UPRIGHT,
-    is_sideways,
-    shrunk,
-    upright,
+    Photograph,
+    for_screen,
+    full_pixels,
+    open_photograph,
+    scaled_pixels,
+    to_jpeg,
 )
 from imgbatch.preview.rendering import (
     Box,
     Histogram,
     adjusted,
     adjusted_part,
-    for_screen,
     histogram_of,
-    to_jpeg,
 )
-from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
     from pathlib import Path
 
     from imgbatch.adjustment import Adjustment
-    from imgbatch.images.picture import Pixels, Source
+    from imgbatch.images.picture import Pixels
 
+PRINT_QUALITY = 90
 LARGEST_SCREEN_PIXELS = 2560
 LARGEST_AHEAD_PIXELS = 60_000_000
 """Photographs above this are decoded in full only once someone zooms in."""
@@ -75,9 +71,7 @@ class Memo(Generic[Value]):
             self._fulfil(key, future, compute)
         return future.result()
 
-    def _fulfil(
-        self, key: Hashable, future: Future[Value], compute: Callable[[], Value]
-    ) -> None:
+    def _fulfil(self, key: Hashable, future: Future[Value], compute: Callable[[], Value]) -> None:
         try:
             future.set_result(compute())
         except BaseException as error:
@@ -85,38 +79,6 @@ class Memo(Generic[Value]):
                 if self._kept.get(key) is future:
                     del self._kept[key]
             future.set_exception(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Photograph:
-    """A file that has been read and understood, but not decoded.
-
-    Parameters
-    ----------
-    data, source
-        Its bytes, and what they are.
-    orientation
-        1..8, as EXIF numbers them.
-    icc
-        Its colour profile, if it is one that the decoded pixels have.
-    """
-
-    data: bytes
-    source: Source
-    orientation: int
-    icc: bytes | None
-
-    @property
-    def width(self) -> int:
-        """Pixels, once upright."""
-        shape = self.source.shape
-        return shape.height_pixels if is_sideways(self.orientation) else shape.width_pixels
-
-    @property
-    def height(self) -> int:
-        """Pixels, once upright."""
-        shape = self.source.shape
-        return shape.width_pixels if is_sideways(self.orientation) else shape.height_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +99,7 @@ def read_photograph(path: Path, limits: Limits) -> Photograph:
     OSError
         If it can't be read.
     """
-    data = path.read_bytes()
-    limits.check_bytes(len(data))
-    source = inspect(data, limits)
-    portable = source.portable()
-    orientation = orientation_of(portable.exif) or UPRIGHT
-    return Photograph(data, source, orientation, _profile_for(source, portable.icc))
-
-
-def _profile_for(source: Source, icc: bytes | None) -> bytes | None:
-    """Return the profile unless it is one of another kind of pixels, such as a CMYK file's."""
-    wanted = b"GRAY" if source.shape.channels < 3 else b"RGB "
-    return icc if icc is not None and icc[16:20] == wanted else None
+    return open_photograph(path.read_bytes(), limits)
 
 
 class Darkroom:
@@ -175,9 +126,7 @@ class Darkroom:
     def photograph(self, index: int) -> Photograph:
         """Return a photograph's file, read and checked."""
         path = self.paths[index]
-        return self._photographs.get(
-            self._key(index), lambda: read_photograph(path, self._limits)
-        )
+        return self._photographs.get(self._key(index), lambda: read_photograph(path, self._limits))
 
     def whole(
         self, index: int, room: tuple[int, int], adjustment: Adjustment, wanted: Callable[[], None]
@@ -213,15 +162,14 @@ class Darkroom:
 
     def _print(self, index: int, pixels: Pixels) -> Print:
         screen = for_screen(pixels)
-        return Print(to_jpeg(screen, self.photograph(index).icc), histogram_of(screen))
+        jpeg = to_jpeg(screen, PRINT_QUALITY, icc=self.photograph(index).icc)
+        return Print(jpeg, histogram_of(screen))
 
-    def _screen(
-        self, index: int, room: tuple[int, int], wanted: Callable[[], None]
-    ) -> Pixels:
+    def _screen(self, index: int, room: tuple[int, int], wanted: Callable[[], None]) -> Pixels:
         def develop() -> Pixels:
             with self._decoding:
                 wanted()
-                return screen_pixels(self.photograph(index), room)
+                return scaled_pixels(self.photograph(index), *room)
 
         return self._screens.get((self._key(index), room), develop)
 
@@ -248,23 +196,3 @@ class Darkroom:
             shape = self.photograph(index).source.shape
             if shape.width_pixels * shape.height_pixels <= LARGEST_AHEAD_PIXELS:
                 self._whole_pixels(index, wanted)
-
-
-def screen_pixels(photograph: Photograph, room: tuple[int, int]) -> Pixels:
-    """Decode a photograph, upright and scaled down to the room there is."""
-    width, height = room[::-1] if is_sideways(photograph.orientation) else room
-    shape = photograph.source.shape
-    scale = min(width / shape.width_pixels, height / shape.height_pixels, 1)
-    decoded = decode_at_least(
-        photograph.data,
-        photograph.source,
-        round(shape.width_pixels * scale),
-        round(shape.height_pixels * scale),
-    )
-    return upright(shrunk(decoded, width, height), photograph.orientation)
-
-
-def full_pixels(photograph: Photograph) -> Pixels:
-    """Decode a photograph in full, upright."""
-    picture = photograph.source.decode(Buffers(), DamagedPolicy.STRICT)
-    return upright(picture.pixels, photograph.orientation)

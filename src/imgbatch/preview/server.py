@@ -40,7 +40,7 @@ PAGE_FILES = {
     "pictures.js": ("preview/page/pictures.js", "text/javascript; charset=utf-8"),
     "settings.js": ("preview/page/settings.js", "text/javascript; charset=utf-8"),
     "stage.js": ("preview/page/stage.js", "text/javascript; charset=utf-8"),
-    "icon.svg": ("preview/page/icon.svg", "image/svg+xml"),
+    "icon.svg": ("assets/icon.svg", "image/svg+xml"),
     "look.css": ("assets/look.css", "text/css; charset=utf-8"),
 }
 _HEADERS = {

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.preview.darkroom import Photograph, full_pixels, screen_pixels
-from imgbatch.preview.rendering import Box, adjusted, adjusted_part, for_screen
+from imgbatch.images.viewing import for_screen, full_pixels, scaled_pixels, to_jpeg
+from imgbatch.preview.rendering import Box, adjusted, adjusted_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy.typing as npt
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    Screen = npt.NDArray[np.uint8]
+    from imgbatch.images.viewing import Photograph, Screen
 
 CELL_WIDTH = 420
 LARGEST_CELL_HEIGHT = 420
@@ -78,7 +77,7 @@ def contact_sheet(photograph: Photograph, rows: Sequence[Sequence[Variant]]) -> 
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    small = screen_pixels(photograph, (CELL_WIDTH, LARGEST_CELL_HEIGHT))
+    small = scaled_pixels(photograph, CELL_WIDTH, LARGEST_CELL_HEIGHT)
     cell_height, cell_width = small.shape[:2]
     full = full_pixels(photograph)
     box = _middle(full.shape[1], full.shape[0], cell_width, cell_height)
@@ -98,15 +97,7 @@ def contact_sheet(photograph: Photograph, rows: Sequence[Sequence[Variant]]) -> 
             sheet.paste(Image.fromarray(_as_rgb(for_screen(pixels))), at)
             label = _shortened(variant.label, font, cell_width)
             pencil.text((at[0], at[1] + cell_height + 6), label, INK, font)
-    return _encoded(np.asarray(sheet))
-
-
-def _encoded(sheet: Screen) -> bytes:
-    import simplejpeg
-
-    return simplejpeg.encode_jpeg(  # type: ignore[no-any-return]
-        np.ascontiguousarray(sheet), SHEET_QUALITY, "RGB", "444"
-    )
+    return to_jpeg(np.array(sheet), SHEET_QUALITY, icc=photograph.icc)
 
 
 def _middle(width: int, height: int, part_width: int, part_height: int) -> Box:
