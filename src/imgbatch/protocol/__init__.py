@@ -5,7 +5,7 @@ pieces together again, `slicing` cuts one. No sockets, no files, no clock, no pi
 bytes can be produced and read by any msgpack library in any language (`docs/protocol.md`).
 """
 
-from imgbatch.protocol.codec import Limits, Received, decode, encode
+from imgbatch.protocol.codec import Received, WireLimits, decode, encode
 from imgbatch.protocol.frames import (
     PROTOCOL_VERSION,
     Announcement,
@@ -36,13 +36,13 @@ __all__ = [
     "Enlistment",
     "Fetch",
     "Frame",
-    "Limits",
     "Received",
     "Refusal",
     "Release",
     "Result",
     "ResultKind",
     "Ticket",
+    "WireLimits",
     "Withdrawal",
     "decode",
     "encode",

@@ -29,7 +29,7 @@ _KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_ar
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WireLimits:
     """What a reader accepts, checked before anything is allocated for it.
 
     Parameters
@@ -95,7 +95,7 @@ def _payload_mark(size_bytes: int) -> bytes:
     return struct.pack(">BI", 0xC6, size_bytes)
 
 
-def decode(body: bytes, limits: Limits = Limits()) -> Received:
+def decode(body: bytes, limits: WireLimits = WireLimits()) -> Received:
     """Return the frame that a message holds, its payload as a view of `body`.
 
     Raises
@@ -120,7 +120,7 @@ def decode(body: bytes, limits: Limits = Limits()) -> Received:
     return Received(frame, payload)
 
 
-def _head_reader(body: bytes, limits: Limits) -> msgpack.Unpacker:
+def _head_reader(body: bytes, limits: WireLimits) -> msgpack.Unpacker:
     # The payload lies behind the head, so the reader never needs to see more than the longest
     # head; all lengths inside it are bounded by the bytes that are really there.
     reader = msgpack.Unpacker(
@@ -163,7 +163,7 @@ def _unpack(reader: msgpack.Unpacker) -> Any:
         raise MalformedFrame(f"a frame breaks off or is no msgpack ({error!r:.80})") from error
 
 
-def _payload_of(body: bytes, start: int, limits: Limits) -> memoryview:
+def _payload_of(body: bytes, start: int, limits: WireLimits) -> memoryview:
     mark = body[start] if start < len(body) else None
     length_format = _PAYLOAD_LENGTHS.get(mark) if mark is not None else None
     if length_format is None:

@@ -62,7 +62,7 @@ class Text:
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        if type(value) is not str:
+        if not isinstance(value, str):
             raise MalformedFrame(f"{name} is no text")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} characters; {self.longest} are allowed")

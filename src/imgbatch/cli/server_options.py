@@ -1,0 +1,148 @@
+"""The options of imgbatch-server and imgbatch-status."""
+
+from __future__ import annotations
+
+import socket
+
+from imgbatch.broker.address import DEFAULT_URL
+from imgbatch.cli.options import Group, Kind, Option, Program, amount, seconds, whole
+from imgbatch.cores import parse_procs
+
+_BROKER = Option(
+    "--broker",
+    f"where RabbitMQ is, amqp:// or amqps://; also IMGBATCH_BROKER (default: {DEFAULT_URL})",
+    "URL",
+)
+
+SERVER = Program(
+    name="imgbatch-server",
+    summary="Lend this machine's cores to everyone whose imgbatch-client uses the same broker.",
+    groups=(
+        Group(
+            "who and where",
+            (
+                _BROKER,
+                Option(
+                    "--name",
+                    f"what people call this machine (default: {socket.gethostname()})",
+                    "NAME",
+                ),
+            ),
+        ),
+        Group(
+            "how much",
+            (
+                Option(
+                    "--procs",
+                    "worker processes; auto: one for each core that this process may use, by "
+                    "affinity and by the container's CPU quota, rounded up (default: auto)",
+                    "auto|N",
+                    parse_procs,
+                ),
+                Option(
+                    "--prefetch",
+                    "images that a worker holds of each batch: one is computed, the others come "
+                    "meanwhile; 1..100 (default: 3)",
+                    "N",
+                    whole(1, 100),
+                ),
+            ),
+        ),
+        Group(
+            "limits",
+            (
+                Option(
+                    "--max-pixels",
+                    "refuse larger images, told by their headers, before a pixel is decoded "
+                    "(default: 250M)",
+                    "N",
+                    amount,
+                ),
+                Option("--max-bytes", "refuse larger files (default: 256MiB)", "SIZE", amount),
+                Option(
+                    "--image-timeout",
+                    "kill and replace a worker that takes longer for one image (default: 120)",
+                    "SECONDS",
+                    seconds,
+                ),
+                Option(
+                    "--worker-memory",
+                    "replace a worker that holds more than this between two images (default: 1GiB)",
+                    "SIZE",
+                    amount,
+                ),
+            ),
+        ),
+        Group(
+            "watching",
+            (
+                Option(
+                    "--metrics-port",
+                    "show figures for Prometheus at http://HOST:PORT/metrics (default: no)",
+                    "PORT",
+                    whole(0, 65535),
+                ),
+                Option(
+                    "--check",
+                    "compile and test the kernels, say how long it took, and exit",
+                    kind=Kind.SWITCH,
+                    everywhere=False,
+                ),
+                Option("--verbose", "log more, to standard error", kind=Kind.SWITCH),
+            ),
+        ),
+    ),
+    epilog="""\
+examples:
+  imgbatch-server
+      all cores, for the RabbitMQ on this machine
+  imgbatch-server --broker amqp://imgbatch:secret@broker.example/ --procs 4
+  IMGBATCH_BROKER=amqps://imgbatch:secret@broker.example/ imgbatch-server
+      the same over TLS, with the password out of the list of processes
+
+It may be started before its broker, and waits for as long as it runs. SIGTERM or Ctrl-C: the
+images at hand are finished, the others given back, within 30 seconds; a second one: at once.
+
+exit status:
+  0    told to leave
+  2    the command makes no sense
+  3    the broker refuses us, or the kernels can't be compiled
+""",
+)
+
+STATUS = Program(
+    name="imgbatch-status",
+    summary="Show the machines that listen on a broker, and the batches that run there.",
+    groups=(
+        Group(
+            "what",
+            (
+                _BROKER,
+                Option("--json", "print JSON instead of a table", kind=Kind.SWITCH),
+                Option(
+                    "--watch",
+                    "go on, and show the table anew every few seconds, until Ctrl-C",
+                    kind=Kind.SWITCH,
+                ),
+                Option(
+                    "--wait",
+                    "how long to listen for answers (default: 1.5)",
+                    "SECONDS",
+                    seconds,
+                ),
+            ),
+        ),
+    ),
+    epilog="""\
+examples:
+  imgbatch-status
+  imgbatch-status --broker amqp://imgbatch:secret@broker.example/ --watch
+  imgbatch-status --json | jq '.machines[].images_per_second'
+
+exit status:
+  0    somebody answered
+  1    nobody did
+  2    the command makes no sense
+  3    the broker can't be reached, or refuses us
+""",
+)

@@ -1,0 +1,121 @@
+"""Where the client's threads meet: what is in flight, who works, and how the run ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
+from imgbatch.engines.base import Listener
+from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.offers import Offers
+from imgbatch.errors import Code, ImgbatchError, SkippedFile
+
+TICKETS_PER_WORKER = 5
+"""Tickets in flight for each worker: what it holds (three, by default) and two that wait in the
+queue, so that a worker that acknowledges one gets the next before the client has heard of it."""
+
+
+class Desk:
+    """The state that sending, receiving and the main loop share.
+
+    Parameters
+    ----------
+    offers, fleet
+        What is in flight, and who works.
+    listener
+        Whom the run tells of its outcomes; called with a lock held, so from one thread at a time.
+    """
+
+    def __init__(self, offers: Offers, fleet: Fleet, listener: Listener) -> None:
+        self.offers = offers
+        self.fleet = fleet
+        self._listener = listener
+        self._telling = threading.Lock()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self.error: BaseException | None = None
+        self.done = 0
+        self.failed = 0
+        self.fed = threading.Event()
+
+    def wait_for_room(self) -> bool:
+        """Wait until another image may be in flight; False once the run is about to stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._has_room())
+            return not self._stopped
+
+    def _has_room(self) -> bool:
+        return len(self.offers) < self.fleet.procs * TICKETS_PER_WORKER
+
+    def wake(self) -> None:
+        """Have the waiting look again: something has changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Wait for a change, but not for longer."""
+        with self._changed:
+            if not self.is_over:
+                self._changed.wait(timeout_seconds)
+
+    def stop(self) -> None:
+        """Let no more images be drawn."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def abort(self, error: BaseException) -> None:
+        """End the run: nobody can go on. The first error is the one that counts."""
+        if self.error is None:
+            self.error = error
+        self.stop()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is in flight and nothing will come, or nobody can go on."""
+        drawn = self.fed.is_set() or self._stopped
+        return self.error is not None or (drawn and not len(self.offers))
+
+    def finish(self, outcome: Outcome) -> bool:
+        """End an image, once; tell whether it had not ended before."""
+        offer = self.offers.end(outcome.index)
+        if offer is not None:
+            self.tell(outcome)
+        self.wake()
+        return offer is not None
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell the listener of an outcome."""
+        with self._telling:
+            self.done += 1
+            self.failed += outcome.status is Status.FAILED
+            self._listener.finished(outcome)
+
+    def fail(self, job: Job, error: ImgbatchError) -> None:
+        """End an image that this side could not read or write."""
+        self.finish(failed(job, error))
+
+    def waiting(self, why: str | None) -> None:
+        """Tell the listener that nothing moves, and why."""
+        with self._telling:
+            self._listener.waiting(why)
+
+    def machines(self, machines: Sequence[MachineUse]) -> None:
+        """Tell the listener who works."""
+        with self._telling:
+            self._listener.machines(machines)
+
+
+def failed(job: Job, error: ImgbatchError) -> Outcome:
+    """Return the outcome of an image that this side could not read or write."""
+    status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
+    return Outcome(job.index, status, Failure.of(error), attempts=0)
+
+
+def code_of(text: str) -> Code:
+    """Return the code that a peer names; one that only a later version knows is internal to us."""
+    try:
+        return Code(text)
+    except ValueError:
+        return Code.INTERNAL_ERROR

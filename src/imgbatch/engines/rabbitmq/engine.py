@@ -1,0 +1,408 @@
+"""The run as a whole: its connections, its timers, and what it tells of itself."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from imgbatch.batch.model import Job
+from imgbatch.batch.write import Delivery as Placement
+from imgbatch.broker.address import Address
+from imgbatch.broker.consumer import Consumer, Delivery, Subscription
+from imgbatch.broker.publisher import Message, Publisher
+from imgbatch.broker.topology import Topology
+from imgbatch.engines.base import Listener, Stop
+from imgbatch.engines.rabbitmq.desk import Desk
+from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.offers import Offers
+from imgbatch.engines.rabbitmq.receiving import Writers
+from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
+from imgbatch.errors import (
+    BrokerError,
+    Code,
+    DamagedPayload,
+    NoServerError,
+    ProtocolError,
+    UsageError,
+    VersionMismatch,
+)
+from imgbatch.images.limits import Limits
+from imgbatch.protocol import (
+    Announcement,
+    BatchNews,
+    Call,
+    Casualty,
+    Chunk,
+    Dismissal,
+    Enlistment,
+    Fetch,
+    Frame,
+    Refusal,
+    Release,
+    Result,
+    decode,
+    encode,
+)
+from imgbatch.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pika.channel import Channel
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.25
+ENLIST_SECONDS = 5.0
+LEASE_SECONDS = 30
+"""How long a machine goes on without hearing from the client: six enlistments."""
+NEWS_SECONDS = 3.0
+KEEP_QUEUE_SECONDS = 20.0
+"""How often the work queue is declared again: it expires after 60 s without a consumer."""
+SILENT_SECONDS = 30.0
+"""How long an image may show no sign before its ticket is published again. A worker that still
+has the first one is not disturbed; whoever gets the second has to ask before he begins."""
+INBOX_PREFETCH = 16
+"""Frames of at most 1 MiB that wait here to be written."""
+QUIET_SECONDS = 3.0
+"""How long nothing may move before the run says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitOptions:
+    """What a run through RabbitMQ can be told.
+
+    Parameters
+    ----------
+    broker
+        The broker's URL.
+    machines
+        How many machines may work at a time; None for all.
+    timeout_seconds
+        How long nothing may move before the run gives up; None for ever.
+    mixed_fleet
+        Machines that compute different bits may work together.
+    prefix
+        Of all names on the broker.
+    """
+
+    broker: str
+    machines: int | None = None
+    timeout_seconds: float | None = None
+    mixed_fleet: bool = False
+    prefix: str = "imgbatch."
+
+
+class RabbitEngine:
+    """Runs a batch on the machines that listen on a broker.
+
+    Parameters
+    ----------
+    options
+        Which broker, and how.
+    limits
+        What is too large to be sent; the servers have limits of their own.
+    delivery
+        How results are put into the output folder.
+    """
+
+    name = "rabbitmq"
+
+    def __init__(self, options: RabbitOptions, limits: Limits, delivery: Placement) -> None:
+        Address(options.broker)
+        if options.machines is not None and options.machines < 1:
+            raise UsageError(Code.BAD_OPTION, f"machines is {options.machines}; it takes 1 or more")
+        self._options = options
+        self._limits = limits
+        self._placement = delivery
+
+    def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+        """Process every job; see `imgbatch.engines.base.Engine`."""
+        desk = Desk(Offers(), Fleet(self._options.machines, self._options.mixed_fleet), listener)
+        run = _Run(self._options, self._limits, self._placement, recipe, desk)
+        try:
+            run.work(jobs, stop)
+        finally:
+            run.end()
+        if desk.error is not None:
+            raise desk.error
+
+
+class _Run:
+    """One run of the engine."""
+
+    def __init__(
+        self,
+        options: RabbitOptions,
+        limits: Limits,
+        placement: Placement,
+        recipe: Recipe,
+        desk: Desk,
+    ) -> None:
+        self._options = options
+        self._desk = desk
+        self._topology = Topology(options.prefix)
+        batch = uuid.uuid4().hex
+        self._route = Route(
+            batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits.max_bytes
+        )
+        address = Address(options.broker)
+        name = f"imgbatch-client-{batch}"
+        self._publisher = Publisher(address, f"{name}-out", self._declare)
+        self._consumer = Consumer(
+            address, f"{name}-in", self._topology.declare_exchanges, lost=desk.offers.forgive
+        )
+        self._feeder = Feeder(self._route, desk, self._publisher)
+        self._courier = Courier(self._route, desk, self._publisher)
+        self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.offers.doubt)
+        self._due: dict[str, float] = {}
+        self._begun_seconds = self._moved_seconds = time.monotonic()
+        self._moved = (0, 0)
+        self._said: str | None = None
+        self._foreign = ""
+
+    def work(self, jobs: Iterator[Job], stop: Stop) -> None:
+        """Go on until every job has ended, or nobody can go on, or `stop`."""
+        self._connect()
+        self._feeder.start(jobs)
+        while not self._desk.is_over and not stop.now.is_set():
+            if stop.gently.is_set():
+                self._desk.stop()
+            now = time.monotonic()
+            self._check_broker()
+            self._enlist(now)
+            self._look_for_lost(now)
+            self._keep_queue(now)
+            self._tell(now)
+            self._desk.wait(TURN_SECONDS)
+        self._desk.machines(self._desk.fleet.uses)
+
+    def end(self) -> None:
+        """Let the machines go and leave nothing behind, on the broker or on the disk."""
+        self._desk.stop()
+        self._courier.stop()
+        for announcement in self._desk.fleet.enlist(time.monotonic()):
+            self._send_to(announcement.queue, Dismissal(self._route.batch))
+        self._announce_news(ended=True)
+        self._publisher.link.submit(self._delete_work_queue)
+        self._publisher.flush(2.0)
+        self._consumer.close(2.0)
+        self._publisher.close(2.0)
+        self._writers.stop()
+
+    # Connections
+
+    def _connect(self) -> None:
+        self._publisher.start()
+        self._consumer.start()
+        self._writers.start()
+        self._courier.start()
+        topology = self._topology
+        self._consumer.subscribe(
+            Subscription(
+                queue="inbox",
+                declare=partial(
+                    topology.declare_private_queue,
+                    exchange=topology.clients,
+                    topic=self._route.topic,
+                ),
+                received=self._on_delivery,
+                prefetch=INBOX_PREFETCH,
+                private=partial(topology.private_queue, "client"),
+            )
+        )
+        self._consumer.subscribe(
+            Subscription(
+                queue="announcements",
+                declare=partial(topology.declare_private_queue, exchange=topology.announcements),
+                received=self._on_announcement,
+                prefetch=0,
+                private=partial(topology.private_queue, "listener"),
+            )
+        )
+
+    def _declare(self, channel: Channel) -> None:
+        # On every new channel: exchanges and the batch's queue are there before anything is sent.
+        self._topology.declare_exchanges(channel)
+        self._topology.declare_work_queue(channel, self._route.work_queue)
+        self._due.clear()
+
+    def _delete_work_queue(self) -> None:
+        channel = self._publisher.link.channel
+        if channel is not None and channel.is_open:
+            channel.queue_delete(self._route.work_queue)
+
+    def _send_to(self, queue: str, frame: Frame) -> None:
+        self._publisher.post(Message("", queue, encode(frame), mandatory=False))
+
+    def _check_broker(self) -> None:
+        for link in (self._publisher.link, self._consumer.link):
+            if link.refusal is not None and not link.was_up:
+                raise link.refusal
+
+    # What arrives, on the consumer's thread
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        try:
+            received = decode(delivery.body)
+        except DamagedPayload as error:
+            log.warning("a frame arrived damaged: %s", error)
+            self._consumer.acknowledge(delivery)
+            if isinstance(error.frame, Result | Chunk):
+                self._desk.offers.doubt(error.frame.job)
+                self._desk.wake()
+            return
+        except ProtocolError as error:
+            log.warning("passed over a message: %s", error)
+            self._consumer.acknowledge(delivery)
+            return
+        frame = received.frame
+        if getattr(frame, "batch", None) != self._route.batch:
+            self._consumer.acknowledge(delivery)
+        elif isinstance(frame, Result | Chunk):
+            self._writers.put(delivery, received, frame.job)
+        else:
+            self._consumer.acknowledge(delivery)
+            self._on_word(frame)
+
+    def _on_word(self, frame: Frame) -> None:
+        match frame:
+            case Fetch():
+                if self._topology.is_ours(frame.queue):
+                    self._courier.request(frame)
+            case Release(jobs=jobs):
+                self._desk.offers.excuse(jobs)
+            case Casualty():
+                log.info("%s: %s", frame.machine, frame.sentence)
+                self._desk.offers.mourn(frame.job, frame.code, frame.sentence)
+            case Refusal():
+                self._desk.fleet.refuse(frame.machine, frame.sentence)
+            case _:
+                log.warning("passed over a %s", type(frame).__name__)
+
+    def _on_announcement(self, delivery: Delivery) -> None:
+        try:
+            frame = decode(delivery.body).frame
+        except VersionMismatch as error:
+            self._foreign = str(error)
+            return
+        except ProtocolError as error:
+            log.warning("passed over an announcement: %s", error)
+            return
+        if isinstance(frame, Announcement):
+            before = self._desk.fleet.procs
+            self._desk.fleet.hear(frame, time.monotonic())
+            if not before or frame.leaving:
+                self._due.pop("enlist", None)
+                self._desk.wake()
+        elif isinstance(frame, Call):
+            self._due.pop("news", None)
+
+    # What has to be done from time to time, on the run's own thread
+
+    def _is_due(self, what: str, now: float, every_seconds: float) -> bool:
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every_seconds
+        return True
+
+    def _enlist(self, now: float) -> None:
+        if self._consumer.link.channel is None or self._publisher.link.channel is None:
+            return
+        if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
+            call = Message(self._topology.calls, "", encode(Call("client")), mandatory=False)
+            self._publisher.post(call)
+        if not self._is_due("enlist", now, ENLIST_SECONDS):
+            return
+        enlistment = Enlistment(
+            self._route.batch,
+            self._route.work_queue,
+            self._route.topic,
+            LEASE_SECONDS,
+            socket.gethostname(),
+        )
+        for announcement in self._desk.fleet.enlist(now):
+            self._send_to(announcement.queue, enlistment)
+        self._desk.wake()
+
+    def _look_for_lost(self, now: float) -> None:
+        # While the broker takes nothing, offering again would wait here for it to do so.
+        if not self._desk.fleet.working or self._publisher.link.trouble:
+            return
+        lost = self._desk.offers.lost(now - SILENT_SECONDS, now)
+        if lost:
+            log.info("%d images were lost, or show no sign; offering them again", len(lost))
+        for offer in lost:
+            self._feeder.offer(offer)
+
+    def _keep_queue(self, now: float) -> None:
+        if self._is_due("queue", now, KEEP_QUEUE_SECONDS):
+            self._publisher.link.submit(self._declare_work_queue)
+
+    def _declare_work_queue(self) -> None:
+        channel = self._publisher.link.channel
+        if channel is not None and channel.is_open:
+            self._topology.declare_work_queue(channel, self._route.work_queue)
+
+    # What is told
+
+    def _tell(self, now: float) -> None:
+        if self._is_due("machines", now, 1.0):
+            self._desk.machines(self._desk.fleet.uses)
+        if self._is_due("news", now, NEWS_SECONDS):
+            self._announce_news(ended=False)
+        state = (self._desk.done, len(self._desk.offers))
+        if state != self._moved:
+            self._moved, self._moved_seconds = state, now
+        quiet_seconds = now - self._moved_seconds
+        why = self._why_nothing_moves() if quiet_seconds > QUIET_SECONDS else None
+        if why != self._said:
+            self._said = why
+            self._desk.waiting(why)
+        limit = self._options.timeout_seconds
+        if limit is not None and quiet_seconds > limit:
+            self._give_up(why, limit)
+
+    def _why_nothing_moves(self) -> str | None:
+        trouble = self._consumer.link.trouble or self._publisher.link.trouble
+        if trouble:
+            return f"{trouble}; waiting, Ctrl-C to stop"
+        if self._desk.fleet.working:
+            return None
+        refusals = self._desk.fleet.refusals
+        if refusals or self._foreign:
+            return f"no server may take part: {(refusals or [self._foreign])[0]}"
+        address = Address(self._options.broker)
+        return f"no server is listening on {address}; waiting, Ctrl-C to stop"
+
+    def _give_up(self, why: str | None, limit: float) -> None:
+        sentence = why or "no result has come"
+        text = f"{sentence.removesuffix('; waiting, Ctrl-C to stop')}; gave up after {limit:g} s"
+        if self._consumer.link.was_up and not self._desk.fleet.working:
+            raise NoServerError(
+                Code.NO_SERVER, f"{text}; start one with: imgbatch-server --broker URL"
+            )
+        raise BrokerError(Code.BROKER_UNREACHABLE, text)
+
+    def _announce_news(self, *, ended: bool) -> None:
+        if self._publisher.link.channel is None:
+            return
+        desk = self._desk
+        news = BatchNews(
+            batch=self._route.batch,
+            host=socket.gethostname(),
+            total=desk.done + len(desk.offers),
+            scanning=not desk.fed.is_set(),
+            done=desk.done,
+            failed=desk.failed,
+            machines=desk.fleet.working,
+            seconds=time.monotonic() - self._begun_seconds,
+            ended=ended,
+        )
+        self._publisher.post(
+            Message(self._topology.announcements, "", encode(news), mandatory=False)
+        )

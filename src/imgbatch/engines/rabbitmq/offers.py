@@ -1,0 +1,207 @@
+"""What the client knows of each image in flight. No sockets, and times are handed in.
+
+An image that is in flight is in one of three phases, and these events move it::
+
+    phase      event      next phase
+    offered    fetched    held          a worker has the ticket, and asks for the image
+    offered    result     arriving      the image rode inside its ticket
+    held       fetched    held          asked again: a piece was lost, or another worker has it
+    held       result     arriving
+    arriving   result     arriving      another worker's copy, after a reconnection
+    arriving   fetched    arriving      a second worker began before the first one's result came
+    any        lost       offered       no trace of it: the ticket is published again
+
+An event that is not in the table can't happen. An image that has ended is not in flight, and
+whatever still comes for it is a repetition.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from imgbatch.batch.model import Job
+
+MAX_ATTEMPTS = 3
+"""Workers that an image may kill before it is reported, and not tried again."""
+
+
+class Phase(Enum):
+    """Where an image in flight is."""
+
+    OFFERED = auto()
+    HELD = auto()
+    ARRIVING = auto()
+
+
+class Event(Enum):
+    """What is heard of one."""
+
+    FETCHED = auto()
+    RESULT = auto()
+    LOST = auto()
+
+
+TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
+    Phase.OFFERED: {
+        Event.FETCHED: Phase.HELD,
+        Event.RESULT: Phase.ARRIVING,
+        Event.LOST: Phase.OFFERED,
+    },
+    Phase.HELD: {
+        Event.FETCHED: Phase.HELD,
+        Event.RESULT: Phase.ARRIVING,
+        Event.LOST: Phase.OFFERED,
+    },
+    Phase.ARRIVING: {
+        Event.FETCHED: Phase.ARRIVING,
+        Event.RESULT: Phase.ARRIVING,
+        Event.LOST: Phase.OFFERED,
+    },
+}
+
+
+@dataclass(slots=True, eq=False)
+class Offer:
+    """An image in flight.
+
+    Parameters
+    ----------
+    job
+        The file.
+    phase
+        Where the image is.
+    heard_seconds
+        When the last sign of it was seen.
+    attempt
+        How often its ticket was published again.
+    claims
+        How often a worker was allowed to begin with a ticket that had been given out before.
+    excused
+        How often a ticket came back from a worker that had not begun with it.
+    casualties
+        What servers said of the workers that died with it: code and sentence.
+    """
+
+    job: Job
+    heard_seconds: float
+    phase: Phase = Phase.OFFERED
+    attempt: int = 0
+    claims: int = 0
+    excused: int = 0
+    casualties: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def attempts(self) -> int:
+        """How many workers have begun it, as far as is known.
+
+        Whoever had the ticket first is taken to have begun with the image, unless he said that
+        he had not: a machine that went away as a whole can't say anything.
+        """
+        return max(1 + self.claims - self.excused, len(self.casualties))
+
+
+class Verdict(Enum):
+    """The answer to a worker that asks for an image."""
+
+    SEND = auto()
+    WITHDRAW = auto()
+    FAIL = auto()
+
+
+class Offers:
+    """All images in flight."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._offers: dict[int, Offer] = {}
+        self.repeated = 0
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._offers)
+
+    def add(self, job: Job, now_seconds: float) -> Offer:
+        """Begin to follow an image whose ticket is about to be published."""
+        with self._lock:
+            offer = self._offers[job.index] = Offer(job, now_seconds)
+            return offer
+
+    def find(self, index: int) -> Offer | None:
+        """Return an image in flight."""
+        with self._lock:
+            return self._offers.get(index)
+
+    def end(self, index: int) -> Offer | None:
+        """Follow an image no longer; None, and counted, if it had ended before."""
+        with self._lock:
+            offer = self._offers.pop(index, None)
+            self.repeated += offer is None
+            return offer
+
+    def note(self, index: int, event: Event, now_seconds: float) -> Offer | None:
+        """Take note of a sign of an image; None if it is not in flight."""
+        with self._lock:
+            offer = self._offers.get(index)
+            if offer is not None:
+                offer.phase = TRANSITIONS[offer.phase][event]
+                offer.heard_seconds = now_seconds
+            return offer
+
+    def ask(self, index: int, begins: bool, now_seconds: float) -> tuple[Verdict, Offer | None]:
+        """Decide what a worker that asks for an image gets.
+
+        Parameters
+        ----------
+        index
+            The image's number.
+        begins
+            The ticket was given out before, and the worker is about to begin with it.
+        """
+        offer = self.note(index, Event.FETCHED, now_seconds)
+        if offer is None:
+            return Verdict.WITHDRAW, None
+        if begins and offer.attempts >= MAX_ATTEMPTS:
+            return Verdict.FAIL, offer
+        offer.claims += begins
+        return Verdict.SEND, offer
+
+    def excuse(self, indexes: tuple[int, ...]) -> None:
+        """Take note that tickets came back from a worker that had not begun with them."""
+        with self._lock:
+            for index in indexes:
+                if index in self._offers:
+                    self._offers[index].excused += 1
+
+    def mourn(self, index: int, code: str, sentence: str) -> Offer | None:
+        """Take note that a worker died with an image in its hands."""
+        with self._lock:
+            offer = self._offers.get(index)
+            if offer is not None:
+                offer.casualties.append((code, sentence))
+            return offer
+
+    def forgive(self) -> None:
+        """Take note that the broker was away: tickets came back, and no worker is to blame."""
+        with self._lock:
+            for offer in self._offers.values():
+                offer.claims, offer.excused = 0, 1
+
+    def doubt(self, index: int) -> None:
+        """Take note that an image's ticket or result was lost on its way."""
+        with self._lock:
+            if index in self._offers:
+                self._offers[index].heard_seconds = float("-inf")
+
+    def lost(self, before_seconds: float, now_seconds: float) -> list[Offer]:
+        """Return, to be offered again, the images that were lost or gave no sign since then."""
+        with self._lock:
+            offers = [
+                offer for offer in self._offers.values() if offer.heard_seconds < before_seconds
+            ]
+            for offer in offers:
+                offer.phase = TRANSITIONS[offer.phase][Event.LOST]
+                offer.heard_seconds = now_seconds
+                offer.attempt += 1
+            return offers

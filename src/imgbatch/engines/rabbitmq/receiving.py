@@ -1,0 +1,215 @@
+"""Results on their way in: writer threads that turn frames into files.
+
+All frames of one image go to one writer, in the order in which they came. A delivery is
+acknowledged when its piece is written, so a slow disk makes the broker wait, and not this
+process's memory grow.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imgbatch.batch.model import Failure, Outcome, Status
+from imgbatch.batch.write import Delivery as Placement
+from imgbatch.batch.write import OutputFile
+from imgbatch.broker.consumer import Delivery
+from imgbatch.engines.rabbitmq.desk import Desk, code_of
+from imgbatch.engines.rabbitmq.offers import Event, Offer
+from imgbatch.errors import FileError, OutputError, ProtocolError
+from imgbatch.protocol import Chunk, Received, Result, ResultKind
+from imgbatch.protocol.assembly import Piece, Transfer
+
+log = logging.getLogger(__name__)
+
+WRITERS = 2
+LARGEST_RESULT_BYTES = 8 * 1024**3
+"""More than any image of 2**31 pixels encodes to in practice; what a machine announces beyond
+that is nonsense."""
+
+
+@dataclass(slots=True)
+class Arriving:
+    """A result of which a part has come."""
+
+    result: Result
+    transfer: Transfer
+    file: OutputFile
+
+
+class Writers:
+    """The threads that write results.
+
+    Parameters
+    ----------
+    desk
+        What is in flight.
+    placement
+        How results are put into the output folder.
+    acknowledge
+        Tells the broker that a delivery is done with.
+    lost
+        Has an image offered again whose result did not come whole.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        placement: Placement,
+        acknowledge: Callable[[Delivery], None],
+        lost: Callable[[int], None],
+    ) -> None:
+        self._writers = [Writer(desk, placement, acknowledge, lost) for _ in range(WRITERS)]
+
+    def start(self) -> None:
+        """Begin to write."""
+        for writer in self._writers:
+            writer.start()
+
+    def put(self, delivery: Delivery, received: Received, job: int) -> None:
+        """Hand a frame to the writer of its image."""
+        self._writers[job % WRITERS].put(delivery, received)
+
+    def stop(self) -> None:
+        """End, and leave no half-written file behind."""
+        for writer in self._writers:
+            writer.stop()
+
+
+class Writer:
+    """One of those threads."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        placement: Placement,
+        acknowledge: Callable[[Delivery], None],
+        lost: Callable[[int], None],
+    ) -> None:
+        self._desk = desk
+        self._placement = placement
+        self._acknowledge = acknowledge
+        self._lost = lost
+        self._frames: queue.SimpleQueue[tuple[Delivery, Received] | None] = queue.SimpleQueue()
+        self._arriving: dict[int, Arriving] = {}
+        self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, delivery: Delivery, received: Received) -> None:
+        """Have a frame written; from any thread."""
+        self._frames.put((delivery, received))
+
+    def stop(self) -> None:
+        """End, once what was put has been written; leave no half-written file behind."""
+        self._frames.put(None)
+        self._thread.join()
+        for arriving in self._arriving.values():
+            arriving.file.discard()
+
+    def _write(self) -> None:
+        while (item := self._frames.get()) is not None:
+            delivery, received = item
+            frame = received.frame
+            try:
+                if isinstance(frame, Result):
+                    self._begin(frame, received.payload)
+                elif isinstance(frame, Chunk):
+                    self._continue(frame, received.payload)
+            except ProtocolError as error:
+                log.warning("the result of image %d came damaged: %s", _job_of(frame), error)
+                self._give_up(_job_of(frame))
+            except OutputError as error:
+                self._desk.abort(error)
+            except Exception as error:
+                log.exception("a writer failed unexpectedly")
+                self._desk.abort(error)
+            self._acknowledge(delivery)
+
+    def _begin(self, result: Result, payload: memoryview) -> None:
+        offer = self._desk.offers.note(result.job, Event.RESULT, time.monotonic())
+        if offer is None:
+            self._desk.offers.end(result.job)  # counts the repetition
+            return
+        if result.kind != ResultKind.DONE:
+            self._finish(offer, result, _failure_of(result))
+            return
+        self._discard(result.job)
+        try:
+            transfer = Transfer(result.size_bytes, LARGEST_RESULT_BYTES)
+            file = OutputFile(offer.job, self._placement)
+            self._arriving[result.job] = Arriving(result, transfer, file)
+            self._add(offer, result.job, 0, payload)
+        except FileError as error:
+            self._discard(result.job)
+            self._desk.fail(offer.job, error)
+
+    def _continue(self, chunk: Chunk, payload: memoryview) -> None:
+        arriving = self._arriving.get(chunk.job)
+        if arriving is None or arriving.result.transfer != chunk.transfer:
+            return
+        offer = self._desk.offers.note(chunk.job, Event.RESULT, time.monotonic())
+        if offer is None:
+            self._discard(chunk.job)
+            return
+        try:
+            self._add(offer, chunk.job, chunk.offset_bytes, payload)
+        except FileError as error:
+            self._discard(chunk.job)
+            self._desk.fail(offer.job, error)
+
+    def _add(self, offer: Offer, job: int, offset_bytes: int, payload: memoryview) -> None:
+        arriving = self._arriving[job]
+        piece = arriving.transfer.accept(offset_bytes, len(payload))
+        if piece is not Piece.REPEATED:
+            arriving.file.write(payload)
+        if piece is Piece.LAST:
+            bytes_out = arriving.file.finish()
+            del self._arriving[job]
+            self._finish(offer, arriving.result, None, bytes_out)
+
+    def _finish(
+        self, offer: Offer, result: Result, failure: Failure | None, bytes_out: int = 0
+    ) -> None:
+        status = {
+            ResultKind.DONE: Status.WRITTEN,
+            ResultKind.FAILED: Status.FAILED,
+            ResultKind.SKIPPED: Status.SKIPPED,
+        }[ResultKind(result.kind)]
+        outcome = Outcome(
+            index=offer.job.index,
+            status=status,
+            failure=failure,
+            seconds=result.seconds,
+            machine=result.machine,
+            width_pixels=result.width_pixels,
+            height_pixels=result.height_pixels,
+            bytes_out=bytes_out,
+            notes=result.notes,
+            attempts=max(1, offer.attempts),
+        )
+        self._desk.fleet.count(result.machine, result.seconds)
+        self._desk.finish(outcome)
+
+    def _give_up(self, job: int) -> None:
+        self._discard(job)
+        self._lost(job)
+
+    def _discard(self, job: int) -> None:
+        arriving = self._arriving.pop(job, None)
+        if arriving is not None:
+            arriving.file.discard()
+
+
+def _failure_of(result: Result) -> Failure:
+    return Failure(code_of(result.code), result.sentence)
+
+
+def _job_of(frame: object) -> int:
+    return int(getattr(frame, "job", -1))

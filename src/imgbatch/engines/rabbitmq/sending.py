@@ -1,0 +1,207 @@
+"""Tickets and images on their way out: two threads that read files and publish frames.
+
+The feeder publishes a ticket for each image, with the image in it if it is small. The courier
+sends the larger ones, piece by piece, to the workers that ask. Neither ever holds more than one
+piece of a file, and the publisher makes both wait while too much is unconfirmed.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from imgbatch.batch.model import Job, Outcome
+from imgbatch.batch.write import changed, check_size, open_source, read_source, source_error
+from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.engines.rabbitmq.desk import Desk, failed
+from imgbatch.engines.rabbitmq.offers import MAX_ATTEMPTS, Offer, Verdict
+from imgbatch.errors import Code, ImageError, WorkerFailed
+from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal, encode
+from imgbatch.protocol.slicing import CHUNK_BYTES
+from imgbatch.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a run's frames go.
+
+    Parameters
+    ----------
+    batch
+        The run's id.
+    topic
+        Where its client listens.
+    work_queue
+        Its tickets' queue.
+    recipe
+        What its tickets ask for.
+    max_bytes
+        The largest file that is sent.
+    """
+
+    batch: str
+    topic: str
+    work_queue: str
+    recipe: Recipe
+    max_bytes: int
+
+
+class Feeder:
+    """Draws jobs as there is room for them, and offers each to the workers."""
+
+    def __init__(self, route: Route, desk: Desk, publisher: Publisher) -> None:
+        self._route = route
+        self._recipe = route.recipe.to_fields()
+        self._desk = desk
+        self._publisher = publisher
+
+    def start(self, jobs: Iterator[Job]) -> None:
+        """Begin to draw, in a thread that may be left waiting for a job that never comes."""
+        threading.Thread(target=self._feed, args=(jobs,), name="feeder", daemon=True).start()
+
+    def _feed(self, jobs: Iterator[Job]) -> None:
+        try:
+            while self._desk.wait_for_room():
+                job = next(jobs, None)
+                if job is None:
+                    break
+                self._offer_new(job)
+        except BaseException as error:
+            self._desk.abort(error)
+        finally:
+            self._desk.fed.set()
+            self._desk.wake()
+
+    def _offer_new(self, job: Job) -> None:
+        try:
+            check_size(job.source, job.size_bytes, self._route.max_bytes)
+        except ImageError as error:
+            self._desk.tell(failed(job, error))
+            return
+        self.offer(self._desk.offers.add(job, time.monotonic()))
+
+    def offer(self, offer: Offer) -> None:
+        """Publish an image's ticket, for the first time or again."""
+        job = offer.job
+        try:
+            image = b"" if job.size_bytes > CHUNK_BYTES else self._read(job)
+        except ImageError as error:
+            self._desk.fail(job, error)
+            return
+        route = self._route
+        ticket = Ticket(
+            route.batch, job.index, offer.attempt, route.topic, job.size_bytes, self._recipe
+        )
+        # Whoever has to fetch the image anyway, because the ticket is not new, needs no copy.
+        body = encode(ticket, image if offer.attempt == 0 else b"")
+        self._publisher.publish(
+            Message("", route.work_queue, body), partial(self._settled, job.index)
+        )
+
+    def _read(self, job: Job) -> bytes:
+        return read_source(job, self._route.max_bytes)
+
+    def _settled(self, index: int, settlement: Settlement) -> None:
+        if settlement is Settlement.CONFIRMED:
+            return
+        # The queue is gone. It is declared anew every few seconds, and the main loop offers again.
+        log.info("the ticket of image %d found no queue", index)
+        self._desk.offers.doubt(index)
+
+
+class Courier:
+    """Sends images to the workers that ask for them."""
+
+    def __init__(self, route: Route, desk: Desk, publisher: Publisher) -> None:
+        self._route = route
+        self._desk = desk
+        self._publisher = publisher
+        self._requests: queue.SimpleQueue[Fetch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def request(self, fetch: Fetch) -> None:
+        """Have an image sent; from any thread."""
+        self._requests.put(fetch)
+
+    def stop(self) -> None:
+        """End when what was asked for has been served."""
+        self._requests.put(None)
+
+    def _serve(self) -> None:
+        while (fetch := self._requests.get()) is not None:
+            try:
+                self._answer(fetch)
+            except ImageError as error:
+                self._withdraw(fetch)
+                offer = self._desk.offers.find(fetch.job)
+                if offer is not None:
+                    self._desk.fail(offer.job, error)
+            except Exception as error:
+                self._desk.abort(error)
+
+    def _answer(self, fetch: Fetch) -> None:
+        verdict, offer = self._desk.offers.ask(fetch.job, fetch.begins, time.monotonic())
+        if offer is not None and verdict is Verdict.SEND:
+            self._send(fetch, offer)
+            return
+        self._withdraw(fetch)
+        if offer is not None:
+            self._desk.finish(_poisoned(offer))
+
+    def _send(self, fetch: Fetch, offer: Offer) -> None:
+        vanished = threading.Event()
+
+        def settled(settlement: Settlement) -> None:
+            if settlement is not Settlement.CONFIRMED:
+                vanished.set()
+
+        for chunk, piece in _chunks(fetch, offer.job):
+            if vanished.is_set():
+                return
+            offer.heard_seconds = time.monotonic()
+            self._publisher.publish(Message("", fetch.queue, encode(chunk, piece)), settled)
+
+    def _withdraw(self, fetch: Fetch) -> None:
+        withdrawal = Withdrawal(fetch.batch, fetch.job, fetch.transfer)
+        self._publisher.post(Message("", fetch.queue, encode(withdrawal), mandatory=False))
+
+
+def _chunks(fetch: Fetch, job: Job) -> Iterator[tuple[Chunk, bytes]]:
+    with open_source(job) as file:
+        for offset in range(0, job.size_bytes, CHUNK_BYTES):
+            piece = _read_piece(job, file, min(CHUNK_BYTES, job.size_bytes - offset))
+            yield Chunk(fetch.batch, job.index, fetch.transfer, offset, job.size_bytes), piece
+
+
+def _read_piece(job: Job, file: io.FileIO, length_bytes: int) -> bytes:
+    piece = b""
+    try:
+        while len(piece) < length_bytes:
+            more = file.read(length_bytes - len(piece))
+            if not more:
+                raise changed(job)
+            piece = piece + more if piece else more
+    except OSError as error:
+        raise source_error(job, error) from error
+    return piece
+
+
+def _poisoned(offer: Offer) -> Outcome:
+    """Return the outcome of an image that no worker survived."""
+    codes = {code for code, _ in offer.casualties}
+    code = Code.IMAGE_TIMEOUT if codes == {Code.IMAGE_TIMEOUT} else Code.WORKER_CRASHED
+    last = offer.casualties[-1][1] if offer.casualties else "nothing was heard of them"
+    sentence = f"{MAX_ATTEMPTS} workers were lost with this image in their hands; last: {last}"
+    return failed(offer.job, WorkerFailed(code, sentence))

@@ -1,0 +1,98 @@
+"""From what the pipeline made of an image to the frames that tell its client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.errors import ImageError, SkippedFile
+from imgbatch.pipeline import Processed
+from imgbatch.protocol import Chunk, Result, ResultKind, Ticket, encode
+from imgbatch.protocol.slicing import pieces
+
+
+def result_of(
+    ticket: Ticket, machine: str, transfer: int, seconds: float, processed: Processed
+) -> Result:
+    """Return the result frame of an image that was processed."""
+    return Result(
+        batch=ticket.batch,
+        job=ticket.job,
+        transfer=transfer,
+        kind=ResultKind.DONE,
+        code="",
+        sentence="",
+        machine=machine,
+        width_pixels=processed.width_pixels,
+        height_pixels=processed.height_pixels,
+        size_bytes=len(processed.data),
+        seconds=seconds,
+        notes=processed.notes,
+    )
+
+
+def failure_of(
+    ticket: Ticket, machine: str, transfer: int, seconds: float, error: ImageError
+) -> Result:
+    """Return the result frame of an image that could not be processed."""
+    return Result(
+        batch=ticket.batch,
+        job=ticket.job,
+        transfer=transfer,
+        kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
+        code=error.code,
+        sentence=error.sentence,
+        machine=machine,
+        width_pixels=0,
+        height_pixels=0,
+        size_bytes=0,
+        seconds=seconds,
+        notes=(),
+    )
+
+
+def frames_of(result: Result, data: bytes) -> Iterator[bytes]:
+    """Yield the encoded frames of a result: itself with the first piece, then the others."""
+    for offset, piece in pieces(data):
+        if offset == 0:
+            yield encode(result, piece)
+        else:
+            yield encode(
+                Chunk(result.batch, result.job, result.transfer, offset, result.size_bytes), piece
+            )
+
+
+class Sending:
+    """A result on its way: it is settled when all its frames are.
+
+    Parameters
+    ----------
+    settled
+        Told once, on the publisher's thread: confirmed if every frame was.
+    """
+
+    def __init__(self, settled: Callable[[Settlement], None]) -> None:
+        self._settled = settled
+        self._lock = threading.Lock()
+        self._under_way = 1
+        self._worst = Settlement.CONFIRMED
+
+    def publish(
+        self, publisher: Publisher, exchange: str, topic: str, bodies: Iterator[bytes]
+    ) -> None:
+        """Publish all frames, waiting while too much is unconfirmed."""
+        for body in bodies:
+            with self._lock:
+                self._under_way += 1
+            publisher.publish(Message(exchange, topic, body), self._one_settled)
+        self._one_settled(Settlement.CONFIRMED)
+
+    def _one_settled(self, settlement: Settlement) -> None:
+        with self._lock:
+            self._under_way -= 1
+            if settlement is not Settlement.CONFIRMED:
+                self._worst = settlement
+            last = self._under_way == 0
+        if last:
+            self._settled(self._worst)

@@ -1,0 +1,90 @@
+"""What a supervisor and its workers tell each other, over the pipe between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imgbatch.images.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is started with.
+
+    Parameters
+    ----------
+    broker
+        The broker's URL.
+    prefix
+        Of all names on the broker.
+    machine
+        The id that results carry.
+    prefetch
+        Tickets held of each batch: one is computed, the others' images arrive meanwhile.
+    limits
+        What an image may be.
+    """
+
+    broker: str
+    prefix: str
+    machine: str
+    prefetch: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """To a worker: take tickets from this batch's queue."""
+
+    batch: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """To a worker: take no more of this batch, and give back what was not begun."""
+
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To a worker: finish the image at hand, give back all others, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: it can compute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """From a worker: it holds this image from now on."""
+
+    batch: str
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """From a worker: it holds no image any more."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGone:
+    """From a worker: nobody takes this batch's results."""
+
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueGone:
+    """From a worker: the broker has ended its subscription to this batch's queue."""
+
+    batch: str
+
+
+Order = Serve | Leave | Drain
+Word = Ready | Begun | Ended | ClientGone | QueueGone

@@ -1,0 +1,379 @@
+"""One worker process: it takes tickets, gets their images, computes, and sends the results.
+
+Three threads. The consumer's and the publisher's move bytes, one direction each; the main one
+computes, with the interpreter's lock released, so that heartbeats go on. A ticket is acknowledged
+when the broker has confirmed every frame of its result, never before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from functools import partial
+from multiprocessing.connection import Connection
+
+from imgbatch.broker.address import Address
+from imgbatch.broker.consumer import Consumer, Delivery, Subscription
+from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.broker.topology import Topology
+from imgbatch.errors import (
+    Code,
+    DamagedPayload,
+    ImageError,
+    LimitExceeded,
+    ProtocolError,
+    UsageError,
+)
+from imgbatch.pipeline import Pipeline
+from imgbatch.protocol import (
+    Chunk,
+    Fetch,
+    Release,
+    Result,
+    Ticket,
+    Withdrawal,
+    decode,
+    encode,
+)
+from imgbatch.recipe import Recipe
+from imgbatch.server.answers import Sending, failure_of, frames_of, result_of
+from imgbatch.server.hands import Hands, HeldTicket
+from imgbatch.server.orders import (
+    Begun,
+    ClientGone,
+    Drain,
+    Ended,
+    Leave,
+    Order,
+    QueueGone,
+    Ready,
+    Serve,
+    Word,
+    WorkerSettings,
+)
+
+log = logging.getLogger(__name__)
+
+FETCH_PATIENCE_SECONDS = 10.0
+"""How long an image that was asked for may show no sign before it is asked for again."""
+FETCH_TIMES = 3
+IDLE_CHECK_SECONDS = 5.0
+"""How often an idle worker makes sure that its subscriptions are alive."""
+FLUSH_SECONDS = 20.0
+
+
+def main(settings: WorkerSettings, pipe: Connection) -> None:
+    """Run a worker until its supervisor tells it to drain, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Worker(settings, pipe).run()
+
+
+class Worker:
+    """The worker's state, and what its threads do with it.
+
+    Parameters
+    ----------
+    settings
+        From the supervisor.
+    pipe
+        To and from the supervisor.
+    """
+
+    def __init__(self, settings: WorkerSettings, pipe: Connection) -> None:
+        self._settings = settings
+        self._pipe = pipe
+        self._speaking = threading.Lock()
+        self._topology = Topology(settings.prefix)
+        self._hands = Hands(settings.limits.max_bytes)
+        self._pipeline = Pipeline(settings.limits)
+        self._queues: dict[str, str] = {}
+        self._draining = threading.Event()
+        self._last_delivery_seconds = time.monotonic()
+        address = Address(settings.broker)
+        name = f"imgbatch-worker-{settings.machine}-{os.getpid()}"
+        self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
+        self._consumer = Consumer(address, f"{name}-in", lost=self._lost_all)
+        self._inbox = Subscription(
+            queue="",
+            declare=self._topology.declare_private_queue,
+            received=self._on_private,
+            prefetch=0,
+            private=partial(self._topology.private_queue, "worker"),
+        )
+
+    def run(self) -> None:
+        """Compute until told to drain."""
+        self._publisher.start()
+        self._consumer.start()
+        self._consumer.subscribe(self._inbox)
+        threading.Thread(target=self._obey, name="orders", daemon=True).start()
+        self._say(Ready())
+        while not self._draining.is_set():
+            held = self._hands.next(timeout_seconds=1.0)
+            if held is not None:
+                self._process(held)
+            else:
+                self._look_after_idleness()
+            self._ask_again()
+        self._end()
+
+    def _obey(self) -> None:
+        """Follow the supervisor's orders; when it is gone, so is this process."""
+        while True:
+            try:
+                order: Order = self._pipe.recv()
+            except (EOFError, OSError):
+                os._exit(1)
+            match order:
+                case Serve():
+                    self._serve(order)
+                case Leave():
+                    self._leave(order.batch)
+                case Drain():
+                    self._draining.set()
+                    self._hands.interrupt()
+
+    def _say(self, word: Word) -> None:
+        with self._speaking:
+            self._pipe.send(word)
+
+    def _serve(self, order: Serve) -> None:
+        self._queues[order.batch] = order.queue
+        self._consumer.subscribe(
+            Subscription(
+                queue=order.queue,
+                declare=self._topology.declare_work_queue,
+                received=self._on_ticket,
+                prefetch=self._settings.prefetch,
+                cancelled=partial(self._on_queue_gone, order.batch),
+            )
+        )
+
+    def _leave(self, batch: str) -> None:
+        queue = self._queues.pop(batch, None)
+        if queue is not None:
+            self._consumer.unsubscribe(queue)
+        self._give_back(self._hands.let_go_of_batch(batch))
+
+    def _on_queue_gone(self, batch: str, _queue: str) -> None:
+        self._queues.pop(batch, None)
+        self._hands.let_go_of_batch(batch)
+        self._say(QueueGone(batch))
+
+    def _lost_all(self) -> None:
+        # The broker gives every unacknowledged ticket to somebody else, or to us again.
+        self._hands.let_go_of_all()
+
+    # What arrives, on the consumer's thread
+
+    def _on_ticket(self, delivery: Delivery) -> None:
+        self._last_delivery_seconds = time.monotonic()
+        if self._draining.is_set():
+            self._consumer.give_back(delivery)
+            return
+        try:
+            received = decode(delivery.body)
+        except DamagedPayload as error:
+            self._take_damaged(delivery, error)
+            return
+        except ProtocolError as error:
+            log.warning("dropped a message from a work queue: %s", error)
+            self._consumer.drop(delivery)
+            return
+        if isinstance(received.frame, Ticket):
+            self._take(received.frame, delivery, received.payload)
+        else:
+            log.warning("dropped a %s from a work queue", type(received.frame).__name__)
+            self._consumer.drop(delivery)
+
+    def _take_damaged(self, delivery: Delivery, error: DamagedPayload) -> None:
+        """Fetch the image of a ticket that was damaged, if it still says which one it is."""
+        log.warning("a ticket arrived damaged: %s", error)
+        ticket = error.frame
+        if isinstance(ticket, Ticket) and ticket.batch in self._queues:
+            self._take(ticket, delivery, memoryview(b""))
+        else:
+            self._consumer.drop(delivery)
+
+    def _take(self, ticket: Ticket, delivery: Delivery, payload: memoryview) -> None:
+        suspect = delivery.redelivered or ticket.attempt > 0
+        held = HeldTicket(ticket, delivery, suspect)
+        if ticket.batch not in self._queues:
+            self._consumer.give_back(delivery)
+            return
+        too_large = ticket.size_bytes > self._settings.limits.max_bytes
+        if not suspect and (len(payload) == ticket.size_bytes or too_large):
+            held.image = payload
+        self._hands.take(held)
+        if not held.can_begin:
+            self._fetch(held, begins=False)
+
+    def _fetch(self, held: HeldTicket, *, begins: bool) -> None:
+        transfer = self._hands.expect(held, time.monotonic())
+        fetch = Fetch(
+            held.ticket.batch,
+            held.ticket.job,
+            self._inbox.queue,
+            transfer,
+            begins,
+            self._settings.machine,
+        )
+        self._tell_client(held.ticket, encode(fetch))
+
+    def _tell_client(self, ticket: Ticket, body: bytes) -> None:
+        def settled(settlement: Settlement) -> None:
+            if settlement is not Settlement.CONFIRMED:
+                self._client_is_gone(ticket.batch)
+
+        self._publisher.post(Message(self._topology.clients, ticket.topic, body), settled)
+
+    def _client_is_gone(self, batch: str) -> None:
+        if batch in self._queues:
+            log.info("nobody takes the results of batch %s any more", batch)
+            self._leave(batch)
+            self._say(ClientGone(batch))
+
+    def _on_private(self, delivery: Delivery) -> None:
+        try:
+            received = decode(delivery.body)
+            if isinstance(received.frame, Chunk):
+                self._hands.add_chunk(received.frame, received.payload, time.monotonic())
+            elif isinstance(received.frame, Withdrawal):
+                self._withdraw(received.frame)
+        except DamagedPayload as error:
+            self._ask_for_damaged(error)
+        except ProtocolError as error:
+            log.warning("dropped a message from this worker's own queue: %s", error)
+
+    def _ask_for_damaged(self, error: DamagedPayload) -> None:
+        log.warning("a piece of an image arrived damaged: %s", error)
+        held = self._hands.awaited(getattr(error.frame, "transfer", -1))
+        if held is not None and held.asked_times <= FETCH_TIMES:
+            self._fetch(held, begins=False)
+
+    def _withdraw(self, withdrawal: Withdrawal) -> None:
+        held = self._hands.withdraw(withdrawal)
+        if held is not None:
+            self._consumer.acknowledge(held.delivery)
+
+    # What is computed, on the main thread
+
+    def _process(self, held: HeldTicket) -> None:
+        if not self._has_image(held):
+            return
+        ticket = held.ticket
+        self._say(Begun(ticket.batch, ticket.job))
+        begun = time.monotonic()
+        result, data = self._compute(held, begun)
+        held.image = None
+        self._hands.let_go(held)
+        sending = Sending(partial(self._answered, held))
+        sending.publish(
+            self._publisher, self._topology.clients, ticket.topic, frames_of(result, data)
+        )
+        self._say(Ended(time.monotonic() - begun))
+
+    def _has_image(self, held: HeldTicket) -> bool:
+        """For a suspect, ask the client for its consent and the image, and wait for both."""
+        if held.image is not None:
+            return True
+        for _ in range(FETCH_TIMES):
+            self._fetch(held, begins=held.asked_times == 0)
+            if self._hands.wait_for_image(held, FETCH_PATIENCE_SECONDS):
+                break
+        if held.image is None and not held.withdrawn:
+            self._hands.let_go(held)
+            self._consumer.give_back(held.delivery)
+        return held.image is not None
+
+    def _compute(self, held: HeldTicket, begun: float) -> tuple[Result, bytes]:
+        ticket = held.ticket
+        machine, transfer = self._settings.machine, random.getrandbits(52)
+        try:
+            self._refuse_too_large(ticket)
+            recipe = Recipe.from_fields(ticket.recipe)
+            assert held.image is not None
+            processed = self._pipeline.run(held.image, recipe)
+        except ImageError as error:
+            spent = time.monotonic() - begun
+            return failure_of(ticket, machine, transfer, spent, error), b""
+        except Exception as error:
+            log.exception("job %d of batch %s failed unexpectedly", ticket.job, ticket.batch)
+            unexpected = _unexpected(error)
+            spent = time.monotonic() - begun
+            return failure_of(ticket, machine, transfer, spent, unexpected), b""
+        spent = time.monotonic() - begun
+        return result_of(ticket, machine, transfer, spent, processed), processed.data
+
+    def _refuse_too_large(self, ticket: Ticket) -> None:
+        largest = self._settings.limits.max_bytes
+        if ticket.size_bytes > largest:
+            raise LimitExceeded(
+                Code.TOO_MANY_BYTES,
+                f"the file has {ticket.size_bytes} bytes, more than the server's --max-bytes "
+                f"{largest} allows",
+            )
+
+    def _answered(self, held: HeldTicket, settlement: Settlement) -> None:
+        if settlement is Settlement.CONFIRMED:
+            self._consumer.acknowledge(held.delivery)
+            return
+        self._consumer.give_back(held.delivery)
+        self._client_is_gone(held.ticket.batch)
+
+    # What is looked after
+
+    def _ask_again(self) -> None:
+        for held in self._hands.overdue(time.monotonic() - FETCH_PATIENCE_SECONDS):
+            if held.asked_times < FETCH_TIMES:
+                self._fetch(held, begins=False)
+            else:
+                self._hands.let_go(held)
+                self._consumer.give_back(held.delivery)
+
+    def _look_after_idleness(self) -> None:
+        """Renew subscriptions that seem dead: tickets wait, and none arrives."""
+        now = time.monotonic()
+        if now - self._last_delivery_seconds < IDLE_CHECK_SECONDS:
+            return
+        self._last_delivery_seconds = now
+        for queue in list(self._queues.values()):
+            self._consumer.count_ready(queue, partial(self._renew_if_waiting, queue))
+
+    def _renew_if_waiting(self, queue: str, ready: int) -> None:
+        if ready:
+            log.warning("%d tickets wait in %s and none arrives; subscribing anew", ready, queue)
+            self._consumer.renew(queue)
+
+    def _give_back(self, tickets: list[HeldTicket]) -> None:
+        by_batch: dict[tuple[str, str], list[int]] = {}
+        for held in tickets:
+            self._consumer.give_back(held.delivery)
+            key = held.ticket.batch, held.ticket.topic
+            by_batch.setdefault(key, []).append(held.ticket.job)
+        for (batch, topic), jobs in by_batch.items():
+            release = Release(batch, tuple(jobs), self._settings.machine)
+            message = Message(self._topology.clients, topic, encode(release), mandatory=False)
+            self._publisher.post(message)
+
+    def _end(self) -> None:
+        for queue in list(self._queues.values()):
+            self._consumer.unsubscribe(queue)
+        self._give_back(self._hands.let_go_of_all())
+        self._publisher.flush(FLUSH_SECONDS)
+        self._consumer.close()
+        self._publisher.close()
+
+
+def _unexpected(error: Exception) -> ImageError:
+    if isinstance(error, UsageError):
+        return ImageError(error.code, error.sentence)
+    return ImageError(
+        Code.INTERNAL_ERROR,
+        f"an error of imgbatch itself ({type(error).__name__}); the server's log has the details",
+    )
