@@ -33,8 +33,11 @@ class Ratio:
 
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-        """Return the ratio theirs/ours of times that were taken in turn."""
-        return cls.over([other / our for our, other in zip(ours, theirs, strict=True)])
+        """Return the ratio theirs/ours of times that were taken in turn.
+
+        Where one side sat out the last rounds, the other's times of these are left out.
+        """
+        return cls.over([other / our for our, other in zip(ours, theirs, strict=False)])
 
     @classmethod
     def over(cls, ratios: Sequence[float]) -> Ratio:
@@ -54,15 +57,19 @@ def paired(
 
 
 def in_turn(
-    runs: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 0
+    runs: Mapping[str, Callable[[], float]], rounds: int | Mapping[str, int], warm_up: int = 0
 ) -> dict[str, list[float]]:
     """Call each run once a round, every second round backwards, and return the seconds they tell.
 
     Backwards, so that none always follows the same neighbour and inherits its hot CPU or caches.
+    Whoever has fewer rounds than others sits out the last ones.
     """
+    wanted = dict.fromkeys(runs, rounds) if isinstance(rounds, int) else rounds
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(-warm_up, rounds):
+    for number in range(-warm_up, max(wanted.values(), default=0)):
         for name in list(runs)[:: -1 if number % 2 else 1]:
+            if number >= wanted[name]:
+                continue
             seconds = runs[name]()
             if number >= 0:
                 times[name].append(seconds)

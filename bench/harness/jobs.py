@@ -58,7 +58,14 @@ class Sets:
     photos: Path | None = None
 
     def folder(self, name: str) -> Folder:
-        """Return a set by name; of `photos`, what there is of the set's kind."""
+        """Return a set by name; of `photos`, what there is of the set's kind.
+
+        ``warm-up-NAME`` is the smallest file of a set, for a first run that loads all there is.
+        """
+        if name.startswith("warm-up-"):
+            whole = self.folder(name.removeprefix("warm-up-"))
+            smallest = min(whole.path.iterdir(), key=lambda path: path.stat().st_size)
+            return Folder.at(name, self._linked(name, [smallest]))
         if self.photos is not None:
             suffixes = {".png"} if name.endswith("-png") else {".jpg", ".jpeg"}
             chosen = [path for path in self.photos.iterdir() if path.suffix.lower() in suffixes]

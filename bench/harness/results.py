@@ -27,12 +27,15 @@ class Race:
         How many images each wrote in a round, where that can differ.
     skipped
         Who could not take part, and why.
+    failed
+        Whose first run failed, and how.
     """
 
     name: str
     seconds: dict[str, list[float]]
     images: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def per_image(self, contender: str) -> list[float]:
         """Return a contender's seconds an image, by round."""
