@@ -350,7 +350,7 @@ def _gallery(report: Fields, gallery: Sequence[Shown]) -> str:
     return (
         '<section class="gallery"><h2>Before and after</h2>'
         f'<p class="soft">{sample}As it was on the left, adjusted on the right. '
-        f'<span class="needs-script">Move over a photograph to compare.</span></p>'
+        f'<span class="needs-script">Move across a photograph to compare.</span></p>'
         f'<div class="grid">{figures}</div></section>'
     )
 

@@ -2,79 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from imgbatch.errors import Code, ImgbatchError, UsageError
+from imgbatch.cli.options import parse
+from imgbatch.cli.presets import PRESETS
+from imgbatch.cli.preview_options import PREVIEW
+from imgbatch.errors import Code, ImageError, ImgbatchError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from imgbatch.adjustment import Adjustment
     from imgbatch.preview.command import Album
     from imgbatch.preview.server import PreviewServer
 
-_EPILOG = """\
-examples:
-  imgbatch-preview photos/                  page through the folder, choose, copy the command
-  imgbatch-preview photo.jpg                one photograph
-  imgbatch-preview photo.jpg --sheet variants.jpg
-                                            no browser: a picture of variants side by side
-
-The page is served to this machine only, at an address nobody can guess; nothing leaves it.
-Ctrl-C ends it.
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the options of imgbatch-preview."""
-    parser = argparse.ArgumentParser(
-        prog="imgbatch-preview",
-        description="See brightness, contrast and sharpness on your own photographs, and copy the "
-        "imgbatch-client command that applies them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("input", metavar="PHOTO|FOLDER", type=Path, help="what to look at")
-    parser.add_argument(
-        "--sheet",
-        metavar="OUT.jpg",
-        type=Path,
-        help="write a contact sheet of variants there instead of opening a page; "
-        "of a folder, its first photograph",
-    )
-    parser.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="listen there (default: a free port)"
-    )
-    parser.add_argument(
-        "--no-browser", action="store_true", help="print the page's address, open no browser"
-    )
-    parser.add_argument("--verbose", action="store_true", help="print each request")
-    return parser
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run imgbatch-preview and return its exit status."""
-    options = build_parser().parse_args(arguments)
+    """Run imgbatch-preview; return its exit status."""
+    given = parse(PREVIEW, arguments)
     try:
-        return _run(options)
+        return _show(given)
     except ImgbatchError as error:
-        print(f"imgbatch-preview: {error}", file=sys.stderr)
+        sys.stderr.write(f"imgbatch-preview: {error}\n")
         return error.exit_status
     except KeyboardInterrupt:
         return 0
 
 
-def _run(options: argparse.Namespace) -> int:
+def _show(given: Mapping[str, Any]) -> int:
     from imgbatch.preview.command import open_album
 
-    album = open_album(options.input)
-    if options.sheet is not None:
-        return _write_sheet(album, options.sheet)
-    return _serve(album, options)
+    if "input" not in given:
+        raise UsageError(
+            Code.INPUT_MISSING, "give a photograph or a folder; --help shows the options"
+        )
+    album = open_album(Path(given["input"]))
+    if "sheet" in given:
+        return _write_sheet(album, given["sheet"])
+    return _serve(album, given)
 
 
 def _write_sheet(album: Album, target: Path) -> int:
@@ -82,32 +49,35 @@ def _write_sheet(album: Album, target: Path) -> int:
     from imgbatch.preview.darkroom import read_photograph
     from imgbatch.preview.sheet import contact_sheet, variants
 
+    first = album.paths[0]
     try:
-        photograph = read_photograph(album.paths[0], Limits())
-        target.write_bytes(contact_sheet(photograph, variants(_presets())))
+        photograph = read_photograph(first, Limits())
+        target.write_bytes(contact_sheet(photograph, variants(PRESETS)))
     except OSError as error:
-        raise UsageError(
-            Code.BAD_OPTION, f"{error.filename}: {(error.strerror or str(error)).lower()}"
-        ) from error
-    print(target)
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(Code.BAD_OPTION, f"{error.filename}: {reason}") from error
+    except ImageError as error:
+        raise type(error)(error.code, f"{first}: {error.sentence}") from error
+    sys.stdout.write(f"{target}\n")
     return 0
 
 
-def _serve(album: Album, options: argparse.Namespace) -> int:
+def _serve(album: Album, given: Mapping[str, Any]) -> int:
     from imgbatch.preview.server import PreviewServer
 
+    port = given.get("port", 0)
     try:
-        server = PreviewServer(album, options.port, _presets())
+        server = PreviewServer(album, port, PRESETS)
     except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise UsageError(
             Code.BAD_OPTION,
-            f"port {options.port} can't be had: {(error.strerror or str(error)).lower()}; "
-            "leave --port out to take a free one",
+            f"--port {port} can't be had: {reason}; leave it out to take a free one",
         ) from error
-    if options.verbose:
-        server.tell = _tell
+    if given.get("verbose"):
+        server.tell = lambda line: print(line, file=sys.stderr)
     try:
-        _announce(server, opens_browser=not options.no_browser)
+        _announce(server, opens_browser=not given.get("no_browser"))
         server.serve_forever()
     finally:
         server.close()
@@ -115,25 +85,13 @@ def _serve(album: Album, options: argparse.Namespace) -> int:
 
 
 def _announce(server: PreviewServer, *, opens_browser: bool) -> None:
+    # The address alone on standard output, so that a script can take it.
     print(server.url, flush=True)
-    print("The preview runs until Ctrl-C.", file=sys.stderr)
+    print("imgbatch-preview runs until Ctrl-C", file=sys.stderr)
     if opens_browser:
-        import threading
-        import webbrowser
-
         # Some browsers hold the call until they are closed.
         threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
 
 
-def _presets() -> dict[str, Adjustment]:
-    return {}
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
-    return int(text)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 // imgbatch preview: what is chosen lives in `photo`, `factors` and `view`; all else follows from it.
 
 import { Trouble, draw, fetchFields, fetchPicture, newestOnly } from "./pictures.js";
-import { buildFactors, buildPresets, commandLine, showFactors, showHistogram, wireCopy } from "./settings.js";
+import { buildFactors, buildPresets, showCommand, showFactors, showHistogram, wireCopy } from "./settings.js";
 import { boxInSight, place, placeDetail, planeOf, stageSize, wireStage } from "./stage.js";
 
 const byId = (id) => document.getElementById(id);
@@ -126,7 +126,7 @@ function moved() {
 
 function changed() {
   showFactors(album.ranges, factors, album.presets);
-  byId("command").textContent = commandLine(album.command, factors);
+  showCommand(album.command, factors);
   remember();
   refresh({ ...factors });
 }

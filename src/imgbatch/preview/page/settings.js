@@ -58,9 +58,15 @@ export function showFactors(ranges, factors, presets) {
   byId("reset").disabled = Object.values(factors).every((value) => value === 0);
 }
 
-export function commandLine(command, factors) {
+/** Show the command; where the line has to break, an option stays together. */
+export function showCommand(command, factors) {
   const options = Object.entries(factors).filter(([, value]) => value !== 0);
-  return [command, ...options.map(([name, value]) => `--${name} ${value}`)].join(" ");
+  const parts = options.map(([name, value]) => {
+    const part = document.createElement("span");
+    part.textContent = `--${name} ${value}`;
+    return [" ", part];
+  });
+  byId("command").replaceChildren(command, ...parts.flat());
 }
 
 export function wireCopy(say) {
