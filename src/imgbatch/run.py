@@ -27,7 +27,15 @@ from imgbatch.engines.base import Engine, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Encoding, Recipe
-from imgbatch.settings import Existing, Settings, check_paths, found_of, names_of, report_path
+from imgbatch.settings import (
+    Existing,
+    Settings,
+    check_paths,
+    found_of,
+    left_out,
+    names_of,
+    report_path,
+)
 
 if TYPE_CHECKING:
     from imgbatch.engines.rabbitmq import RabbitOptions
@@ -54,6 +62,7 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
     image_timeout_seconds: float = 120.0,
     limits: Limits | None = None,
     preserve: bool = True,
+    html: bool = True,
 ) -> Report:
     """Adjust every image of a folder, or a single one, into another folder.
 
@@ -88,6 +97,8 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
         What is too large to be processed.
     preserve
         Give each result the permissions and the modification time of its source.
+    html
+        Make the report's page, with a gallery, as well.
 
     Returns
     -------
@@ -111,6 +122,7 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
         Selection(recursive, tuple(include), tuple(exclude)),
         existing=_existing(overwrite=overwrite, resume=resume),
         preserve=preserve,
+        html=html,
         report=None if report is None else Path(report),
         limits=limits or Limits(),
         image_timeout_seconds=image_timeout_seconds,
@@ -147,9 +159,10 @@ def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
         _unmake(made)
         raise
     try:
-        return _Run(settings, journal, naming, tally, stop).carry_out()
+        report = _Run(settings, journal, naming, tally, stop).carry_out()
     finally:
         journal.close()
+    return _with_page(report) if settings.html and not stop.now.is_set() else report
 
 
 def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
@@ -164,8 +177,7 @@ def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
     naming = Naming(settings.recipe.encoding.output_format)
     _refuse(settings, naming)
     for found in found_of(settings):
-        if found is not None:
-            yield found, naming.target(found.name)
+        yield found, naming.target(found.name)
 
 
 @dataclass(slots=True)
@@ -199,7 +211,7 @@ class _Run:
         finally:
             stopped = self.stop.gently.is_set() or self.stop.now.is_set()
             self.stop.gently.set()
-            complete = planner.finish(_LAST_SCAN_SECONDS)
+            complete = planner.finish(0.0 if self.settings.watch else _LAST_SCAN_SECONDS)
             interrupted = stopped and self._is_open(complete)
             report = self._write(self._report(engine.name, failure, interrupted=interrupted))
         return report
@@ -225,12 +237,19 @@ class _Run:
 
     def _planner(self) -> Planner:
         settings = self.settings
-        guard = settings.existing is not Existing.OVERWRITE and (
-            settings.existing is Existing.RESUME or settings.watch is not None
+        guard = settings.existing is Existing.RESUME or (
+            settings.existing is Existing.REFUSE and settings.watch
         )
+        found: Iterator[Found | None] = found_of(settings)
+        if settings.watch:
+            from imgbatch.batch.watch import watch
+
+            found = watch(
+                settings.source, settings.selection, left_out(settings), self.journal.knows
+            )
         return Planner(
             self.journal,
-            found_of(settings),
+            found,
             Folders(base_of(settings.source), settings.target),
             Rules(self.naming, settings.checksum, guard),
             self.tally,
@@ -243,10 +262,9 @@ class _Run:
             yield job
 
     def _is_open(self, complete: bool) -> bool:
-        """Whether something is left to do, except to watch."""
-        if self.settings.watch is not None:
-            return self.tally.done_files < self.tally.planned_files
-        return not complete or self.tally.done_files < self.tally.planned_files
+        """Whether something is left to do; to watch on is not."""
+        open_files = self.tally.done_files < self.tally.planned_files
+        return open_files or not (complete or self.settings.watch)
 
     def _report(self, engine: str, failure: Failure | None, *, interrupted: bool) -> Report:
         settings = self.settings
@@ -263,6 +281,7 @@ class _Run:
             failure=failure,
             totals=self.journal.totals(),
             machines=tuple(self.journal.machines()),
+            examples=tuple(self.journal.examples()),
         )
 
     def _write(self, report: Report) -> Report:
@@ -272,6 +291,20 @@ class _Run:
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
         return report
+
+
+def _with_page(report: Report) -> Report:
+    """Make the report's page, and return the report with what kept it from being made."""
+    if not report.saved:
+        return report
+    from imgbatch.batch.report_html import write_html
+
+    page = report.path.with_suffix(".html")
+    try:
+        write_html(report.path, page)
+    except OutputError as error:
+        return replace(report, page_failure=Failure.of(error))
+    return replace(report, page=page)
 
 
 def _named(failure: Failure | None, job: Job) -> Failure | None:
@@ -345,9 +378,9 @@ def _unmake(folders: Iterable[Path]) -> None:
 
 
 def _engine(settings: Settings) -> Engine:
-    delivery = Delivery(
-        settings.preserve, settings.existing is not Existing.REFUSE, settings.target
-    )
+    # What stands in the way was checked before the run, or is, file by file, as it is planned.
+    overwrite = settings.existing is not Existing.REFUSE or settings.watch
+    delivery = Delivery(settings.preserve, overwrite, settings.target)
     if settings.rabbit is not None:
         from imgbatch.engines.rabbitmq import RabbitEngine
 

@@ -46,7 +46,7 @@ class Settings:
     names
         Gives the names of the files to take instead, anew at each call.
     watch
-        Gives files for ever, once those that are there are found.
+        Go on with files as they come, until the run is stopped.
     existing
         What becomes of files that an earlier run wrote.
     checksum
@@ -55,6 +55,8 @@ class Settings:
         Give results the permissions and times of their sources.
     report
         The report's path; by default `REPORT_NAME` in the output folder.
+    html
+        Make the page with the gallery as well.
     limits
         What is too large.
     image_timeout_seconds
@@ -70,11 +72,12 @@ class Settings:
     recipe: Recipe = field(default_factory=Recipe)
     selection: Selection = field(default_factory=Selection)
     names: Callable[[], Iterable[str]] | None = None
-    watch: Callable[[], Iterator[Found | None]] | None = None
+    watch: bool = False
     existing: Existing = Existing.REFUSE
     checksum: bool = False
     preserve: bool = True
     report: Path | None = None
+    html: bool = True
     limits: Limits = field(default_factory=Limits)
     image_timeout_seconds: float = 120.0
     procs: int | None = None
@@ -117,23 +120,21 @@ def check_paths(settings: Settings) -> Settings:
     return replace(settings, source=source, target=target, report=report)
 
 
-def found_of(settings: Settings) -> Iterator[Found | None]:
-    """Yield the files of the run as they are found; None for a pause in a search without end."""
+def found_of(settings: Settings) -> Iterator[Found]:
+    """Yield the files of the run as they are found."""
     if settings.names is not None:
-        return iter(scan_names(settings.source, settings.names()))
-    if settings.watch is not None:
-        return settings.watch()
-    return scan(settings.source, settings.selection, _left_out(settings))
+        return scan_names(settings.source, settings.names())
+    return scan(settings.source, settings.selection, left_out(settings))
 
 
 def names_of(settings: Settings) -> Iterator[str]:
     """Yield the names of the run's files, without looking at the files."""
     if settings.names is not None:
         return iter(settings.names())
-    return (name for name, _ in walk(settings.source, settings.selection, _left_out(settings)))
+    return (name for name, _ in walk(settings.source, settings.selection, left_out(settings)))
 
 
-def _left_out(settings: Settings) -> list[Path]:
+def left_out(settings: Settings) -> list[Path]:
     """Return what lies below the input and is ours: the output folder and the report."""
     report = report_path(settings)
     ours = [report.with_suffix(suffix) for suffix in (".json", ".csv", ".html", SUFFIX)]

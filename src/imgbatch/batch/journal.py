@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgbatch.batch.model import Job, MachineUse, Outcome, Status
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.rows import (
     OUTCOME,
     PLANNED,
@@ -34,6 +34,7 @@ from imgbatch.batch.rows import (
     same_input,
     settled_row,
 )
+from imgbatch.batch.scan import Found
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
 FORMAT = 1
@@ -194,6 +195,7 @@ class Journal:
         settled = []
         with self._transaction():
             for item in batch:
+                self._forget_changed(item.found)
                 row = self._outcome_before(item) or settled_row(item.found)
                 added = self._connection.execute(
                     f"INSERT OR IGNORE INTO files ({PLANNED}, {OUTCOME}) "
@@ -205,9 +207,17 @@ class Journal:
         return settled
 
     def planned_before(self, name: str) -> bool:
-        """Whether an earlier run, which this one continues, had planned a file."""
-        query = "SELECT 1 FROM earlier WHERE source = ?"
+        """Whether a file was planned already, by this run or by one that it continues."""
+        query = (
+            "SELECT 1 FROM earlier WHERE source = ?1 UNION SELECT 1 FROM files WHERE source = ?1"
+        )
         return bool(self._rows(query, (os.fsencode(name),)))
+
+    def knows(self, found: Found) -> bool:
+        """Whether a file was planned as it is now."""
+        query = "SELECT 1 FROM files WHERE source = ? AND size_bytes = ? AND modified_ns = ?"
+        values = (os.fsencode(found.name), found.size_bytes, found.modified_ns)
+        return bool(self._rows(query, values))
 
     def end_of_plan(self) -> None:
         """Forget what earlier runs did with files that are no longer there."""
@@ -284,6 +294,15 @@ class Journal:
             bytes_out=written[3],
         )
 
+    def examples(self) -> list[Failure]:
+        """Return one failure for each code of files that failed, the most frequent code first."""
+        rows = self._rows(
+            "SELECT code, sentence, count(*), min(source) FROM files WHERE status = ? "
+            "GROUP BY code ORDER BY 3 DESC, 1",
+            (Status.FAILED,),
+        )
+        return [Failure(Code(code), sentence) for code, sentence, _, _ in rows]
+
     def entries(self) -> Iterator[Entry]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""
         # Names differ, so the last one seen is where the next piece begins.
@@ -339,6 +358,14 @@ class Journal:
             if not same_recipe:
                 self._connection.execute("UPDATE earlier SET status = NULL")
             self._connection.execute("DELETE FROM files")
+
+    def _forget_changed(self, found: Found) -> None:
+        """Make room for a file that was planned, has ended, and is another by now."""
+        self._connection.execute(
+            "DELETE FROM files WHERE source = ? AND status IS NOT NULL "
+            "AND (size_bytes, modified_ns) != (?, ?)",
+            (os.fsencode(found.name), found.size_bytes, found.modified_ns),
+        )
 
     def _outcome_before(self, item: Planned) -> Row | None:
         """Return the outcome an earlier run had for just this file, if its output is there."""

@@ -22,7 +22,8 @@ _SUFFIXES = {
     OutputFormat.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
     OutputFormat.PNG: (".png",),
 }
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"BM")
+# Of the formats that are processed; `images.recognise` knows more, and needs numpy for it.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _SHOWN = 3
 
 

@@ -57,8 +57,12 @@ class Report:
         Files by status and by code, bytes.
     machines
         Who took part, and what each did.
+    examples
+        For each code of files that failed, the sentence of one.
     saved
         Whether it could be written to the disk.
+    page, page_failure
+        Where it lies as a page, or why not.
     """
 
     path: Path
@@ -73,7 +77,10 @@ class Report:
     failure: Failure | None
     totals: Totals
     machines: tuple[MachineUse, ...] = ()
+    examples: tuple[Failure, ...] = ()
     saved: bool = True
+    page: Path | None = None
+    page_failure: Failure | None = None
 
     @property
     def exit_status(self) -> int:

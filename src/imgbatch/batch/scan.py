@@ -69,6 +69,14 @@ class Selection:
             return False
         return self._excluded is None or self._excluded.fullmatch(name) is None
 
+    def takes_path(self, name: str) -> bool:
+        """Whether a file is taken that was not found by entering the folders above it."""
+        folders = name.split("/")[:-1]
+        above = ("/".join(folders[: end + 1]) for end in range(len(folders)))
+        if folders and not self.recursive:
+            return False
+        return self.takes_file(name) and all(map(self.takes_folder, above))
+
     @cached_property
     def _included(self) -> re.Pattern[str] | None:
         return _compile(self.include)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import socket
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,17 +63,38 @@ def read_source(job: Job, max_bytes: int) -> bytes:
         If it is larger than `max_bytes`; nothing was allocated for it.
     """
     check_size(job.source, job.size_bytes, max_bytes)
+    with open_source(job) as file:
+        try:
+            data = file.readall()
+        except OSError as error:
+            raise source_error(job, error) from error
+    if len(data) != job.size_bytes:
+        raise changed(job)
+    return data
+
+
+def open_source(job: Job) -> io.FileIO:
+    """Open a source for reading, without a buffer, and make sure that it is what the scan saw.
+
+    Raises
+    ------
+    FileError
+        If it can't be read, or is no longer what the scan saw.
+    SkippedFile
+        If it is no regular file.
+    """
     try:
         # Without O_NONBLOCK a named pipe that took the file's place would be waited for.
         descriptor = os.open(job.source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            _check_unchanged(job, os.fstat(descriptor))
-            data = file.readall()
+        file = io.FileIO(descriptor, "rb")
     except OSError as error:
         raise source_error(job, error) from error
-    if len(data) != job.size_bytes:
-        raise _changed(job)
-    return data
+    try:
+        _check_unchanged(job, os.fstat(descriptor))
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def check_size(source: Path, size_bytes: int, max_bytes: int) -> None:
@@ -110,22 +132,64 @@ def write_output(job: Job, parts: Iterable[Buffer], delivery: Delivery) -> int:
     OutputError
         If the output folder takes no more files: it is full, read-only or gone.
     """
-    temporary = temporary_path(job, os.getpid())
+    output = OutputFile(job, delivery)
     try:
-        descriptor = _create(temporary, job, delivery)
+        for part in parts:
+            output.write(part)
+        return output.finish()
+    except BaseException:
+        output.discard()
+        raise
+
+
+class OutputFile:
+    """A result that is being written, piece by piece, under its temporary name.
+
+    Every method raises FileError if this one file can't be written, and OutputError if the output
+    folder takes no more files: it is full, read-only or gone. After either, `discard` it.
+    """
+
+    def __init__(self, job: Job, delivery: Delivery) -> None:
+        self._job = job
+        self._delivery = delivery
+        self._temporary = temporary_path(job, os.getpid())
+        self._size_bytes = 0
+        self._descriptor = -1
+        with self._errors():
+            self._descriptor = _create(self._temporary, job, delivery)
+
+    def write(self, part: Buffer) -> None:
+        """Append a piece of the encoded image."""
+        with self._errors():
+            self._size_bytes += _write_all(self._descriptor, part)
+
+    def finish(self) -> int:
+        """Give the complete file its name; return its size in bytes."""
+        with self._errors():
+            if self._delivery.preserve:
+                _preserve(self._descriptor, self._job)
+            self._close()
+            _publish(self._temporary, self._job, self._delivery)
+        return self._size_bytes
+
+    def discard(self) -> None:
+        """Leave nothing behind; after `finish` there is nothing left to discard."""
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            self._temporary.unlink()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                size = sum(_write_all(file.fileno(), part) for part in parts)
-                if delivery.preserve:
-                    _preserve(file.fileno(), job)
-            _publish(temporary, job, delivery)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise _target_error(job, error) from error
-    return size
+            yield
+        except OSError as error:
+            raise _target_error(self._job, error) from error
 
 
 def temporary_path(job: Job, pid: int) -> Path:
@@ -181,10 +245,11 @@ def _check_unchanged(job: Job, seen: os.stat_result) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise SkippedFile(Code.NOT_AN_IMAGE, f"{job.source} is no longer a regular file")
     if (seen.st_size, seen.st_mtime_ns) != (job.size_bytes, job.modified_ns):
-        raise _changed(job)
+        raise changed(job)
 
 
-def _changed(job: Job) -> FileError:
+def changed(job: Job) -> FileError:
+    """Return the error for a source that is no longer what the scan saw."""
     return FileError(
         Code.CHANGED_FILE,
         f"{job.source} was changed after the run had begun; --resume processes it as it is then",

@@ -1,0 +1,189 @@
+"""Files of a folder as they come, each once it is completely written.
+
+A file is complete when nobody has it open for writing, which the kernel tells by refusing a read
+lease on it, and when it has not changed for half a second. Where there are no leases (network
+file systems, files of other users) it must not have changed for five seconds.
+
+The kernel says where something happened (inotify, through watchdog). Since it may not, on a
+network file system or when there are more folders than it watches, the folder is looked through
+as well: once a minute, and every two seconds where the kernel says nothing at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import queue
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgbatch.batch.scan import Found, Selection, look_at, walk
+
+SETTLED_SECONDS = 0.5
+SETTLED_WITHOUT_LEASE_SECONDS = 5.0
+_RESCAN_SECONDS = 60.0
+_RESCAN_WITHOUT_NOTICE_SECONDS = 2.0
+_LOOK_UP_SECONDS = 0.2
+_EVENTS = frozenset({"created", "modified", "moved", "closed"})
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Files that may still be being written: what they were when they last changed, and when.
+
+    Parameters
+    ----------
+    base
+        The folder to which names are relative.
+    """
+
+    base: Path
+    _seen: dict[str, tuple[Found, float]] = field(default_factory=dict)
+
+    def touch(self, name: str, now: float) -> None:
+        """Look at a file that may have changed."""
+        found = look_at(self.base, name)
+        before = self._seen.get(name)
+        if before is None or before[0] != found:
+            self._seen[name] = (found, now)
+
+    def complete(self, now: float) -> list[Found]:
+        """Return, and forget, the files that are completely written; forget those that are gone."""
+        for name in list(self._seen):
+            self.touch(name, now)
+        ready = []
+        for name, (found, since) in list(self._seen.items()):
+            path = self.base / name
+            if not path.exists():
+                del self._seen[name]
+            elif now - since >= SETTLED_SECONDS and _is_settled(path, now - since):
+                ready.append(found)
+                del self._seen[name]
+        return ready
+
+
+def watch(
+    root: Path,
+    selection: Selection,
+    left_out: Collection[Path],
+    known: Callable[[Found], bool],
+) -> Iterator[Found | None]:
+    """Yield the files of a folder for ever, each when it is complete, and again if it changes.
+
+    Parameters
+    ----------
+    left_out
+        As for `imgbatch.batch.scan.scan`.
+    known
+        Whether a file, as it is now, was yielded before.
+
+    Yields
+    ------
+    Found or None
+        None a few times a second, so that the caller can end it.
+    """
+    waiting = Waiting(root)
+    with _notices(root) as notices:
+        pause = _RESCAN_WITHOUT_NOTICE_SECONDS if notices is None else _RESCAN_SECONDS
+        next_rescan = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= next_rescan:
+                next_rescan = now + pause
+                _touch_unknown(waiting, root, selection, left_out, known)
+            for name in _noticed(notices, root, left_out):
+                if selection.takes_path(name):
+                    waiting.touch(name, now)
+            yield from (found for found in waiting.complete(now) if not known(found))
+            yield None
+            _pause(notices)
+
+
+def is_being_written(path: Path) -> bool | None:
+    """Whether a process has a file open for writing; None if the kernel does not tell us."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_settled(path: Path, unchanged_seconds: float) -> bool:
+    written = is_being_written(path)
+    if written is None:
+        return unchanged_seconds >= SETTLED_WITHOUT_LEASE_SECONDS
+    return not written
+
+
+def _touch_unknown(
+    waiting: Waiting,
+    root: Path,
+    selection: Selection,
+    left_out: Collection[Path],
+    known: Callable[[Found], bool],
+) -> None:
+    now = time.monotonic()
+    for name, error in walk(root, selection, left_out):
+        if error is None and not known(look_at(root, name)):
+            waiting.touch(name, now)
+
+
+@contextmanager
+def _notices(root: Path) -> Iterator[queue.SimpleQueue[str] | None]:
+    """Have the kernel's notices put into a queue of paths; None if it gives none."""
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
+    from watchdog.observers import Observer
+
+    notices: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            if event.event_type in _EVENTS and not event.is_directory:
+                notices.put(os.fsdecode(event.dest_path or event.src_path))
+
+    observer = Observer()
+    observer.daemon = True
+    try:
+        observer.schedule(Handler(), str(root), recursive=True)
+        observer.start()
+    except OSError:
+        yield None
+        return
+    try:
+        yield notices
+    finally:
+        observer.stop()
+
+
+def _noticed(
+    notices: queue.SimpleQueue[str] | None, root: Path, left_out: Collection[Path]
+) -> set[str]:
+    """Return the names of the files that something happened to since the last call."""
+    names = set()
+    with suppress(queue.Empty):
+        while notices is not None:
+            path = Path(notices.get_nowait())
+            ours = any(path == out or out in path.parents for out in left_out)
+            if path.is_relative_to(root) and not ours:
+                names.add(str(path.relative_to(root)))
+    return names
+
+
+def _pause(notices: queue.SimpleQueue[str] | None) -> None:
+    """Wait a moment, or until something happens."""
+    if notices is None:
+        time.sleep(_LOOK_UP_SECONDS)
+        return
+    with suppress(queue.Empty):
+        notices.put(notices.get(timeout=_LOOK_UP_SECONDS))

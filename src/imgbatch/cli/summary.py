@@ -1,0 +1,79 @@
+"""What a run did, in a few lines on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from imgbatch.batch.model import Status
+from imgbatch.batch.report import Report
+from imgbatch.cli.wording import count, duration, size
+from imgbatch.errors import Code
+
+_HINTS = {
+    Code.TOO_MANY_PIXELS: "--max-pixels raises the limit",
+    Code.TOO_MANY_BYTES: "--max-bytes raises the limit",
+    Code.DAMAGED_IMAGE: "--damaged salvage writes what can be decoded",
+    Code.TRUNCATED_IMAGE: "--damaged salvage writes what can be decoded",
+    Code.OUTPUT_EXISTS: "--overwrite replaces them",
+    Code.CHANGED_FILE: "--resume processes them as they are now",
+    Code.IMAGE_TIMEOUT: "--image-timeout allows more",
+}
+
+
+def summary_lines(report: Report, command: Sequence[str]) -> list[str]:
+    """Return the summary of a run.
+
+    Parameters
+    ----------
+    command
+        The command line without a password, as it was typed, to show how to go on.
+    """
+    lines = [*_trouble(report), _result(report), *_failures(report)]
+    if report.saved:
+        beside = ".csv and .html beside it" if report.page else ".csv beside it"
+        lines.append(f"Report: {report.path} ({beside})")
+    if report.page_failure is not None:
+        lines.append(report.page_failure.sentence)
+    if report.interrupted or (report.failure is not None and report.saved):
+        lines.append(f"Continue with: {resume_command(command)}")
+    return lines
+
+
+def resume_command(command: Sequence[str]) -> str:
+    """Return the command line that continues the run of a command line."""
+    kept = [word for word in command if word not in {"--overwrite", "--resume"}]
+    return shlex.join([*kept, "--resume"])
+
+
+def _trouble(report: Report) -> list[str]:
+    if report.failure is not None:
+        return [f"The run could not go on: {report.failure.sentence}"]
+    return ["Interrupted."] if report.interrupted else []
+
+
+def _result(report: Report) -> str:
+    written = report.count(Status.WRITTEN)
+    parts = [f"{count(written, 'image')} written to {report.target} in {duration(report.seconds)}"]
+    if written:
+        totals = report.totals
+        parts[0] += f" ({size(totals.bytes_in)} in, {size(totals.bytes_out)} out)"
+    for status, word in (
+        (Status.FAILED, "failed"),
+        (Status.SKIPPED, "skipped as no images"),
+        (Status.NOT_DONE, "not done"),
+    ):
+        if report.count(status):
+            parts.append(f"{report.count(status):,} {word}")
+    return "; ".join(parts) + "."
+
+
+def _failures(report: Report) -> list[str]:
+    lines = []
+    for example in report.examples:
+        number = report.totals.by_code[example.code]
+        hint = _HINTS.get(example.code)
+        first = "" if number == 1 else f"{number:,} files, such as "
+        known = hint is None or hint.split()[0] in example.sentence
+        lines.append(f"  {example.code}: {first}{example.sentence}{'' if known else f'; {hint}'}")
+    return lines
