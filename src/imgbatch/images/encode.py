@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from imgbatch.images.bmp import write_bmp
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.jpeg import write_jpeg
 from imgbatch.images.picture import Encoded, FileFormat, Pixels, Source
 from imgbatch.images.png import write_png
+from imgbatch.images.tiff import write_tiff
+from imgbatch.images.webp import write_webp
 from imgbatch.recipe import Encoding, OutputFormat
 
 Writer = Callable[[Pixels, Source, Encoding, Buffers], Encoded]
@@ -15,6 +18,9 @@ Writer = Callable[[Pixels, Source, Encoding, Buffers], Encoded]
 WRITERS: dict[FileFormat, Writer] = {
     FileFormat.JPEG: write_jpeg,
     FileFormat.PNG: write_png,
+    FileFormat.TIFF: write_tiff,
+    FileFormat.WEBP: write_webp,
+    FileFormat.BMP: write_bmp,
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgbatch.images.cmyk import cmyk_to_srgb
-from imgbatch.images.failures import beyond_repair, damaged, truncated
+from imgbatch.images.failures import beyond_repair, damaged, truncated, unsupported
 from imgbatch.images.picture import Pixels
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[Image.Im
             with Image.open(ViewFile(data), formats=(name,)) as image:
                 yield image
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
+        if "nsupported" in str(error):
+            raise unsupported(f"the {name} is of an unusual kind ({error})") from error
         if not is_strict:
             raise beyond_repair(f"the {name} can't be decoded ({error})") from error
         if "truncated" in str(error):

@@ -49,7 +49,7 @@ def compress_pixels(pixels: Pixels, level: PngLevel, buffers: Buffers) -> bytes:
     filters = _FAST_FILTERS if level is PngLevel.FAST else _SMALL_FILTERS
     kind = _best_filter(rows, step, filters, buffers)
     filtered = _filtered(rows, step, kind, "filtered", buffers)
-    return _deflate_fast(filtered) if level is PngLevel.FAST else _deflate_small(filtered)
+    return deflate_bytes(filtered, level)
 
 
 def _big_endian_rows(pixels: Pixels) -> Rows:
@@ -87,14 +87,19 @@ def _filtered(rows: Rows, step: int, kind: int, name: str, buffers: Buffers) -> 
     return out.view(np.uint8)
 
 
-def _deflate_fast(filtered: Rows) -> bytes:
+def deflate_bytes(raw: Rows | bytes, level: PngLevel) -> bytes:
+    """Return a zlib stream of the bytes."""
+    return _deflate_fast(raw) if level is PngLevel.FAST else _deflate_small(raw)
+
+
+def _deflate_fast(filtered: Rows | bytes) -> bytes:
     from isal import isal_zlib
 
     deflated: bytes = isal_zlib.compress(filtered, _ISAL_LEVEL)
     return deflated
 
 
-def _deflate_small(filtered: Rows) -> bytes:
+def _deflate_small(filtered: Rows | bytes) -> bytes:
     import deflate
 
     deflated: Any = deflate.zlib_compress(filtered, _LIBDEFLATE_LEVEL)

@@ -1,0 +1,189 @@
+"""BMP: grey, RGB or RGBA of 8 bits, with resolution and colour profile."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from imgbatch.images.failures import beyond_repair, truncated, unsupported
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import (
+    Density,
+    Encoded,
+    FileFormat,
+    Picture,
+    Pixels,
+    Portable,
+    Shape,
+    Source,
+)
+from imgbatch.images.quiet import quiet_stderr
+from imgbatch.recipe import DamagedPolicy, Encoding
+
+if TYPE_CHECKING:
+    from imgbatch.images.buffers import Buffers
+    from imgbatch.images.limits import Limits
+
+_CORE, _INFO, _V4, _V5 = 12, 40, 108, 124
+_PLAIN, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 3, 4, 5, 6
+_KNOWN_HEADERS = (_CORE, 16, _INFO, 52, 56, 64, _V4, _V5)
+_EMBEDDED_PROFILE = int.from_bytes(b"MBED", "big")
+_COLOUR_FIELDS = slice(56, 108)
+"""In a V4 or V5 header: colour space, end points and gamma."""
+
+
+@dataclass(frozen=True, slots=True)
+class BmpHeader:
+    """The fields that matter of a BMP's headers."""
+
+    size_bytes: int
+    width_pixels: int
+    height_pixels: int
+    bits: int
+    compression: int = _PLAIN
+    across_per_metre: int = 0
+    down_per_metre: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BmpSource:
+    """A BMP file whose headers have been checked."""
+
+    data: memoryview
+    header: BmpHeader
+    channels: int
+    file_format: ClassVar[FileFormat] = FileFormat.BMP
+
+    @property
+    def shape(self) -> Shape:
+        """Grey palettes are delivered as grey, others as RGB."""
+        return Shape(self.header.width_pixels, self.header.height_pixels, self.channels)
+
+    def portable(self) -> Portable:
+        """Return profile and resolution."""
+        header = self.header
+        density = None
+        if header.across_per_metre > 0 and header.down_per_metre > 0:
+            density = Density(
+                header.across_per_metre / 100, header.down_per_metre / 100, "centimetre"
+            )
+        return Portable(icc=self.profile, density=density)
+
+    @property
+    def profile(self) -> bytes | None:
+        """The embedded colour profile."""
+        if self.header.size_bytes < _V5:
+            return None
+        kind, start, size = (
+            struct.unpack_from("<I", self.data, 14 + offset)[0] for offset in (56, 112, 116)
+        )
+        profile = bytes(self.data[14 + start : 14 + start + size])
+        return profile if kind == _EMBEDDED_PROFILE and size and len(profile) == size else None
+
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
+        """Decode to 8-bit grey, RGB or RGBA."""
+        from imgbatch.images.pillow import as_array, opened
+
+        is_strict = damaged is DamagedPolicy.STRICT
+        modes = {1: "L", 3: "RGB", 4: "RGBA"}
+        with quiet_stderr(), opened(self.data, "BMP", is_strict=is_strict) as image:
+            image.load()
+            pixels = as_array(image.convert(modes[self.channels]))
+        is_palette = self.header.bits <= 8 and self.channels == 3
+        return Picture(pixels, (Note.PALETTE_EXPANDED,) if is_palette else ())
+
+
+def read_bmp(data: memoryview, limits: Limits) -> BmpSource:
+    """Check a BMP's headers and size.
+
+    Raises
+    ------
+    DamagedImage
+        If the headers are not complete, or say nothing sensible.
+    RefusedImage
+        If it wraps a JPEG or PNG for a printer.
+    LimitExceeded
+        If it has more pixels than allowed.
+    """
+    header = _parse_header(data)
+    limits.check_pixels(header.width_pixels, header.height_pixels)
+    if header.compression in (_JPEG, _PNG):
+        raise unsupported("the BMP holds a JPEG or PNG for a printer")
+    least_bytes = header.width_pixels * header.height_pixels * header.bits // 8
+    if header.compression in (_PLAIN, _BITFIELDS, _ALPHA_BITFIELDS) and len(data) < least_bytes:
+        raise truncated("the BMP is shorter than its pixels")
+    return BmpSource(data, header, _delivered_channels(data))
+
+
+def _parse_header(data: memoryview) -> BmpHeader:
+    if len(data) < 26:
+        raise truncated("the BMP ends within its header")
+    (size,) = struct.unpack_from("<I", data, 14)
+    if size not in _KNOWN_HEADERS:
+        raise beyond_repair(f"the BMP has a header of {size} bytes")
+    if len(data) < 14 + size:
+        raise truncated("the BMP ends within its header")
+    if size == _CORE:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        compression, across, down = _PLAIN, 0, 0
+    else:
+        width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
+        compression, _, across, down = struct.unpack_from("<IIii", bytes(data[30:46]) + bytes(16))
+    if width <= 0 or height == 0 or bits not in (1, 2, 4, 8, 16, 24, 32):
+        raise beyond_repair(f"the BMP's header says {width} x {height} pixels of {bits} bits")
+    return BmpHeader(size, width, abs(height), bits, compression, across, down)
+
+
+def _delivered_channels(data: memoryview) -> int:
+    """Return how many channels the decoder will deliver, as it finds from header and palette."""
+    from imgbatch.images.pillow import opened
+
+    with opened(data, "BMP", is_strict=True) as image:
+        return {"1": 1, "L": 1, "RGBA": 4}.get(image.mode, 3)
+
+
+def write_bmp(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
+    """Encode uncompressed: grey with a palette of greys, RGB in 24 bits, RGBA in 32."""
+    assert isinstance(source, BmpSource)  # there is no --format bmp
+    height, width, channels = pixels.shape
+    stride = -(-width * channels // 4) * 4
+    rows = np.zeros((height, stride), np.uint8)
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
+    rows[:, : width * channels] = pixels[::-1, :, order].reshape(height, -1)
+    palette = np.repeat(np.arange(256, dtype=np.uint8), 4) if channels == 1 else np.empty(0, "B")
+    palette[3::4] = 0
+    profile = source.profile or b""
+    keeps_space = source.header.size_bytes >= _V4
+    header_bytes = _V5 if profile else _V4 if keeps_space or channels == 4 else _INFO
+    start = 14 + header_bytes + palette.size
+    resolution = source.header.across_per_metre, source.header.down_per_metre
+    if encoding.strip_metadata:
+        resolution = 0, 0
+    header = struct.pack(
+        "<IiiHHIIiiII",
+        *(header_bytes, width, height, 1, 8 * channels),
+        *(_BITFIELDS if channels == 4 else _PLAIN, rows.size, *resolution, palette.size // 4, 0),
+    )
+    if header_bytes > _INFO:
+        header += _colour_fields(source, channels, profile, start + rows.size - 14)[
+            : header_bytes - 40
+        ]
+    total = start + rows.size + len(profile)
+    file_header = struct.pack("<2sIHHI", b"BM", total, 0, 0, start)
+    return Encoded([file_header + header, palette.tobytes(), rows.tobytes(), profile])
+
+
+def _colour_fields(source: BmpSource, channels: int, profile: bytes, profile_start: int) -> bytes:
+    """Return what a V5 header has behind the fields of the oldest one."""
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000) if channels == 4 else (0, 0, 0, 0)
+    space = struct.pack("<4s48x", b"BGRs")
+    if source.header.size_bytes >= _V4:
+        space = bytes(source.data[14 + _COLOUR_FIELDS.start : 14 + _COLOUR_FIELDS.stop])
+    intent = 4
+    if source.header.size_bytes >= _V5:
+        (intent,) = struct.unpack_from("<I", source.data, 14 + 108)
+    behind = struct.pack("<IIII", intent, profile_start if profile else 0, len(profile), 0)
+    return struct.pack("<4I", *masks) + space + behind
