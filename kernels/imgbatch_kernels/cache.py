@@ -1,0 +1,126 @@
+"""Where compiled kernels are kept, and how they are believed again.
+
+One file for each depth, source version, Numba version and processor: a checksum and the object code.
+Files are written beside each other and renamed into place, so that any number of processes may
+warm up at once; a file that is damaged is not believed, but made anew.
+
+The places, in this order:
+
+1. ``$NUMBA_CACHE_DIR/imgbatch_kernels``, if the variable is set;
+2. ``__pycache__`` beside this package;
+3. ``$XDG_CACHE_HOME/imgbatch_kernels``, else ``~/.cache/imgbatch_kernels``.
+
+All are read, also those that can't be written (a read-only image that was warmed when it was built);
+the first that can be written takes a new file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHECKSUM_BYTES = 32
+_SOURCES = ("rows.py", "layout.py", "compiler.py", "machine.py")
+"""The files that decide what the code does and how it is called."""
+
+
+class Unkept(RuntimeWarning):  # noqa: N818 - a warning, not an error
+    """Compiled kernels can be kept nowhere: every process compiles its own."""
+
+
+def key(dtype_name: str, *versions: str) -> str:
+    """Return the name of a kernel's file, different for all that could make its code differ.
+
+    Parameters
+    ----------
+    dtype_name
+        ``uint8`` or ``uint16``.
+    versions
+        Of the compiler, and what it compiles for.
+    """
+    digest = blake2b(digest_size=16)
+    for name in _SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    for version in versions:
+        digest.update(version.encode() + b"\0")
+    return f"adjust-{dtype_name}-{digest.hexdigest()}.kernel"
+
+
+def read(name: str) -> bytes | None:
+    """Return the object code of a file, or None if it is nowhere, damaged or not to be trusted."""
+    for place in places():
+        with contextlib.suppress(OSError):
+            path = place / name
+            if not _is_private(path):
+                continue
+            content = path.read_bytes()
+            checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+            if checksum == _checksum(name, code):
+                return code
+    return None
+
+
+def write(name: str, code: bytes) -> Path | None:
+    """Keep object code in the first place that takes it.
+
+    Returns
+    -------
+        The file, or None if no place could be written; then a warning `Unkept` says so.
+    """
+    for place in places():
+        with contextlib.suppress(OSError):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_whole(place / name, _checksum(name, code) + code)
+            return place / name
+    tried = ", ".join(str(place) for place in places())
+    warnings.warn(
+        f"compiled kernels can't be kept (tried {tried}), so every process spends seconds to compile "
+        "them; set NUMBA_CACHE_DIR to a folder that can be written",
+        Unkept,
+        stacklevel=2,
+    )
+    return None
+
+
+def places() -> Iterator[Path]:
+    """Yield the folders that may hold compiled kernels, best first."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        yield Path(chosen) / "imgbatch_kernels"
+    yield Path(__file__).parent / "__pycache__"
+    base = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):  # no home at all
+        yield (Path(base) if base else Path.home() / ".cache") / "imgbatch_kernels"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".kernel-part")
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _is_private(path: Path) -> bool:
+    """Whether only we, or root, could have written a file: it is code, and will be run."""
+    return all(
+        status.st_uid in {0, os.geteuid()} and not status.st_mode & 0o002
+        for status in (path.stat(), path.parent.stat())
+    )
+
+
+def _checksum(name: str, code: bytes) -> bytes:
+    return blake2b(code, digest_size=_CHECKSUM_BYTES, key=blake2b(name.encode()).digest()).digest()

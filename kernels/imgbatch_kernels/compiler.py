@@ -1,0 +1,97 @@
+"""From the loops in `rows` to object code. Imports Numba: 2 s for each depth, once.
+
+Numba's own cache is not used. It pickles, breaks with an exception or a crash when one of its
+files is damaged, can't be read from a read-only place, and needs Numba imported to be read at all.
+The kernels need nothing of Python, so their machine code can be kept as it is (see `cache`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from imgbatch_kernels.machine import KERNEL_TYPE, processor, target_machine
+from imgbatch_kernels.rows import KERNELS
+
+
+class ForeignSymbolError(Exception):
+    """The compiled code calls something outside itself, so it can't be kept in a file."""
+
+
+def object_code(dtype_name: str, symbol: str) -> bytes:
+    """Compile the kernel of a depth for this processor.
+
+    Parameters
+    ----------
+    dtype_name
+        ``uint8`` or ``uint16``.
+    symbol
+        The name to give to the function, of the type `machine.KERNEL_TYPE`.
+
+    Raises
+    ------
+    ForeignSymbolError
+        If a version of Numba should leave calls into Python in the code.
+    """
+    machine = target_machine()
+    code: bytes = machine.emit_object(_module(dtype_name, symbol))
+    return code
+
+
+def assembly(dtype_name: str) -> str:
+    """Return the machine code of a kernel as text, to be read."""
+    text: str = target_machine().emit_assembly(_module(dtype_name, f"adjust_{dtype_name}"))
+    return text
+
+
+def in_process(dtype_name: str) -> Any:
+    """Compile for this process alone, by Numba's public means; kept nowhere."""
+    return KERNEL_TYPE(_callback(dtype_name).address)
+
+
+def _callback(dtype_name: str) -> Any:
+    from numba import cfunc, types
+
+    sample = getattr(types, dtype_name)
+    lane = types.int16 if dtype_name == "uint8" else types.int32
+    signature = types.void(
+        *[types.CPointer(sample)] * 5, types.CPointer(types.int64), types.CPointer(lane)
+    )
+    return cfunc(signature, error_model="numpy")(KERNELS[dtype_name])
+
+
+def _module(dtype_name: str, symbol: str) -> Any:
+    """Return the optimised LLVM module of a kernel, reduced to what `symbol` needs."""
+    import llvmlite.binding as llvm
+
+    callback = _callback(dtype_name)
+    wrapper = callback.native_name
+    inner = wrapper.removeprefix("cfunc.")
+    module = llvm.parse_assembly(callback.inspect_llvm() + _entry(symbol, inner))
+    # Numba's own wrapper reports exceptions to Python; there are none to report.
+    for name in (wrapper, inner):
+        module.get_function(name).linkage = llvm.Linkage.internal
+    builder = llvm.create_pass_builder(target_machine(), llvm.PipelineTuningOptions())
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.run(module, builder)
+    foreign = [
+        function.name
+        for function in module.functions
+        if function.is_declaration and not function.name.startswith("llvm.")
+    ]
+    if foreign:
+        raise ForeignSymbolError(f"the kernel for {dtype_name} on {processor().name} calls {foreign}")
+    return module
+
+
+def _entry(symbol: str, inner: str) -> str:
+    """Return LLVM assembly of a plain C function around one that Numba compiled."""
+    parameters = ", ".join(f"ptr %{i}" for i in range(7))
+    return f"""
+define void @{symbol}({parameters}) {{
+  %result = alloca ptr
+  %exception = alloca ptr
+  %status = call i32 @{inner}(ptr %result, ptr %exception, {parameters})
+  ret void
+}}
+"""

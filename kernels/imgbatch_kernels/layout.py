@@ -1,0 +1,21 @@
+"""How much scratch memory a kernel needs, and where in it things lie.
+
+In samples: three adjusted rows and the alpha mask, each with a rim of one vector on both sides for
+the reflected pixels, then one vector each for the rest of a source and of a target row that is
+no multiple of a vector.
+"""
+
+from __future__ import annotations
+
+VECTOR_SAMPLES = 64
+"""Samples that the widest loop takes at once: a full 512-bit register of uint8."""
+
+
+def scratch_pitch(samples: int) -> int:
+    """Samples from one scratch row to the next, for image rows of so many samples."""
+    return (samples + 3 * VECTOR_SAMPLES - 1) // VECTOR_SAMPLES * VECTOR_SAMPLES
+
+
+def scratch_samples(samples: int) -> int:
+    """Samples of scratch memory in all."""
+    return 4 * scratch_pitch(samples) + 2 * VECTOR_SAMPLES
