@@ -210,7 +210,6 @@ class _Run:
             raise
         finally:
             stopped = self.stop.gently.is_set() or self.stop.now.is_set()
-            self.stop.gently.set()
             complete = planner.finish(0.0 if self.settings.watch else _LAST_SCAN_SECONDS)
             interrupted = stopped and self._is_open(complete)
             report = self._write(self._report(engine.name, failure, interrupted=interrupted))

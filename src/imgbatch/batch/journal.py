@@ -208,9 +208,8 @@ class Journal:
 
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
-        query = (
-            "SELECT 1 FROM earlier WHERE source = ?1 UNION SELECT 1 FROM files WHERE source = ?1"
-        )
+        tables = ("earlier", "files")
+        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE source = ?1" for table in tables)
         return bool(self._rows(query, (os.fsencode(name),)))
 
     def knows(self, found: Found) -> bool:

@@ -107,13 +107,13 @@ class Planner:
             What made the search fail, after the jobs that it found before.
         """
         after = -1
-        while not stopped.is_set():
+        while not (stopped.is_set() or self._closed):
             ended, news = self._ended, self._news_number
             jobs = self._journal.open_jobs(
                 after, _JOBS_AT_ONCE, self._folders.source, self._folders.target
             )
             for job in jobs:
-                if stopped.is_set():
+                if stopped.is_set() or self._closed:
                     return
                 yield job
                 after = job.index

@@ -25,7 +25,7 @@ from imgbatch.engines.local.messages import (
     unpack_answer,
 )
 
-_WORKER = "imgbatch.engines.local.worker"
+WORKER_MODULE = "imgbatch.engines.local.worker"
 _LEAVE_SECONDS = 2.0
 _STDERR_SHOWN_BYTES = 2000
 
@@ -107,6 +107,7 @@ class Worker:
         self.process.kill()
         self.process.wait()
         self.channel.close()
+        self.stderr.close()
         for attempt in self.attempts:
             with suppress(OSError):
                 temporary_path(attempt.job, self.process.pid).unlink()
@@ -117,11 +118,16 @@ class Worker:
         return self.stderr.read()[-_STDERR_SHOWN_BYTES:].decode("utf-8", "replace").strip()
 
 
-def start_worker(setup: Setup) -> Worker:
+def start_worker(setup: Setup, module: str = WORKER_MODULE) -> Worker:
     """Start a worker process; it reports when it is ready.
 
     It is a fresh interpreter, not a fork, since neither OpenCV nor Numba survive a fork of a
     process that has used them; and a process group of its own, so that Ctrl-C reaches us alone.
+
+    Parameters
+    ----------
+    module
+        What the process runs, as ``python -m`` does.
 
     Raises
     ------
@@ -132,7 +138,7 @@ def start_worker(setup: Setup) -> Worker:
     stderr = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER, str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

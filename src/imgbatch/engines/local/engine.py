@@ -18,14 +18,15 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import Delivery
 from imgbatch.engines.base import Listener, Stop
-from imgbatch.engines.local.crew import Attempt, Worker, start_worker
+from imgbatch.engines.local.crew import WORKER_MODULE, Attempt, Worker, start_worker
 from imgbatch.engines.local.feed import Feed
 from imgbatch.engines.local.messages import Done, Ready, Setup, Stuck
 from imgbatch.errors import Code, EngineError, OutputError
@@ -55,6 +56,8 @@ class LocalEngine:
         How results are put into the output folder.
     image_timeout_seconds
         How long one image may take before its worker is killed.
+    worker_module
+        What the worker processes run.
     """
 
     name = "local"
@@ -65,7 +68,9 @@ class LocalEngine:
         limits: Limits,
         delivery: Delivery,
         image_timeout_seconds: float = 120.0,
+        worker_module: str = WORKER_MODULE,
     ) -> None:
+        self._worker_module = worker_module
         self._procs = procs
         self._limits = limits
         self._delivery = delivery
@@ -75,7 +80,8 @@ class LocalEngine:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         setup = Setup(recipe, self._limits, self._delivery)
         feed = Feed(jobs, room=_AHEAD * self._procs + 1)
-        shift = _Shift(setup, self._procs, self._image_timeout_seconds, feed, listener)
+        start = partial(start_worker, setup, self._worker_module)
+        shift = _Shift(start, self._procs, self._image_timeout_seconds, feed, listener)
         try:
             shift.work(stop)
         finally:
@@ -87,7 +93,7 @@ class LocalEngine:
 class _Shift:
     """One run of the engine: the workers and the images that wait for one."""
 
-    setup: Setup
+    start: Callable[[], Worker]
     procs: int
     image_timeout_seconds: float
     feed: Feed
@@ -149,7 +155,7 @@ class _Shift:
         lacking = len(self.waiting) + len(self.suspects) - coming
         for _ in range(min(lacking, self.procs - len(self.workers))):
             try:
-                worker = start_worker(self.setup)
+                worker = self.start()
             except OSError as error:
                 self._make_do(error)
                 return
@@ -228,9 +234,10 @@ class _Shift:
     def _bury(self, worker: Worker, late: Failure | None) -> None:
         """See to what a worker held that died, or is killed now because it is late."""
         self._dismiss(worker)
+        last_words = worker.last_words()
         worker.end()
         if not worker.ready:
-            self._count_failed_start(worker)
+            self._count_failed_start(last_words or _crash(worker).sentence)
             return
         if worker.attempts:
             suspect = worker.attempts.popleft()
@@ -254,10 +261,9 @@ class _Shift:
             )
         )
 
-    def _count_failed_start(self, worker: Worker) -> None:
+    def _count_failed_start(self, reason: str) -> None:
         self.failed_starts += 1
         if self.failed_starts >= _FAILED_STARTS:
-            reason = worker.last_words() or _crash(worker).sentence
             raise EngineError(
                 Code.ENGINE_FAILED, f"the worker processes do not start: {reason.splitlines()[-1]}"
             )
