@@ -14,15 +14,15 @@ help: ## show this
 
 # One stamp for each set of extras, so that a demo does not wait for a test suite's packages.
 EXTRAS-demo :=
-EXTRAS-test := test,dev
-EXTRAS-bench := test,bench
-EXTRAS-docs := docs
-EXTRAS-all := test,bench,dev,docs
+EXTRAS-test := [test,dev]
+EXTRAS-bench := [test,bench]
+EXTRAS-docs := [docs]
+EXTRAS-all := [test,bench,dev,docs]
 
 $(INSTALLED)-%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "python3-venv is missing; install it with: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS-$*)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(EXTRAS-$*)'
 	@touch $@
 
 .PHONY: demo
