@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -119,17 +120,17 @@ def spread(count: int) -> list[int]:
 
 def _drive(work: _Work) -> None:
     """Keep one worker busy, and start another where it dies."""
-    worker: subprocess.Popen[bytes] | None = None
-    try:
-        while (number := work.take()) is not None:
-            if worker is None or worker.poll() is not None:
-                worker = _start_worker()
-            thumbnails = _ask(worker, work.pairs[number], work.seconds_left())
-            if thumbnails is not None:
-                work.keep(number, thumbnails)
-    finally:
-        if worker is not None:
+    worker = None
+    while (number := work.take()) is not None:
+        worker = worker or _start_worker()
+        thumbnails = _ask(worker, work.pairs[number], work.seconds_left())
+        if thumbnails is not None:
+            work.keep(number, thumbnails)
+        elif worker.poll() is not None:
             _end(worker)
+            worker = None
+    if worker is not None:
+        _end(worker)
 
 
 def _start_worker() -> subprocess.Popen[bytes]:
@@ -152,7 +153,7 @@ def _ask(worker: subprocess.Popen[bytes], pair: Pair, seconds: float) -> Thumbna
         worker.stdin.flush()
         line = worker.stdout.readline()
     except OSError:
-        return None
+        line = b""
     finally:
         alarm.cancel()
     if not line:
@@ -167,10 +168,8 @@ def _end(worker: subprocess.Popen[bytes]) -> None:
     worker.wait()
     for stream in (worker.stdin, worker.stdout):
         assert stream is not None
-        try:
+        with suppress(OSError):  # what was still to be written, nobody reads any more
             stream.close()
-        except OSError:  # what was still to be written, nobody reads any more
-            continue
 
 
 def answer_requests(requests: IO[bytes], answers: IO[bytes]) -> None:

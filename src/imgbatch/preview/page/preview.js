@@ -88,8 +88,9 @@ const refresh = newestOnly(async (wish) => {
     if (!photo) await open();
     // At 100 % the part in sight comes first; the whole, blurred around it, can wait.
     if (view.full) await showDetail(wish);
-    if (!view.full || !wish.isOvertaken()) await showWhole(wish);
+    else await showWhole(wish);
     performance.measure("imgbatch-answer", { start: asked, end: performance.now() });
+    if (view.full && !wish.isOvertaken()) await showWhole(wish);
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof Trouble)) throw error;

@@ -1,0 +1,287 @@
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jsonschema
+import pytest
+from PIL import Image
+
+from imgbatch.batch.gallery import Thumbnails
+from imgbatch.batch.report_html import (
+    MOST_FAILURES,
+    MOST_PICTURES,
+    Shown,
+    make_gallery,
+    render_html,
+    write_html,
+)
+from imgbatch.errors import OutputError
+
+SCHEMA = json.loads(Path(__file__).parents[3].joinpath("docs/report.schema.json").read_text())
+
+
+def a_file(number=0, status="written", folder="/photos", **fields):
+    code = {"failed": "truncated-image", "skipped": "not-an-image"}.get(status)
+    source = f"{folder}/{number:05}.jpg"
+    error = code and {"code": code, "sentence": f"{source}: it breaks off"}
+    return {
+        "input": source,
+        "output": f"/out/{number:05}.jpg",
+        "status": status,
+        "error": error,
+        "seconds": 0.1,
+        "finished_seconds": None if status == "not-done" else 0.1 * number,
+        "machine": "m1",
+        "width": 640,
+        "height": 480,
+        "bytes_in": 1000,
+        "bytes_out": 900,
+        "notes": [],
+        "attempts": 1,
+        **fields,
+    }
+
+
+def a_report(*files, **fields):
+    statuses = [file["status"] for file in files]
+    report = {
+        "schema": 1,
+        "imgbatch": "1.0.0",
+        "started": "2026-05-04T10:20:30+02:00",
+        "input": "/photos",
+        "output": "/out",
+        "adjustment": {"brightness": 10, "contrast": -5, "sharpness": 0},
+        "encoding": {"output_format": "keep", "quality": 85, "strip_metadata": False},
+        "engine": "local",
+        "interrupted": False,
+        "failure": None,
+        "images": {
+            "total": len(files),
+            "written": statuses.count("written"),
+            "failed": statuses.count("failed"),
+            "skipped": statuses.count("skipped"),
+            "not_done": statuses.count("not-done"),
+        },
+        "machines": [
+            {"id": "m1", "host": "ada", "procs": 4, "images": len(files), "busy_seconds": 3.0}
+        ],
+        "machines_used": 1,
+        "seconds": 12.5,
+        "bytes_in": 1_000_000,
+        "bytes_out": 900_000,
+        "files": list(files),
+        **fields,
+    }
+    jsonschema.validate(report, SCHEMA)
+    return report
+
+
+class Page(HTMLParser):
+    """The text of a page, its tags, and whether they are closed in order."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.texts, self.addresses = [], [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in self.VOID and "/>" not in self.get_starttag_text()[-2:]:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+
+def test_the_page_tells_the_run_in_figures():
+    text = Page(render_html(a_report(a_file(1), a_file(2), a_file(3)))).text
+    assert "3 photographs written" in text
+    assert "12.5 s" in text
+    assert "1 MB → 900 KB" in text
+    assert "−10 %" in text  # noqa: RUF001
+    assert "ada 4 processes" in text
+
+
+def test_the_page_tells_the_settings_that_matter():
+    text = Page(render_html(a_report(a_file()))).text
+    assert "Brightness +10" in text
+    assert "Contrast −5" in text  # noqa: RUF001
+    assert "Quality 85" in text
+    assert "this machine" in text
+    assert "Strip metadata" not in text
+
+
+def test_failures_come_before_all_else_with_their_reasons():
+    page = Page(render_html(a_report(a_file(1), a_file(2, "failed", attempts=3))))
+    text = page.text
+    assert "1 photograph written 1 failed" in text
+    assert "truncated image 1" in text
+    assert "00002.jpg It breaks off tried 3 times" in text
+    assert text.index("Failed") < text.index("Settings") < text.index("Throughput")
+
+
+def test_a_run_without_failures_has_no_such_section():
+    assert "Failed" not in Page(render_html(a_report(a_file()))).text
+
+
+def test_thousands_of_failures_are_counted_and_the_first_listed():
+    files = [a_file(number, "failed") for number in range(1234)]
+    text = Page(render_html(a_report(*files))).text
+    assert "truncated image 1,234" in text
+    assert text.count("It breaks off") == MOST_FAILURES
+    assert "and 1,034 more" in text
+
+
+def test_an_interrupted_run_says_so():
+    report = a_report(a_file(1), a_file(2, "not-done"), interrupted=True)
+    text = Page(render_html(report)).text
+    assert "1 not done" in text
+    assert "interrupted" in text
+
+
+def test_a_run_that_could_not_go_on_says_why():
+    failure = {"code": "disk-full", "sentence": "/out is full; make room"}
+    assert "/out is full" in Page(render_html(a_report(a_file(), failure=failure))).text
+
+
+def test_notes_and_skipped_files_come_last():
+    files = [a_file(1, notes=["exif-dropped"]), a_file(2, notes=["exif-dropped"])]
+    text = Page(render_html(a_report(*files, a_file(3, "skipped")))).text
+    assert "exif dropped 2" in text
+    assert "Left alone 1" in text
+    assert text.index("Machines") < text.index("exif dropped")
+
+
+def test_names_are_text_never_markup():
+    evil = "<img src=x onerror=alert(1)>\"'&.jpg"
+    report = a_report(
+        a_file(1, input=f"/photos/{evil}", output=f"/out/{evil}"),
+        a_file(2, "failed", input=f"/photos/{evil}"),
+        machines=[{"id": "m1", "host": evil, "procs": 1, "images": 2, "busy_seconds": 1.0}],
+        input=f"/photos/{evil}",
+    )
+    shown = Shown(report["files"][0], Thumbnails("AAAA", "BBBB", 4, 3), "a%20b.jpg")
+    page = Page(render_html(report, [shown]))
+    assert page.tags.count("img") == 2
+    assert "x" not in page.addresses
+    assert evil in page.text
+
+
+def test_names_that_are_not_text_are_shown_all_the_same():
+    assert "?.jpg" in render_html(a_report(a_file(1, "failed", input="/photos/\udce9.jpg")))
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    shown = Shown(a_file(), Thumbnails("AAAA", "BBBB", 4, 3), "sub/a.jpg")
+    html = render_html(a_report(a_file()), [shown])
+    assert all(
+        address.startswith("data:") or address == "sub/a.jpg" for address in Page(html).addresses
+    )
+    assert "default-src 'none'" in html
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_the_gallery_shows_before_and_after_and_loads_late():
+    shown = Shown(a_file(7), Thumbnails("AAAA", "BBBB", 4, 3), "00007.jpg")
+    html = render_html(a_report(a_file(7)), [shown])
+    assert html.count('loading="lazy"') == 2
+    assert "data:image/jpeg;base64,AAAA" in html
+    assert "data:image/jpeg;base64,BBBB" in html
+    assert 'aria-label="Before and after, 00007.jpg"' in html
+
+
+def test_a_sample_says_of_how_many():
+    files = [a_file(number) for number in range(1500)]
+    shown = Shown(files[0], Thumbnails("AAAA", "BBBB", 4, 3))
+    assert "1 of 1,500." in Page(render_html(a_report(*files), [shown])).text
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"files": [], "seconds": 0, "bytes_in": 0, "bytes_out": 0, "machines": []},
+        {"seconds": 0.0},
+        {"machines": [], "machines_used": 0, "engine": "rabbitmq"},
+    ],
+)
+def test_runs_of_next_to_nothing_have_a_page(report):
+    assert Page(render_html(a_report(a_file(), **report))).text
+
+
+def test_a_report_of_the_required_fields_only_is_enough():
+    report = {key: a_report(a_file(1, "failed"), a_file(2))[key] for key in SCHEMA["required"]}
+    needed = SCHEMA["$defs"]["file"]["required"]
+    report["files"] = [{key: file[key] for key in needed} for file in report["files"]]
+    jsonschema.validate(report, SCHEMA)
+    assert "1 failed" in Page(render_html(report)).text
+
+
+def photographs(folder, count):
+    sources, targets = folder / "in", folder / "out"
+    sources.mkdir()
+    targets.mkdir()
+    files = []
+    for number in range(count):
+        file = a_file(
+            number, input=str(sources / f"{number}.jpg"), output=str(targets / f"{number}.jpg")
+        )
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(file["input"])
+        Image.new("RGB", (64, 48), (number, 99, 0)).save(file["output"])
+        files.append(file)
+    return a_report(*files, input=str(sources), output=str(targets))
+
+
+def test_thousands_of_photographs_are_sampled_evenly(tmp_path):
+    report = photographs(tmp_path, 2)
+    report["files"] = report["files"] * 500
+    report["seconds"] = 600.0
+    shown = make_gallery(report, tmp_path / "out")
+    assert len(shown) == MOST_PICTURES
+    assert {Path(picture.link).name for picture in shown} == {"0.jpg", "1.jpg"}
+
+
+def test_links_lead_from_the_page_to_the_photographs(tmp_path):
+    report = photographs(tmp_path, 1)
+    assert make_gallery(report, tmp_path / "out")[0].link == "0.jpg"
+    assert make_gallery(report, tmp_path / "elsewhere")[0].link == "../out/0.jpg"
+
+
+def test_the_page_is_written_beside_the_report_with_damaged_files_left_out(tmp_path):
+    report = photographs(tmp_path, 3)
+    Path(report["files"][1]["output"]).write_bytes(b"no image any more")
+    source, html = tmp_path / "out/imgbatch-report.json", tmp_path / "out/imgbatch-report.html"
+    source.write_text(json.dumps(report))
+    write_html(source, html)
+    page = Page(html.read_text("utf-8"))
+    assert page.tags.count("figure") == 2
+    assert sorted(path.name for path in html.parent.glob(".*")) == []
+
+
+def test_a_page_of_many_files_stays_small(tmp_path):
+    report = a_report(
+        *(a_file(number, "failed" if number % 3 else "written") for number in range(20_000))
+    )
+    assert len(render_html(report)) < 500_000
+
+
+def test_a_page_that_cannot_be_written_says_so(tmp_path):
+    source = tmp_path / "imgbatch-report.json"
+    source.write_text(json.dumps(a_report(a_file())))
+    with pytest.raises(OutputError, match="gone"):
+        write_html(source, tmp_path / "gone" / "imgbatch-report.html")
