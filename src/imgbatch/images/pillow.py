@@ -70,7 +70,7 @@ def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[Image.Im
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(ViewFile(data), formats=(name,)) as image:
+            with Image.open(io.BufferedReader(ViewFile(data)), formats=(name,)) as image:
                 yield image
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
         if "nsupported" in str(error):

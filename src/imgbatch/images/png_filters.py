@@ -14,7 +14,7 @@ from numpy import int16, int32, uint8, uint16
 NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
 
 _Bytes = npt.NDArray[Any]
-_jit = njit(error_model="numpy", nogil=True)
+_jit = njit(error_model="numpy", nogil=True, cache=True)
 
 
 @_jit
@@ -50,7 +50,7 @@ def _weight(row: _Bytes) -> int:
     for i in range(row.shape[0]):
         value = int16(row[i])
         total += int32(min(value, int16(256 - value)))
-    return total
+    return int(total)
 
 
 @_jit

@@ -295,7 +295,7 @@ def _encode_strip(rows: Pixels, order: str, is_plain: bool, level: PngLevel) -> 
         differences = rows.copy()
         differences[:, 1:] -= rows[:, :-1]
         rows = differences
-    samples = rows.astype(rows.dtype.newbyteorder(order), copy=False).tobytes()
+    samples = rows.astype(np.dtype(f"{order}u{rows.itemsize}"), copy=False).tobytes()
     if is_plain:
         return samples
     from imgbatch.images.png_encode import deflate_bytes
