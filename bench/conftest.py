@@ -14,6 +14,9 @@ from bench.harness.replay import RecordedClock
 from bench.harness.results import Race, Results
 from bench.harness.session import Session, session
 
+NO_TABLES = {"memory", "costs"}
+"""Groups whose times mean nothing: what they found are measures."""
+
 SESSION = pytest.StashKey[Session]()
 
 
@@ -58,7 +61,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _add_plain_benchmarks(config: pytest.Config, results: Results) -> None:
     """Add the groups of suites that let pytest-benchmark do the timing: kernels and codecs."""
     for done in config._benchmarksession.benchmarks:  # type: ignore[attr-defined]
-        if done.group is None or done.group in results.races or not done.stats.data:
+        is_ours = done.group in results.races or done.group in NO_TABLES
+        if done.group is None or is_ours or not done.stats.data:
             continue
         row = {
             "name": done.name,

@@ -71,12 +71,16 @@ def _needs_vips() -> str | None:
 
 
 _MAGICK = tuple(python("bench.peers.magick", "--program"))
-_IMGBATCH = tuple(program("imgbatch-client", "--progress", "none"))
+_WITH_PAGE = tuple(program("imgbatch-client", "--progress", "none"))
+_IMGBATCH = (*_WITH_PAGE, "--no-html")
+"""Without the report's page, whose gallery of before and after no other contender makes either;
+what it costs is a row of its own."""
 
 LOCAL = {
     contender.name: contender
     for contender in (
         Contender("imgbatch", _IMGBATCH),
+        Contender("imgbatch with page", _WITH_PAGE),
         Contender("codec floor", tuple(python("bench.floors.codec_pool"))),
         Contender("opencv pool", tuple(python("bench.peers.opencv_pool"))),
         Contender("pyvips", tuple(python("bench.peers.vips_pool")), missing=_needs_vips),

@@ -11,6 +11,7 @@ from bench.harness.session import Session
 
 TOKYO = {
     "imgbatch": 7,
+    "imgbatch with page": 3,
     "codec floor": 7,
     "opencv pool": 7,
     "pyvips": 7,

@@ -9,7 +9,7 @@ import pytest
 from bench.contenders import distributed, fleet
 from bench.harness.results import Race
 from bench.harness.session import Session
-from bench.paired import in_turn
+from bench.harness.turns import in_turn
 
 PAPERS_RUNS = 4
 MACHINE_CORES = 0.4

@@ -115,8 +115,11 @@ def background(
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
+    reader = threading.Thread(target=process.stdout.read, daemon=True)
     try:
         _await_line(process, ready)
+        reader.start()  # a full pipe would stop the process
         yield process
     finally:
         process.terminate()
@@ -125,6 +128,9 @@ def background(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if reader.is_alive():
+            reader.join()
+        process.stdout.close()
 
 
 def _await_line(process: subprocess.Popen[str], ready: str | None) -> None:
@@ -137,4 +143,3 @@ def _await_line(process: subprocess.Popen[str], ready: str | None) -> None:
                 break
         else:
             raise RuntimeError(f"{process.args} ended before it was ready:\n{''.join(seen)}")
-    threading.Thread(target=process.stdout.read, daemon=True).start()

@@ -16,7 +16,7 @@ from bench.contenders import LOCAL, Contender, distributed, servers_for
 from bench.harness.jobs import Folder, Sets
 from bench.harness.machine import machine, versions
 from bench.harness.results import Measure, Race, Results
-from bench.paired import in_turn
+from bench.harness.turns import in_turn
 
 
 @dataclass(slots=True)
