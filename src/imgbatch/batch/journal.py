@@ -46,7 +46,7 @@ CREATE TABLE machines (
     id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     source BLOB NOT NULL UNIQUE,
     target BLOB NOT NULL,
     size_bytes INTEGER NOT NULL,
@@ -377,10 +377,10 @@ class Journal:
         if not rows or not same_input(rows[0][:6], item):
             return None
         outcome = rows[0][6:]
-        if outcome[0] == Status.WRITTEN:
-            written = self._resumed_output / item.target
-            if not has_size(written, outcome[8]):
-                return None
+        status, bytes_out = outcome[0], outcome[7]
+        written = self._resumed_output / item.target
+        if status == Status.WRITTEN and not has_size(written, bytes_out):
+            return None
         return (*outcome[:-1], None)
 
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[Row]:
@@ -406,7 +406,7 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if error.sqlite_errorname in {"SQLITE_FULL", "SQLITE_READONLY"}:
+        if _name_of(error) in {"SQLITE_FULL", "SQLITE_READONLY"}:
             raise OutputError(
                 Code.DISK_FULL,
                 f"the journal {path} can't be written: {error}; make room, then continue with "
@@ -417,13 +417,18 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _name_of(error: sqlite3.Error) -> str:
+    """Return SQLite's name of an error; what the binding itself finds wrong has none."""
+    return getattr(error, "sqlite_errorname", "")
+
+
 def _open_error(path: Path, error: sqlite3.Error) -> UsageError | OutputError:
-    if error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+    if _name_of(error) in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
         return UsageError(
             Code.OUTPUTS_EXIST,
             f"another run is using {path}; wait until it ends, or choose another output folder",
         )
-    if error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+    if _name_of(error) in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
         return UsageError(
             Code.NOTHING_TO_RESUME,
             f"{path} is damaged, or no journal of imgbatch; move it away and run with --overwrite",
