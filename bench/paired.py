@@ -1,83 +1,65 @@
-"""Times that can be compared on a machine that is never quiet.
+"""Ratios of times that a busy machine can't bend.
 
-What is compared runs in turn, A B A B, and the ratio is taken inside each turn: whatever slows the
-machine for a second slows both sides of a ratio, or falls out with the median.
+Two contenders take turns, A B A B, so that whatever else the machine does meets both. Each round
+gives one ratio; the median of the ratios is the result, and their quartiles say how much to
+believe it.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from statistics import median, quantiles
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The median of paired ratios and how far they spread.
-
-    Parameters
-    ----------
-    median
-        How many times as long the other took: above 1, ours is the faster.
-    low, high
-        The quartiles; of fewer than four pairs, the extremes.
-    n
-        The number of pairs.
-    """
+    """How many times as long A takes as B: above 1, B is faster."""
 
     median: float
     low: float
+    """The lower quartile of the rounds' ratios."""
     high: float
+    """The upper quartile."""
     n: int
+    """Rounds that were measured."""
 
-    @classmethod
-    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
-        """Return the ratio theirs/ours of times that were taken in turn.
+    def as_dict(self) -> dict[str, float | int]:
+        """Return what pytest-benchmark's `extra_info`, or any JSON, can hold."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
 
-        Where one side sat out the last rounds, the other's times of these are left out.
-        """
-        return cls.over([other / our for our, other in zip(ours, theirs, strict=False)])
-
-    @classmethod
-    def over(cls, ratios: Sequence[float]) -> Ratio:
-        """Return the summary of ratios, one from each pair."""
-        low, high = min(ratios), max(ratios)
-        if len(ratios) >= 4:
-            low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
-        return cls(statistics.median(ratios), low, high, len(ratios))
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def paired(
-    ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 15, *, warm_up: int = 1
+    a: Callable[[], object], b: Callable[[], object], rounds: int = 15, warm_up_rounds: int = 2
 ) -> Ratio:
-    """Time two calls in turn and return how many times as long the second takes."""
-    times = in_turn({"ours": lambda: timed(ours), "theirs": lambda: timed(theirs)}, rounds, warm_up)
-    return Ratio.of(times["ours"], times["theirs"])
+    """Time two callables in turns and return the ratio of A's time to B's.
 
-
-def in_turn(
-    runs: Mapping[str, Callable[[], float]], rounds: int | Mapping[str, int], warm_up: int = 0
-) -> dict[str, list[float]]:
-    """Call each run once a round, every second round backwards, and return the seconds they tell.
-
-    Backwards, so that none always follows the same neighbour and inherits its hot CPU or caches.
-    Whoever has fewer rounds than others sits out the last ones.
+    Parameters
+    ----------
+    a, b
+        What is compared; called without arguments. For a speed-up, A is what was, B what is new.
+    rounds
+        Pairs that are measured, at least 4.
+    warm_up_rounds
+        Pairs that run before, unmeasured.
     """
-    wanted = dict.fromkeys(runs, rounds) if isinstance(rounds, int) else rounds
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(-warm_up, max(wanted.values(), default=0)):
-        for name in list(runs)[:: -1 if number % 2 else 1]:
-            if number >= wanted[name]:
-                continue
-            seconds = runs[name]()
-            if number >= 0:
-                times[name].append(seconds)
-    return times
+    ratios = []
+    for number in range(warm_up_rounds + rounds):
+        seconds_a, seconds_b = _seconds(a), _seconds(b)
+        if number >= warm_up_rounds:
+            ratios.append(seconds_a / seconds_b)
+    low, _, high = quantiles(ratios, n=4)
+    return Ratio(median(ratios), low, high, rounds)
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
-    begun = time.perf_counter()
+def _seconds(call: Callable[[], object]) -> float:
+    start = perf_counter()
     call()
-    return time.perf_counter() - begun
+    return perf_counter() - start

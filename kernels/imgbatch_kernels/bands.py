@@ -116,9 +116,8 @@ def _adjust_band(
     """Adjust the rows from `first` up to, not including, `last`."""
     if work.is_direct:
         source, target = work.image[first:last], work.out[first:last]
-        _call(work, source, target, above, below, _scratch(work))
+        _call(work, source, target, above, below)
         return
-    scratch = _scratch(work)
     row_bytes = work.samples * work.image.itemsize
     most = min(max(STAGE_BYTES // row_bytes, 1), last - first)
     stage = np.empty((most + 2, *work.image.shape[1:]), work.image.dtype)
@@ -130,14 +129,9 @@ def _adjust_band(
         stage[count + 1] = work.image[end] if end < last else below
         seam = stage[count].copy()
         rows = stage[1 : count + 1]
-        _call(work, rows, rows, stage[0], stage[count + 1], scratch)
+        _call(work, rows, rows, stage[0], stage[count + 1])
         work.out[start:end] = rows
         stage[0] = seam
-
-
-def _scratch(work: Work) -> NDArray[np.uint8]:
-    size = scratch_samples(work.samples) * work.image.itemsize
-    return np.empty(size + VECTOR_SAMPLES, np.uint8)
 
 
 def _call(
@@ -146,10 +140,10 @@ def _call(
     target: NDArray[Any],
     above: NDArray[Any],
     below: NDArray[Any],
-    scratch: NDArray[np.uint8],
 ) -> None:
     """Call the kernel on arrays with solid rows."""
     size = source.itemsize
+    scratch = np.empty(scratch_samples(work.samples) * size + VECTOR_SAMPLES, np.uint8)
     shape = _Shape(
         source.shape[0],
         work.samples,

@@ -1,8 +1,8 @@
-"""How much scratch memory a kernel needs, and where in it things lie.
+"""What the scratch memory of a kernel holds.
 
-In samples: three adjusted rows and the alpha mask, each with a rim of one vector on both sides for
-the reflected pixels, then one vector each for the rest of a source and of a target row that is
-no multiple of a vector.
+In samples: two adjusted rows and the alpha mask, each with a rim of one vector on both sides for
+the reflected pixels; then one vector each for the end of a source and of a target row that is no
+multiple of a vector.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ def scratch_pitch(samples: int) -> int:
 
 def scratch_samples(samples: int) -> int:
     """Samples of scratch memory in all."""
-    return 4 * scratch_pitch(samples) + 2 * VECTOR_SAMPLES
+    return 3 * scratch_pitch(samples) + 2 * VECTOR_SAMPLES

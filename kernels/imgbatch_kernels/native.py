@@ -75,8 +75,7 @@ def _interpreted(dtype_name: str) -> Callable[..., None]:
         return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(kind)), (count,))
 
     def run(source: int, target: int, above: int, below: int, rows: int, shape: Any, steps: Any) -> None:
-        counts = flat(ctypes.addressof(shape), 8, ctypes.c_int64)
-        height, samples, source_step, target_step = (int(counts[i]) for i in (0, 1, 3, 4))
+        height, samples, _, source_step, target_step = shape[:5]
         with np.errstate(over="ignore"):  # the low half of a product is meant
             loops(
                 flat(source, (height - 1) * source_step + samples, sample),
@@ -84,8 +83,8 @@ def _interpreted(dtype_name: str) -> Callable[..., None]:
                 flat(above, samples, sample),
                 flat(below, samples, sample),
                 flat(rows, scratch_samples(samples), sample),
-                [int(count) for count in counts],
-                flat(ctypes.addressof(steps), 5, lane),
+                list(shape),
+                np.array(steps, lane),
             )
 
     return run

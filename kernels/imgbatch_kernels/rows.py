@@ -20,7 +20,8 @@ This module imports numba, so it is itself imported only when there is something
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -28,12 +29,9 @@ from numpy import int16, int32, int64, uint16
 
 from imgbatch_kernels.layout import VECTOR_SAMPLES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(error_model="numpy", nogil=True)
 
-_jit = njit(error_model="numpy", nogil=True)
-
-Samples = Any
+Samples: TypeAlias = Any
 """A pointer to samples: in compiled code that of C, in plain Python a flat numpy array."""
 
 
@@ -41,7 +39,9 @@ Samples = Any
 
 
 @_jit
-def _move_uint8(value, whole, fraction, level, remainder):
+def _move_uint8(
+    value: uint16, whole: uint16, fraction: uint16, level: int16, remainder: uint16
+) -> int16:
     """Brightness and contrast of one sample: ``(slope * v + offset) / 256``.
 
     Slope and offset come as whole and fractional bytes, so that every product fits 16 bits:
@@ -55,7 +55,7 @@ def _move_uint8(value, whole, fraction, level, remainder):
 
 
 @_jit
-def _sharpen_uint8(sample, around, weight):
+def _sharpen_uint8(sample: int16, around: int16, weight: int16) -> int16:
     """Sharpness of one sample: ``p + weight * (4 * p - around) / 256``.
 
     The difference is at most 1020 and the weight 256, so their product has 19 bits. Times 32 and
@@ -78,7 +78,9 @@ def _sharpen_uint8(sample, around, weight):
 
 
 @_jit
-def _move_row_uint8(target, target_at, source, source_at, count, steps):
+def _move_row_uint8(
+    target: Samples, target_at: int, source: Samples, source_at: int, count: int, steps: Samples
+) -> None:
     whole, fraction = uint16(steps[0]), uint16(steps[1])
     level, remainder = int16(steps[2]), uint16(steps[3] + 128)
     for i in range(count):
@@ -87,27 +89,32 @@ def _move_row_uint8(target, target_at, source, source_at, count, steps):
 
 
 @_jit
-def _sharpen_row_uint8(target, target_at, source, source_at, rows, north, middle, south, channels, count, steps):
+def _sharpen_row_uint8(
+    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+    column: int, middle: int, channels: int, count: int, steps: Samples,
+) -> None:
     weight = int16(steps[4] * 8)
     for i in range(count):
-        vertical = int16(int16(rows[north + i]) + int16(rows[south + i]))
-        east, west = int16(rows[middle + i + channels]), int16(rows[middle + i - channels])
-        around = int16(vertical + int16(east + west))
-        rows[north + i] = source[source_at + i]
+        south = int16(source[source_at + i])
+        beside = int16(int16(rows[middle + i + channels]) + int16(rows[middle + i - channels]))
+        around = int16(int16(beside + int16(rows[column + i])) + south)
+        rows[column + i] = np.uint8(south)
         target[target_at + i] = np.uint8(_sharpen_uint8(int16(rows[middle + i]), around, weight))
 
 
 @_jit
-def _adjust_row_uint8(target, target_at, source, source_at, rows, north, middle, south, channels, count, steps):
+def _adjust_row_uint8(
+    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+    column: int, middle: int, channels: int, count: int, steps: Samples,
+) -> None:
     whole, fraction = uint16(steps[0]), uint16(steps[1])
     level, remainder = int16(steps[2]), uint16(steps[3] + 128)
     weight = int16(steps[4] * 8)
     for i in range(count):
-        vertical = int16(int16(rows[north + i]) + int16(rows[south + i]))
-        east, west = int16(rows[middle + i + channels]), int16(rows[middle + i - channels])
-        around = int16(vertical + int16(east + west))
-        value = uint16(source[source_at + i])
-        rows[north + i] = np.uint8(_move_uint8(value, whole, fraction, level, remainder))
+        south = _move_uint8(uint16(source[source_at + i]), whole, fraction, level, remainder)
+        beside = int16(int16(rows[middle + i + channels]) + int16(rows[middle + i - channels]))
+        around = int16(int16(beside + int16(rows[column + i])) + south)
+        rows[column + i] = np.uint8(south)
         target[target_at + i] = np.uint8(_sharpen_uint8(int16(rows[middle + i]), around, weight))
 
 
@@ -115,7 +122,7 @@ def _adjust_row_uint8(target, target_at, source, source_at, rows, north, middle,
 
 
 @_jit
-def _move_uint16(value, slope, offset):
+def _move_uint16(value: int32, slope: int32, offset: int32) -> int32:
     """Brightness and contrast as for 8 bits; 65535 * 768 plus any offset fits int32."""
     moved = int32(int32(value * slope) + offset)
     even = int32(-2 if int32(moved & 255) == 0 else -1)
@@ -124,7 +131,7 @@ def _move_uint16(value, slope, offset):
 
 
 @_jit
-def _sharpen_uint16(sample, around, weight):
+def _sharpen_uint16(sample: int32, around: int32, weight: int32) -> int32:
     """Sharpness as for 8 bits; 4 * 65535 * 256 fits int32."""
     change = int32(int32(int32(int32(sample * 4) - around) * weight) + 128)
     result = int32(sample + int32(change >> 8))
@@ -133,32 +140,40 @@ def _sharpen_uint16(sample, around, weight):
 
 
 @_jit
-def _move_row_uint16(target, target_at, source, source_at, count, steps):
+def _move_row_uint16(
+    target: Samples, target_at: int, source: Samples, source_at: int, count: int, steps: Samples
+) -> None:
     slope, offset = int32(steps[0] * 256 + steps[1]), int32(steps[2] * 256 + steps[3] + 128)
     for i in range(count):
         target[target_at + i] = uint16(_move_uint16(int32(source[source_at + i]), slope, offset))
 
 
 @_jit
-def _sharpen_row_uint16(target, target_at, source, source_at, rows, north, middle, south, channels, count, steps):
+def _sharpen_row_uint16(
+    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+    column: int, middle: int, channels: int, count: int, steps: Samples,
+) -> None:
     weight = int32(steps[4])
     for i in range(count):
-        vertical = int32(int32(rows[north + i]) + int32(rows[south + i]))
-        east, west = int32(rows[middle + i + channels]), int32(rows[middle + i - channels])
-        around = int32(vertical + int32(east + west))
-        rows[north + i] = source[source_at + i]
+        south = int32(source[source_at + i])
+        beside = int32(int32(rows[middle + i + channels]) + int32(rows[middle + i - channels]))
+        around = int32(int32(beside + int32(rows[column + i])) + south)
+        rows[column + i] = uint16(south)
         target[target_at + i] = uint16(_sharpen_uint16(int32(rows[middle + i]), around, weight))
 
 
 @_jit
-def _adjust_row_uint16(target, target_at, source, source_at, rows, north, middle, south, channels, count, steps):
+def _adjust_row_uint16(
+    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+    column: int, middle: int, channels: int, count: int, steps: Samples,
+) -> None:
     slope, offset = int32(steps[0] * 256 + steps[1]), int32(steps[2] * 256 + steps[3] + 128)
     weight = int32(steps[4])
     for i in range(count):
-        vertical = int32(int32(rows[north + i]) + int32(rows[south + i]))
-        east, west = int32(rows[middle + i + channels]), int32(rows[middle + i - channels])
-        around = int32(vertical + int32(east + west))
-        rows[north + i] = uint16(_move_uint16(int32(source[source_at + i]), slope, offset))
+        south = _move_uint16(int32(source[source_at + i]), slope, offset)
+        beside = int32(int32(rows[middle + i + channels]) + int32(rows[middle + i - channels]))
+        around = int32(int32(beside + int32(rows[column + i])) + south)
+        rows[column + i] = uint16(south)
         target[target_at + i] = uint16(_sharpen_uint16(int32(rows[middle + i]), around, weight))
 
 
@@ -166,13 +181,18 @@ def _adjust_row_uint16(target, target_at, source, source_at, rows, north, middle
 
 
 @_jit
-def _copy_row(target, target_at, source, source_at, count):
+def _copy_row(
+    target: Samples, target_at: int, source: Samples, source_at: int, count: int
+) -> None:
     for i in range(count):
         target[target_at + i] = source[source_at + i]
 
 
 @_jit
-def _keep_alpha(target, target_at, source, source_at, rows, mask, count):
+def _keep_alpha(
+    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples, mask: int,
+    count: int,
+) -> None:
     """Take the samples back whose mask is 0.
 
     A pass of its own over samples that are still in L1: a stride of 4 does not vectorise.
@@ -183,7 +203,7 @@ def _keep_alpha(target, target_at, source, source_at, rows, mask, count):
 
 
 @_jit
-def _fill_mask(rows, mask, channels, count, ones):
+def _fill_mask(rows: Samples, mask: int, channels: int, count: int, ones: int) -> None:
     """All ones at colours, 0 at alpha, which is the last channel."""
     for i in range(count):
         rows[mask + i] = ones
@@ -192,7 +212,7 @@ def _fill_mask(rows, mask, channels, count, ones):
 
 
 @_jit
-def _reflect_ends(rows, row, samples, channels):
+def _reflect_ends(rows: Samples, row: int, samples: int, channels: int) -> None:
     """Fill the pixels beside the first and the last: reflect 101, OpenCV's default border."""
     inwards = channels if samples > channels else 0
     end = row + samples
@@ -201,34 +221,26 @@ def _reflect_ends(rows, row, samples, channels):
         rows[end + i] = rows[end - channels - inwards + i]
 
 
-def rows_kernel(
-    move_row: Callable[..., None],
-    sharpen_row: Callable[..., None],
-    adjust_row: Callable[..., None],
-    ones: int,
-) -> Callable[..., None]:
-    """Build the kernel of one depth from its row functions; `ones` is its largest sample.
+class RowFunctions(NamedTuple):
+    """The loops of one depth."""
 
-    The kernel takes seven pointers and returns nothing:
+    move: Callable[..., None]
+    sharpen: Callable[..., None]
+    adjust: Callable[..., None]
+    largest: int
+    """The largest sample: all bits set."""
 
-    ``source``, ``target``
-        The first sample of the first row. They may be the same address.
-    ``above``, ``below``
-        The source rows next to the first and the last row; no part of the target.
-    ``rows``
-        Scratch memory, `layout.scratch_samples` samples.
-    ``shape``
-        int64, eight of them: rows; samples in a row; channels; samples from one row to the next in
-        the source, and in the target; whether the last channel is alpha; whether source and
-        target are the same; samples from one scratch row to the next.
-    ``steps``
-        The coefficients of `coefficients.Coefficients`, in the lanes' type.
-    """
+
+def point_function(functions: RowFunctions) -> Callable[..., None]:
+    """Build the function that applies brightness and contrast to one row."""
+    move_row = functions.move
 
     @_jit
-    def move(target, target_at, source, source_at, rows, pitch, samples, has_alpha, steps):
-        """Brightness and contrast of one row."""
-        mask, tail_in, tail_out = 3 * pitch, 4 * pitch, 4 * pitch + VECTOR_SAMPLES
+    def move(
+        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+        pitch: int, samples: int, has_alpha: int, steps: Samples,
+    ) -> None:
+        mask, tail_in, tail_out = 2 * pitch, 3 * pitch, 3 * pitch + VECTOR_SAMPLES
         tail = samples % VECTOR_SAMPLES
         whole = samples - tail
         move_row(target, target_at, source, source_at, whole, steps)
@@ -238,88 +250,143 @@ def rows_kernel(
             _copy_row(rows, tail_in, source, source_at + whole, tail)
             move_row(rows, tail_out, rows, tail_in, int64(VECTOR_SAMPLES), steps)
             if has_alpha:
-                _keep_alpha(rows, tail_out, rows, tail_in, rows, mask + whole, int64(VECTOR_SAMPLES))
+                at = mask + whole
+                _keep_alpha(rows, tail_out, rows, tail_in, rows, at, int64(VECTOR_SAMPLES))
             _copy_row(target, target_at + whole, rows, tail_out, tail)
 
+    return move
+
+
+def row_function(functions: RowFunctions) -> Callable[..., None]:
+    """Build the function that adjusts one row, and prepares the next on its way.
+
+    The row to adjust is in `middle`, the one above it in `column`, both with brightness and
+    contrast applied. The row below is read from `source`, and takes the place of the one above.
+    """
+    sharpen_row, adjust_row = functions.sharpen, functions.adjust
+
     @_jit
-    def adjust_samples(
-        target, target_at, source, source_at, rows, north, middle, south, mask, channels, count, steps
-    ):
-        """All there is to do to whole vectors of one row, and to the row below it."""
+    def adjust_vectors(
+        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+        column: int, middle: int, mask: int, channels: int, count: int, steps: Samples,
+    ) -> None:
         if steps[0] == 1 and steps[1] == 0 and steps[2] == 0 and steps[3] == 0:
             sharpen_row(
-                target, target_at, source, source_at, rows, north, middle, south, channels, count, steps
+                target, target_at, source, source_at, rows, column, middle, channels, count, steps
             )
         else:
             adjust_row(
-                target, target_at, source, source_at, rows, north, middle, south, channels, count, steps
+                target, target_at, source, source_at, rows, column, middle, channels, count, steps
             )
         if mask:
             _keep_alpha(target, target_at, rows, middle, rows, mask, count)
-            _keep_alpha(rows, north, source, source_at, rows, mask, count)
+            _keep_alpha(rows, column, source, source_at, rows, mask, count)
 
     @_jit
     def adjust(
-        target, target_at, source, source_at, rows, north, middle, south, pitch, samples, channels, has_alpha, steps
-    ):
-        """Adjust the row in `middle`; turn the one above it, in `column`, into the one below."""
-        mask = 3 * pitch if has_alpha else 0
-        tail_in, tail_out = 4 * pitch, 4 * pitch + VECTOR_SAMPLES
+        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
+        column: int, middle: int, pitch: int, samples: int, channels: int, has_alpha: int,
+        steps: Samples,
+    ) -> None:
+        mask = 2 * pitch if has_alpha else 0
+        tail_in, tail_out = 3 * pitch, 3 * pitch + VECTOR_SAMPLES
         tail = samples % VECTOR_SAMPLES
         whole = samples - tail
-        adjust_samples(
-            target, target_at, source, source_at, rows, north, middle, south, mask, channels, whole, steps
+        adjust_vectors(
+            target, target_at, source, source_at, rows, column, middle, mask, channels, whole, steps
         )
         if tail:
             _copy_row(rows, tail_in, source, source_at + whole, tail)
-            adjust_samples(
-                rows, tail_out, rows, tail_in, rows, north + whole, middle + whole, south + whole,
+            adjust_vectors(
+                rows, tail_out, rows, tail_in, rows, column + whole, middle + whole,
                 mask + whole if mask else 0, channels, int64(VECTOR_SAMPLES), steps,
             )
             _copy_row(target, target_at + whole, rows, tail_out, tail)
-        _reflect_ends(rows, north, samples, channels)
+        _reflect_ends(rows, column, samples, channels)
 
-    def kernel(source, target, above, below, rows, shape, steps):
-        height, samples, channels = shape[0], shape[1], shape[2]
-        source_step, target_step = shape[3], shape[4]
+    return adjust
+
+
+def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
+    """Build the kernel of one depth.
+
+    The kernel takes seven pointers and returns nothing:
+
+    ``source``, ``target``
+        The first sample of the first row. They may be the same address.
+    ``above``, ``below``
+        The source rows next to the first and the last row; no part of the target.
+    ``rows``
+        Scratch memory, as `layout` describes it.
+    ``shape``
+        int64: rows; samples in a row; channels; samples from one row to the next in the source,
+        and in the target; whether the last channel is alpha; whether source and target are the
+        same; samples from one scratch row to the next.
+    ``steps``
+        In the lanes' type: slope and offset of `coefficients.Coefficients`, each as whole part
+        and 256ths, and the weight.
+    """
+    move, adjust = point_function(functions), row_function(functions)
+    largest = functions.largest
+
+    @_jit
+    def move_all(
+        source: Samples, target: Samples, rows: Samples, shape: Samples, steps: Samples
+    ) -> None:
+        height, samples, source_step, target_step = shape[0], shape[1], shape[3], shape[4]
         has_alpha, in_place, pitch = shape[5], shape[6], shape[7]
-        zero = int64(0)
-        north = int64(VECTOR_SAMPLES)
-        middle, south = north + pitch, north + 2 * pitch
-        if has_alpha:
-            _fill_mask(rows, 3 * pitch, channels, pitch, ones)
-        if steps[4] == 0:
-            for y in range(height):
-                if in_place:
-                    # Through scratch memory: LLVM vectorises only what it sees to be distinct.
-                    move(rows, middle, source, y * source_step, rows, pitch, samples, has_alpha, steps)
-                    _copy_row(target, y * target_step, rows, middle, samples)
-                else:
-                    move(target, y * target_step, source, y * source_step, rows, pitch, samples, has_alpha, steps)
-            return
-        move(rows, north, above, zero, rows, pitch, samples, has_alpha, steps)
+        scratch = int64(VECTOR_SAMPLES)
+        for y in range(height):
+            here, there = y * source_step, y * target_step
+            if in_place:
+                # Through scratch memory: LLVM vectorises only what it sees to be distinct.
+                move(rows, scratch, source, here, rows, pitch, samples, has_alpha, steps)
+                _copy_row(target, there, rows, scratch, samples)
+            else:
+                move(target, there, source, here, rows, pitch, samples, has_alpha, steps)
+
+    @_jit
+    def adjust_all(
+        source: Samples, target: Samples, above: Samples, below: Samples, rows: Samples,
+        shape: Samples, steps: Samples,
+    ) -> None:
+        height, samples, channels = shape[0], shape[1], shape[2]
+        source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
+        zero, column = int64(0), int64(VECTOR_SAMPLES)
+        middle = column + pitch
+        move(rows, column, above, zero, rows, pitch, samples, has_alpha, steps)
         move(rows, middle, source, zero, rows, pitch, samples, has_alpha, steps)
         _reflect_ends(rows, middle, samples, channels)
-        if height > 1:
-            move(rows, south, source, source_step, rows, pitch, samples, has_alpha, steps)
-        else:
-            move(rows, south, below, zero, rows, pitch, samples, has_alpha, steps)
-        _reflect_ends(rows, south, samples, channels)
         for y in range(height):
-            ahead, ahead_at = below, zero
-            if y + 2 < height:
-                ahead, ahead_at = source, (y + 2) * source_step
+            following, at = below, zero
+            if y + 1 < height:
+                following, at = source, (y + 1) * source_step
             adjust(
-                target, y * target_step, ahead, ahead_at, rows, north, middle, south, pitch,
-                samples, channels, has_alpha, steps,
+                target, y * target_step, following, at, rows, column, middle, pitch, samples,
+                channels, has_alpha, steps,
             )
-            north, middle, south = middle, south, north
+            column, middle = middle, column
+
+    def kernel(
+        source: Samples, target: Samples, above: Samples, below: Samples, rows: Samples,
+        shape: Samples, steps: Samples,
+    ) -> None:
+        if shape[5]:
+            _fill_mask(rows, 2 * shape[7], shape[2], shape[7], largest)
+        if steps[4] == 0:
+            move_all(source, target, rows, shape, steps)
+        else:
+            adjust_all(source, target, above, below, rows, shape, steps)
 
     return kernel
 
 
 KERNELS: dict[str, Callable[..., None]] = {
-    "uint8": rows_kernel(_move_row_uint8, _sharpen_row_uint8, _adjust_row_uint8, 255),
-    "uint16": rows_kernel(_move_row_uint16, _sharpen_row_uint16, _adjust_row_uint16, 65535),
+    "uint8": rows_kernel(
+        RowFunctions(_move_row_uint8, _sharpen_row_uint8, _adjust_row_uint8, 255)
+    ),
+    "uint16": rows_kernel(
+        RowFunctions(_move_row_uint16, _sharpen_row_uint16, _adjust_row_uint16, 65535)
+    ),
 }
 """The kernel for each dtype of samples."""
