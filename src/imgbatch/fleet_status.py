@@ -79,6 +79,7 @@ class Observer:
         self._topology = Topology(prefix)
         self._lock = threading.Lock()
         self._picture = Picture()
+        self._listening = threading.Event()
         topology = self._topology
         self._consumer = Consumer(self._address, "imgbatch-status-in", topology.declare_exchanges)
         self._publisher = Publisher(
@@ -90,6 +91,7 @@ class Observer:
             received=self._on_delivery,
             prefetch=0,
             private=partial(topology.private_queue, "status"),
+            started=self._listening.set,
         )
 
     def start(self, timeout_seconds: float = 10.0) -> None:
@@ -105,7 +107,7 @@ class Observer:
         self._publisher.start()
         deadline = time.monotonic() + timeout_seconds
         links = self._consumer.link, self._publisher.link
-        while not all(link.was_up for link in links):
+        while not (self._listening.is_set() and self._publisher.link.was_up):
             refusal = links[0].refusal or links[1].refusal
             if refusal is not None:
                 raise refusal

@@ -59,6 +59,8 @@ class Subscription:
         The broker has ended it: the queue is gone, or may not be used.
     private
         Makes up the name of a queue that lives as long as one channel.
+    started
+        Called on each new channel once the broker has confirmed this subscription and all before.
     """
 
     queue: str
@@ -67,6 +69,7 @@ class Subscription:
     prefetch: int
     cancelled: Callable[[str], None] = lambda _queue: None
     private: Callable[[], str] | None = None
+    started: Callable[[], None] | None = None
     tag: str = field(default="", init=False)
 
 
@@ -155,7 +158,12 @@ class Consumer:
             subscription.queue,
             self._deliver_to(subscription, self._epoch),
             auto_ack=subscription.prefetch == 0,
+            callback=self._tell_started(subscription),
         )
+
+    def _tell_started(self, subscription: Subscription) -> Callable[[Any], None] | None:
+        started = subscription.started
+        return None if started is None else lambda _frame: self.link.guarded(started)
 
     def _deliver_to(self, subscription: Subscription, epoch: int) -> Callable[..., None]:
         def on_message(_channel: Channel, method: Any, _properties: Any, body: bytes) -> None:

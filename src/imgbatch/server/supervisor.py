@@ -159,6 +159,7 @@ class Supervisor:
         self._waking = threading.Lock()
         self._stop_requests = 0
         self._announce_after_seconds = 0.0
+        self._is_listening = False
         self._crew = Crew(
             settings.procs,
             WorkerSettings(
@@ -170,13 +171,16 @@ class Supervisor:
         address = Address(settings.broker)
         name = f"imgbatch-server-{self._machine}"
         self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
-        self._consumer = Consumer(address, f"{name}-in", self._topology.declare_exchanges)
+        self._consumer = Consumer(
+            address, f"{name}-in", self._topology.declare_exchanges, lost=self._on_lost
+        )
         self._inbox = Subscription(
             queue="",
             declare=partial(self._topology.declare_private_queue, exchange=self._topology.calls),
             received=self._on_delivery,
             prefetch=0,
             private=partial(self._topology.private_queue, "server"),
+            started=self._on_listening,
         )
 
     def stop(self) -> None:
@@ -252,6 +256,14 @@ class Supervisor:
 
     # Clients, heard on the consumer's thread, answered on the main one
 
+    def _on_listening(self) -> None:
+        self._is_listening = True
+        self._announce_after_seconds = 0.0
+        self._wake()
+
+    def _on_lost(self) -> None:
+        self._is_listening = False
+
     def _on_delivery(self, delivery: Delivery) -> None:
         try:
             self._frames.put(decode(delivery.body).frame)
@@ -305,7 +317,7 @@ class Supervisor:
     def _announce_when_due(self, now: float) -> None:
         if self._metrics is not None:
             self._metrics.show(self._crew, len(self._leases.batches), now)
-        if now >= self._announce_after_seconds and self._crew.ready and self._inbox.queue:
+        if now >= self._announce_after_seconds and self._crew.ready and self._is_listening:
             self._announce_after_seconds = now + ANNOUNCE_SECONDS
             self._announce(leaving=False)
 

@@ -270,13 +270,15 @@ class Worker:
         self._say(Begun(ticket.batch, ticket.job))
         begun = time.monotonic()
         result, data = self._compute(held, begun)
+        # Said before the result is published: a broker that takes nothing for minutes is no
+        # reason to kill the worker for being slow.
+        self._say(Ended(time.monotonic() - begun))
         held.image = None
         self._hands.let_go(held)
         sending = Sending(partial(self._answered, held))
         sending.publish(
             self._publisher, self._topology.clients, ticket.topic, frames_of(result, data)
         )
-        self._say(Ended(time.monotonic() - begun))
 
     def _has_image(self, held: HeldTicket) -> bool:
         """For a suspect, ask the client for its consent and the image, and wait for both."""

@@ -154,7 +154,7 @@ class _Run:
         name = f"imgbatch-client-{batch}"
         self._publisher = Publisher(address, f"{name}-out", self._declare)
         self._consumer = Consumer(
-            address, f"{name}-in", self._topology.declare_exchanges, lost=desk.offers.forgive
+            address, f"{name}-in", self._topology.declare_exchanges, lost=self._lost
         )
         self._feeder = Feeder(self._route, desk, self._publisher)
         self._courier = Courier(self._route, desk, self._publisher)
@@ -164,6 +164,7 @@ class _Run:
         self._moved = (0, 0)
         self._said: str | None = None
         self._foreign = ""
+        self._listening = False
 
     def work(self, jobs: Iterator[Job], stop: Stop) -> None:
         """Go on until every job has ended, or nobody can go on, or `stop`."""
@@ -222,6 +223,7 @@ class _Run:
                 received=self._on_announcement,
                 prefetch=0,
                 private=partial(topology.private_queue, "listener"),
+                started=self._on_listening,
             )
         )
 
@@ -229,7 +231,20 @@ class _Run:
         # On every new channel: exchanges and the batch's queue are there before anything is sent.
         self._topology.declare_exchanges(channel)
         self._topology.declare_work_queue(channel, self._route.work_queue)
+        self._begin_anew()
+
+    def _lost(self) -> None:
+        self._listening = False
+        self._desk.offers.forgive()
+
+    def _on_listening(self) -> None:
+        # Not before: whoever answers a call at once must find our queues bound.
+        self._listening = True
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._due.clear()
+        self._desk.wake()
 
     def _delete_work_queue(self) -> None:
         channel = self._publisher.link.channel
@@ -311,7 +326,7 @@ class _Run:
         return True
 
     def _enlist(self, now: float) -> None:
-        if self._consumer.link.channel is None or self._publisher.link.channel is None:
+        if not self._listening or self._publisher.link.channel is None:
             return
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
             call = Message(self._topology.calls, "", encode(Call("client")), mandatory=False)
