@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from imgbatch.version import __version__
+
 if TYPE_CHECKING:
     from imgbatch.adjustment import Adjustment
     from imgbatch.pipeline import process
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Adjustment", "Encoding", "__version__", "process", "run_batch"]
 
-__version__ = "1.0.0"
 
 _HOMES = {
     "Adjustment": "imgbatch.adjustment",

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgbatch import __version__
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
@@ -36,6 +35,7 @@ from imgbatch.settings import (
     names_of,
     report_path,
 )
+from imgbatch.version import __version__
 
 if TYPE_CHECKING:
     from imgbatch.engines.rabbitmq import RabbitOptions

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from imgbatch import __version__
 from imgbatch.errors import ImgbatchError
+from imgbatch.version import __version__
 
 
 class Kind(StrEnum):

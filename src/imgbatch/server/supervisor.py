@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgbatch import __version__
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
@@ -38,6 +37,7 @@ from imgbatch.protocol import (
 from imgbatch.server.crew import Crew, Loss
 from imgbatch.server.leases import Leases
 from imgbatch.server.orders import ClientGone, Leave, QueueGone, Ready, Serve, WorkerSettings
+from imgbatch.version import __version__
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
