@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "amqp://guest:guest@localhost:5672/"
 HEARTBEAT_SECONDS = 10
-"""pika finds a silent peer after 2 x (heartbeat + 5) seconds, so within 30."""
+"""pika finds a silent peer after 2 x (heartbeat + 5) seconds, so within 30. A URL that ends in
+``?heartbeat=N`` asks for another."""
 CONNECT_SECONDS = 10.0
 BLOCKED_SECONDS = 60
 """How long a connection may stay blocked by an alarm before it is made anew."""
@@ -55,7 +56,8 @@ class Address:
         import pika
 
         parameters = pika.URLParameters(_with_virtual_host(self.url))
-        parameters.heartbeat = HEARTBEAT_SECONDS
+        if parameters.heartbeat is None:
+            parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.blocked_connection_timeout = BLOCKED_SECONDS
         parameters.socket_timeout = CONNECT_SECONDS
         parameters.stack_timeout = CONNECT_SECONDS

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.broker.link import Hooks, Link
+from imgbatch.broker.link import Cut, Hooks, Link
 
 if TYPE_CHECKING:
     from pika.channel import Channel
@@ -58,7 +58,8 @@ class Subscription:
     cancelled
         The broker has ended it: the queue is gone, or may not be used.
     private
-        Makes up the name of a queue that lives as long as one channel.
+        Makes up the name of a queue that lives as long as one channel; one that the broker ends
+        before its time is replaced.
     started
         Called on each new channel once the broker has confirmed this subscription and all before.
     """
@@ -206,11 +207,11 @@ class Consumer:
         for subscription in list(self._subscriptions):
             self._consume(subscription)
 
-    def _on_down(self, reason: str) -> None:
+    def _on_down(self, cut: Cut) -> None:
         # A subscription that makes the broker close the channel would do so for ever.
         for subscription in list(self._subscriptions):
-            if f"'{subscription.queue}'" in reason:
-                log.warning("the broker refuses the queue %s: %s", subscription.queue, reason)
+            if subscription.private is None and f"'{subscription.queue}'" in cut.reason:
+                log.warning("the broker refuses the queue %s: %s", subscription.queue, cut.reason)
                 self._end(subscription)
         self._lost()
 
@@ -219,7 +220,10 @@ class Consumer:
         for subscription in list(self._subscriptions):
             if subscription.tag == tag:
                 log.info("the broker has cancelled the subscription to %s", subscription.queue)
-                self._end(subscription)
+                if subscription.private is None:
+                    self._end(subscription)
+                else:
+                    self._consume(subscription)
 
     def _end(self, subscription: Subscription) -> None:
         self._subscriptions.remove(subscription)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,23 @@ NOT_ALLOWED = 530
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """How a channel ended.
+
+    Parameters
+    ----------
+    reason
+        The reply text, if the broker gave one: it may name the queue at fault.
+    channel_error
+        The code with which the broker closed this channel, and it alone, for something that was
+        sent on it; 0 if the connection went.
+    """
+
+    reason: str
+    channel_error: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Hooks:
     """What a link tells its owner, always on the link's own thread.
 
@@ -44,11 +62,11 @@ class Hooks:
     up
         A new channel is open; everything that was known of an earlier one is void.
     down
-        The channel is gone. The reply text, if the broker gave one, may name the queue at fault.
+        The channel is gone.
     """
 
     up: Callable[[Channel], None]
-    down: Callable[[str], None] = lambda _reason: None
+    down: Callable[[Cut], None] = lambda _cut: None
 
 
 class Link:
@@ -71,12 +89,14 @@ class Link:
         self._loop: Any = None
         self._connection: SelectConnection | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._up_since_seconds = float("inf")
         self._unexplained_refusals = 0
         self._closing = False
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"link-{name}", daemon=True)
         self.channel: Channel | None = None
+        # Set when waiting can't help: the broker has not let us in, or does not allow what we do.
         self.refusal: BrokerError | None = None
         self.trouble: str | None = f"connecting to the broker at {address}"
         self.was_up = False
@@ -132,7 +152,7 @@ class Link:
             except Exception:
                 # Nothing of ours raises through the loop (see guarded), so this is pika's own.
                 log.exception("%s: the connection's loop failed; starting over", self._name)
-                self._lost("the connection's loop failed")
+                self._lost(Cut("the connection's loop failed"))
 
     def _connect(self) -> None:
         import pika
@@ -158,7 +178,7 @@ class Link:
         self.channel = channel
         self.trouble = None
         self.was_up = True
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._up_since_seconds = time.monotonic()
         self._unexplained_refusals = 0
         log.debug("%s: connected to %s", self._name, self._address)
         self.guarded(lambda: self._hooks.up(channel))
@@ -166,17 +186,25 @@ class Link:
     def _on_channel_close(self, channel: Channel, reason: BaseException) -> None:
         # A channel that the broker closes takes its consumers and confirms with it; a new
         # connection is the one way back that is the same for every cause.
-        self._lost(str(getattr(reason, "reply_text", reason)))
+        code = getattr(reason, "reply_code", 0) if channel.connection.is_open else 0
+        text = str(getattr(reason, "reply_text", reason))
+        if code == ACCESS_REFUSED:
+            self.refusal = BrokerError(
+                Code.BROKER_REFUSED,
+                f"the broker at {self._address} does not allow it: {text}; give the user the "
+                "permissions that docs/operations.md lists",
+            )
+        self._lost(Cut(text, code))
         if channel.connection.is_open:
             channel.connection.close()
 
     def _on_close(self, _connection: SelectConnection, reason: BaseException) -> None:
-        self._lost(_describe(reason))
+        self._lost(Cut(_describe(reason)))
         self._connect_later()
 
     def _on_open_error(self, _connection: SelectConnection, error: BaseException) -> None:
         cause = _root_cause(error)
-        if self._is_refusal(cause):
+        if self._is_refusal(cause) and not self.was_up:
             self.refusal = BrokerError(
                 Code.BROKER_REFUSED,
                 f"the broker at {self._address} refuses the connection: {_describe(cause)}; "
@@ -196,20 +224,24 @@ class Link:
         self._unexplained_refusals += isinstance(cause, probable)
         return self._unexplained_refusals >= REFUSALS_BELIEVED
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, cut: Cut) -> None:
         if self.channel is None:
             return
         self.channel = None
-        self.trouble = f"the connection to the broker at {self._address} was lost ({reason})"
+        self.trouble = f"the connection to the broker at {self._address} was lost ({cut.reason})"
         if not self._closing:
             log.warning("%s: %s", self._name, self.trouble)
-        self.guarded(lambda: self._hooks.down(reason))
+        self.guarded(lambda: self._hooks.down(cut))
 
     def _connect_later(self) -> None:
         self._connection = None
         if self._closing:
             self._loop.stop()
             return
+        # One that broke at once will break at once again, so only one that held counts as mended.
+        if time.monotonic() - self._up_since_seconds > LONGEST_PAUSE_SECONDS:
+            self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._up_since_seconds = float("inf")
         # Jitter keeps a fleet from coming back to a restarted broker in one instant.
         self._loop.call_later(self._pause_seconds * random.uniform(0.5, 1.0), self._connect)
         self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)

@@ -2,6 +2,8 @@
 
 A message is settled once: confirmed, returned because no queue takes it, or refused. What was
 on its way when a connection broke is published again on the next one: at least once, in order.
+After a message for which the broker closed the channel, each waits for the confirm of the one
+before it, until it is known which it was: confirms come late, and its neighbours are innocent.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.broker.link import Hooks, Link
+from imgbatch.broker.link import Cut, Hooks, Link
 
 if TYPE_CHECKING:
     from pika.channel import Channel
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 16 * 1024 * 1024
 """Unconfirmed bytes before `publish` waits: pika itself buffers without bound, and a confirm
 waited for after each message would hold 100 KB messages to about 600 a second."""
-TRIES = 5
-"""A message whose publishing closes the channel this often is one that the broker does not take."""
+TRIES = 3
+"""A message for which the broker closes the channel this often is one that it does not take."""
 
 
 class Settlement(Enum):
@@ -54,7 +56,7 @@ class _Entry:
     settled: Callable[[Settlement], None]
     counted_bytes: int
     returned: bool = False
-    tries: int = 0
+    faults: int = 0
 
 
 class Publisher:
@@ -89,6 +91,7 @@ class Publisher:
         self._waiting: deque[_Entry] = deque()
         self._unconfirmed: dict[int, _Entry] = {}
         self._last_tag = 0
+        self._one_at_a_time = False
 
     def start(self) -> None:
         """Begin to connect."""
@@ -140,10 +143,9 @@ class Publisher:
 
     def _send(self, entry: _Entry) -> None:
         channel = self.link.channel
-        if channel is None or not channel.is_open:
+        if channel is None or not channel.is_open or (self._one_at_a_time and self._unconfirmed):
             self._waiting.append(entry)
             return
-        entry.tries += 1
         self._last_tag += 1
         self._unconfirmed[self._last_tag] = entry
         message = entry.message
@@ -159,22 +161,37 @@ class Publisher:
         channel.confirm_delivery(self._on_confirm)
         channel.add_on_return_callback(self._on_return)
         self._declare(channel)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        if self._one_at_a_time:
+            if self._waiting and not self._unconfirmed:
+                self._send(self._waiting.popleft())
+            self._one_at_a_time = bool(self._unconfirmed)
+            return
         waiting, self._waiting = self._waiting, deque()
         for entry in waiting:
             self._send(entry)
 
-    def _on_down(self, _reason: str) -> None:
+    def _on_down(self, cut: Cut) -> None:
         interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
         self._unconfirmed.clear()
         self._last_tag = 0
         for entry in reversed(interrupted):
             entry.returned = False
             self._waiting.appendleft(entry)
-        self._give_up_on_unacceptable()
+        if cut.channel_error and interrupted:
+            self._blame(interrupted)
 
-    def _give_up_on_unacceptable(self) -> None:
-        # Only the oldest can be at fault: what came after it was never looked at.
-        if self._waiting and self._waiting[0].tries >= TRIES:
+    def _blame(self, interrupted: list[_Entry]) -> None:
+        """Count against a message that the broker closed the channel, if it was alone on it."""
+        if not self._one_at_a_time:
+            self._one_at_a_time = True
+            return
+        entry = interrupted[0]
+        entry.faults += 1
+        if entry.faults >= TRIES:
+            self._one_at_a_time = False
             self._settle(self._waiting.popleft(), Settlement.REFUSED)
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
@@ -189,6 +206,8 @@ class Publisher:
             entry = self._unconfirmed.pop(tag)
             outcome = Settlement.CONFIRMED if accepted else Settlement.REFUSED
             self._settle(entry, Settlement.RETURNED if entry.returned else outcome)
+        if self._one_at_a_time:
+            self._send_waiting()
 
     def _tags(self, tag: int, multiple: bool) -> list[int]:
         # Tags are given out in ascending order and a dict keeps it, so the first ones are meant.
