@@ -88,12 +88,25 @@ class BmpSource:
         from imgbatch.images.pillow import as_array, opened
 
         is_strict = damaged is DamagedPolicy.STRICT
+        if is_strict and self.is_short:
+            raise truncated("the BMP is shorter than its pixels")
         modes = {1: "L", 3: "RGB", 4: "RGBA"}
         with quiet_stderr(), opened(self.data, "BMP", is_strict=is_strict) as image:
             image.load()
             pixels = as_array(image.convert(modes[self.channels]))
-        is_palette = self.header.bits <= 8 and self.channels == 3
-        return Picture(pixels, (Note.PALETTE_EXPANDED,) if is_palette else ())
+        facts = {
+            Note.PALETTE_EXPANDED: self.header.bits <= 8 and self.channels == 3,
+            Note.SALVAGED: self.is_short,
+        }
+        return Picture(pixels, tuple(note for note, holds in facts.items() if holds))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether rows are missing; how long a run-length encoded file should be is not known."""
+        header = self.header
+        stride = -(-header.width_pixels * header.bits // 32) * 4
+        is_plain = header.compression in (_PLAIN, _BITFIELDS, _ALPHA_BITFIELDS)
+        return is_plain and len(self.data) < 14 + header.size_bytes + stride * header.height_pixels
 
 
 def read_bmp(data: memoryview, limits: Limits) -> BmpSource:
@@ -112,9 +125,6 @@ def read_bmp(data: memoryview, limits: Limits) -> BmpSource:
     limits.check_pixels(header.width_pixels, header.height_pixels)
     if header.compression in (_JPEG, _PNG):
         raise unsupported("the BMP holds a JPEG or PNG for a printer")
-    least_bytes = header.width_pixels * header.height_pixels * header.bits // 8
-    if header.compression in (_PLAIN, _BITFIELDS, _ALPHA_BITFIELDS) and len(data) < least_bytes:
-        raise truncated("the BMP is shorter than its pixels")
     return BmpSource(data, header, _delivered_channels(data))
 
 

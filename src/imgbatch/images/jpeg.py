@@ -101,7 +101,10 @@ class JpegSource:
         """
         import simplejpeg
 
-        height, width, *_ = simplejpeg.decode_jpeg_header(self.data, strict=is_strict)
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(self.data, strict=is_strict)
+        except KeyError as error:
+            raise ValueError("its colours or their sampling are of an unknown kind") from error
         if (height, width) != self.shape.array_shape[:2]:
             raise ValueError("its size is not that of its frame header")
         pixels = buffers.get("decoded", self.shape)
@@ -139,7 +142,7 @@ def _plain(error: Exception) -> str:
     return str(error).removeprefix("tjDecompressHeader3(): ")
 
 
-def _failure(error: ValueError) -> DamagedImage:
+def _failure(error: Exception) -> DamagedImage:
     message = _plain(error)
     if "remature end" in message:
         return truncated(f"the JPEG breaks off ({message})")
