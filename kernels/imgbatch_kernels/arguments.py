@@ -97,7 +97,9 @@ def check_out(out: object, image: NDArray[Any]) -> None:
         raise ValueError(f"out has shape {out.shape}; it takes the image's, {image.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; it takes an array that can be written")
-    if any(step == 0 and count > 1 for step, count in zip(out.strides, out.shape, strict=True)):
+    if not out.flags.c_contiguous and any(
+        step == 0 and count > 1 for step, count in zip(out.strides, out.shape, strict=True)
+    ):
         raise ValueError("out repeats samples (a stride of 0); it takes distinct ones")
     if out is not image and _overlap(out, image) and not same_samples(out, image):
         raise ValueError(
@@ -118,6 +120,6 @@ def _overlap(one: NDArray[Any], other: NDArray[Any]) -> bool:
     if not np.may_share_memory(one, other):
         return False
     try:
-        return np.shares_memory(one, other, max_work=_OVERLAP_SEARCH_STEPS)
+        return np.shares_memory(one, other, max_work=_OVERLAP_SEARCH_STEPS)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from imgbatch_kernels.arguments import same_samples
 from imgbatch_kernels.layout import VECTOR_SAMPLES, scratch_pitch, scratch_samples
 from imgbatch_kernels.native import kernel
 
@@ -27,6 +26,7 @@ STAGE_BYTES = 256 * 1024
 """Rows that do not lie one sample after the other pass through a buffer of this size: in L2."""
 
 _Shape = ctypes.c_int64 * 8
+_thread = threading.local()
 
 
 class Work(NamedTuple):
@@ -36,11 +36,17 @@ class Work(NamedTuple):
     steps: Any
     image: NDArray[Any]
     out: NDArray[Any]
+    source_address: int
+    target_address: int
     samples: int
     channels: int
-    has_alpha: bool
-    in_place: bool
-    is_direct: bool
+
+
+class Rows(NamedTuple):
+    """Rows in memory, each of them without gaps."""
+
+    address: int
+    step_bytes: int
 
 
 def adjust_image(
@@ -49,30 +55,31 @@ def adjust_image(
     """Adjust a checked image into a checked output, by up to so many threads.
 
     Each thread runs a kernel, which holds no lock, over a band of rows. They are plain Python
-    threads that end with the call: Numba's own parallel loops are undone by a fork, abort when
-    two Python threads enter them on its workqueue layer, and took 1.5 s longer to compile.
+    threads that end with the call. Numba's own parallel loops do not survive a fork, abort when
+    two Python threads enter them on its workqueue layer, and can't be kept as plain code.
     """
     channels = image.shape[2] if image.ndim == 3 else 1
     height, samples = image.shape[0], image.shape[1] * channels
     work = Work(
-        call=kernel(image.dtype.name),
-        steps=_lanes(coefficients, image.itemsize),
-        image=image,
-        out=out,
-        samples=samples,
-        channels=channels,
-        has_alpha=channels in {2, 4},
-        in_place=same_samples(out, image),
-        is_direct=_has_solid_rows(image, samples) and _has_solid_rows(out, samples),
+        kernel("uint8" if image.itemsize == 1 else "uint16"),
+        _lanes(coefficients, image.itemsize),
+        image,
+        out,
+        image.ctypes.data,
+        out.ctypes.data,
+        samples,
+        channels,
     )
-    count = min(threads, height, height * samples // SAMPLES_PER_BAND) or 1
-    if count == 1:
-        _adjust_band(work, 0, height, *_halo(work, 0, height))
+    is_direct = _has_solid_rows(image, samples) and _has_solid_rows(out, samples)
+    run = _adjust_direct if is_direct else _adjust_staged
+    count = 1 if threads == 1 else min(threads, height, height * samples // SAMPLES_PER_BAND)
+    if count <= 1:
+        run(work, 0, height, _halo(image, 0, height))
         return
     edges = [height * i // count for i in range(count + 1)]
     # All halos before any band: in place, a band changes the rows that its neighbours look at.
-    bands = [(a, b, *_halo(work, a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    _run_all([lambda band=band: _adjust_band(work, *band) for band in bands])
+    bands = [(work, a, b, _halo(image, a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    _run_all(run, bands)
 
 
 @lru_cache(maxsize=256)
@@ -86,108 +93,103 @@ def _lanes(coefficients: Coefficients, sample_bytes: int) -> Any:
 def _has_solid_rows(image: NDArray[Any], samples: int) -> bool:
     """Whether the samples of a row follow each other, and rows follow each other upwards."""
     flags = image.flags
+    if not flags.aligned:
+        return False
     if flags.c_contiguous:
-        return bool(flags.aligned)
+        return True
     size = image.itemsize
-    inner = size * (image.shape[2] if image.ndim == 3 else 1)
+    pixel = size * (image.shape[2] if image.ndim == 3 else 1)
     return bool(
-        flags.aligned
-        and (image.ndim == 2 or image.shape[2] == 1 or image.strides[2] == size)
-        and (image.shape[1] == 1 or image.strides[1] == inner)
+        (image.ndim == 2 or image.shape[2] == 1 or image.strides[2] == size)
+        and (image.shape[1] == 1 or image.strides[1] == pixel)
         and (image.shape[0] == 1 or image.strides[0] >= samples * size)
         and image.strides[0] % size == 0
     )
 
 
-def _halo(work: Work, first: int, last: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the rows above and below a band; the border reflects, without the edge itself."""
-    height = work.image.shape[0]
-    above = first - 1 if first > 0 else min(1, height - 1)
-    below = last if last < height else max(height - 2, 0)
-    rows = work.image[above], work.image[below]
-    if work.in_place or not work.is_direct:
-        return rows[0].copy(), rows[1].copy()
-    return rows
+def _halo(image: NDArray[Any], first: int, last: int) -> NDArray[Any]:
+    """Copy the row above and the row below a band; at the border they reflect (101)."""
+    height = image.shape[0]
+    halo = np.empty((2, *image.shape[1:]), image.dtype)
+    halo[0] = image[first - 1 if first else min(1, height - 1)]
+    halo[1] = image[last if last < height else max(height - 2, 0)]
+    return halo
 
 
-def _adjust_band(
-    work: Work, first: int, last: int, above: NDArray[Any], below: NDArray[Any]
-) -> None:
-    """Adjust the rows from `first` up to, not including, `last`."""
-    if work.is_direct:
-        source, target = work.image[first:last], work.out[first:last]
-        _call(work, source, target, above, below)
-        return
-    row_bytes = work.samples * work.image.itemsize
-    most = min(max(STAGE_BYTES // row_bytes, 1), last - first)
-    stage = np.empty((most + 2, *work.image.shape[1:]), work.image.dtype)
-    stage[0] = above
+def _adjust_direct(work: Work, first: int, last: int, halo: NDArray[Any]) -> None:
+    """Adjust the rows from `first` up to, not including, `last`, where they are."""
+    source_step, target_step = work.image.strides[0], work.out.strides[0]
+    source = Rows(work.source_address + first * source_step, source_step)
+    target = Rows(work.target_address + first * target_step, target_step)
+    above = halo.ctypes.data
+    _call(work, last - first, source, target, (above, above + halo.strides[0]))
+
+
+def _adjust_staged(work: Work, first: int, last: int, halo: NDArray[Any]) -> None:
+    """Adjust rows by way of a buffer in which they have no gaps: a few rows, and their halo."""
+    image, out = work.image, work.out
+    most = min(max(STAGE_BYTES // (work.samples * image.itemsize), 1), last - first)
+    stage = np.empty((most + 2, *image.shape[1:]), image.dtype)
+    address, step = stage.ctypes.data, stage.strides[0]
+    rows = Rows(address + step, step)
+    stage[0] = halo[0]
     for start in range(first, last, most):
         count = min(most, last - start)
         end = start + count
-        stage[1 : count + 1] = work.image[start:end]
-        stage[count + 1] = work.image[end] if end < last else below
+        stage[1 : count + 1] = image[start:end]
+        stage[count + 1] = image[end] if end < last else halo[1]
         seam = stage[count].copy()
-        rows = stage[1 : count + 1]
-        _call(work, rows, rows, stage[0], stage[count + 1])
-        work.out[start:end] = rows
+        _call(work, count, rows, rows, (address, address + (count + 1) * step))
+        out[start:end] = stage[1 : count + 1]
         stage[0] = seam
 
 
-def _call(
-    work: Work,
-    source: NDArray[Any],
-    target: NDArray[Any],
-    above: NDArray[Any],
-    below: NDArray[Any],
-) -> None:
-    """Call the kernel on arrays with solid rows."""
-    size = source.itemsize
-    scratch = np.empty(scratch_samples(work.samples) * size + VECTOR_SAMPLES, np.uint8)
+def _call(work: Work, height: int, source: Rows, target: Rows, halo: tuple[int, int]) -> None:
+    """Call the kernel on rows of memory; `halo` is the address of the row above, and below."""
+    size = work.image.itemsize
     shape = _Shape(
-        source.shape[0],
+        height,
         work.samples,
         work.channels,
-        source.strides[0] // size,
-        target.strides[0] // size,
-        work.has_alpha,
-        work.in_place or source is target,
+        source.step_bytes // size,
+        target.step_bytes // size,
+        work.channels in {2, 4},
+        source.address == target.address,
         scratch_pitch(work.samples),
     )
-    aligned = -(-_address(scratch) // VECTOR_SAMPLES) * VECTOR_SAMPLES
-    work.call(
-        _address(source),
-        _address(target),
-        _address(above),
-        _address(below),
-        aligned,
-        shape,
-        work.steps,
-    )
+    buffer, scratch = _scratch(scratch_samples(work.samples) * size)
+    work.call(source.address, target.address, *halo, scratch, shape, work.steps)
+    del buffer  # until here it owned the memory at `scratch`
 
 
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.ctypes.data
-    return address
+def _scratch(size_bytes: int) -> tuple[NDArray[np.uint8], int]:
+    """Return memory that is this thread's own, and the first address in it divisible by 64."""
+    buffer: NDArray[np.uint8] | None = getattr(_thread, "buffer", None)
+    if buffer is None or buffer.size < size_bytes + VECTOR_SAMPLES:
+        buffer = np.empty(size_bytes + VECTOR_SAMPLES, np.uint8)
+        _thread.buffer = buffer
+        _thread.address = -(-buffer.ctypes.data // VECTOR_SAMPLES) * VECTOR_SAMPLES
+    address: int = _thread.address
+    return buffer, address
 
 
-def _run_all(tasks: list[Callable[[], None]]) -> None:
-    """Run the first task in this thread, the others in threads of their own; wait for all."""
+def _run_all(run: Callable[..., None], bands: list[tuple[Any, ...]]) -> None:
+    """Run the first band in this thread, the others in threads of their own; wait for all."""
     failures: list[BaseException] = []
 
-    def guarded(task: Callable[[], None]) -> None:
+    def guarded(band: tuple[Any, ...]) -> None:
         try:
-            task()
+            run(*band)
         except BaseException as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
     threads = [
-        threading.Thread(target=guarded, args=(task,), name="imgbatch-band", daemon=True)
-        for task in tasks[1:]
+        threading.Thread(target=guarded, args=(band,), name="imgbatch-band", daemon=True)
+        for band in bands[1:]
     ]
     for thread in threads:
         thread.start()
-    guarded(tasks[0])
+    guarded(bands[0])
     for thread in threads:
         thread.join()
     if failures:

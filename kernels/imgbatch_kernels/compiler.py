@@ -53,9 +53,8 @@ def _callback(dtype_name: str) -> Any:
 
     sample = getattr(types, dtype_name)
     lane = types.int16 if dtype_name == "uint8" else types.int32
-    signature = types.void(
-        *[types.CPointer(sample)] * 5, types.CPointer(types.int64), types.CPointer(lane)
-    )
+    pointer: Any = types.CPointer
+    signature = types.void(*[pointer(sample)] * 5, pointer(types.int64), pointer(lane))
     return cfunc(signature, error_model="numpy")(KERNELS[dtype_name])
 
 
@@ -80,7 +79,9 @@ def _module(dtype_name: str, symbol: str) -> Any:
         if function.is_declaration and not function.name.startswith("llvm.")
     ]
     if foreign:
-        raise ForeignSymbolError(f"the kernel for {dtype_name} on {processor().name} calls {foreign}")
+        raise ForeignSymbolError(
+            f"the kernel for {dtype_name} on {processor().name} calls {foreign}"
+        )
     return module
 
 

@@ -74,7 +74,9 @@ def _interpreted(dtype_name: str) -> Callable[..., None]:
     def flat(address: int, count: int, kind: Any) -> Any:
         return np.ctypeslib.as_array(ctypes.cast(address, ctypes.POINTER(kind)), (count,))
 
-    def run(source: int, target: int, above: int, below: int, rows: int, shape: Any, steps: Any) -> None:
+    def run(
+        source: int, target: int, above: int, below: int, rows: int, shape: Any, steps: Any
+    ) -> None:
         height, samples, _, source_step, target_step = shape[:5]
         with np.errstate(over="ignore"):  # the low half of a product is meant
             loops(

@@ -90,8 +90,16 @@ def _move_row_uint8(
 
 @_jit
 def _sharpen_row_uint8(
-    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-    column: int, middle: int, channels: int, count: int, steps: Samples,
+    target: Samples,
+    target_at: int,
+    source: Samples,
+    source_at: int,
+    rows: Samples,
+    column: int,
+    middle: int,
+    channels: int,
+    count: int,
+    steps: Samples,
 ) -> None:
     weight = int16(steps[4] * 8)
     for i in range(count):
@@ -104,8 +112,16 @@ def _sharpen_row_uint8(
 
 @_jit
 def _adjust_row_uint8(
-    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-    column: int, middle: int, channels: int, count: int, steps: Samples,
+    target: Samples,
+    target_at: int,
+    source: Samples,
+    source_at: int,
+    rows: Samples,
+    column: int,
+    middle: int,
+    channels: int,
+    count: int,
+    steps: Samples,
 ) -> None:
     whole, fraction = uint16(steps[0]), uint16(steps[1])
     level, remainder = int16(steps[2]), uint16(steps[3] + 128)
@@ -150,8 +166,16 @@ def _move_row_uint16(
 
 @_jit
 def _sharpen_row_uint16(
-    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-    column: int, middle: int, channels: int, count: int, steps: Samples,
+    target: Samples,
+    target_at: int,
+    source: Samples,
+    source_at: int,
+    rows: Samples,
+    column: int,
+    middle: int,
+    channels: int,
+    count: int,
+    steps: Samples,
 ) -> None:
     weight = int32(steps[4])
     for i in range(count):
@@ -164,8 +188,16 @@ def _sharpen_row_uint16(
 
 @_jit
 def _adjust_row_uint16(
-    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-    column: int, middle: int, channels: int, count: int, steps: Samples,
+    target: Samples,
+    target_at: int,
+    source: Samples,
+    source_at: int,
+    rows: Samples,
+    column: int,
+    middle: int,
+    channels: int,
+    count: int,
+    steps: Samples,
 ) -> None:
     slope, offset = int32(steps[0] * 256 + steps[1]), int32(steps[2] * 256 + steps[3] + 128)
     weight = int32(steps[4])
@@ -181,16 +213,19 @@ def _adjust_row_uint16(
 
 
 @_jit
-def _copy_row(
-    target: Samples, target_at: int, source: Samples, source_at: int, count: int
-) -> None:
+def _copy_row(target: Samples, target_at: int, source: Samples, source_at: int, count: int) -> None:
     for i in range(count):
         target[target_at + i] = source[source_at + i]
 
 
 @_jit
 def _keep_alpha(
-    target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples, mask: int,
+    target: Samples,
+    target_at: int,
+    source: Samples,
+    source_at: int,
+    rows: Samples,
+    mask: int,
     count: int,
 ) -> None:
     """Take the samples back whose mask is 0.
@@ -199,7 +234,9 @@ def _keep_alpha(
     """
     for i in range(count):
         keep = ~rows[mask + i]
-        target[target_at + i] = (target[target_at + i] & rows[mask + i]) | (source[source_at + i] & keep)
+        target[target_at + i] = (target[target_at + i] & rows[mask + i]) | (
+            source[source_at + i] & keep
+        )
 
 
 @_jit
@@ -237,8 +274,15 @@ def point_function(functions: RowFunctions) -> Callable[..., None]:
 
     @_jit
     def move(
-        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-        pitch: int, samples: int, has_alpha: int, steps: Samples,
+        target: Samples,
+        target_at: int,
+        source: Samples,
+        source_at: int,
+        rows: Samples,
+        pitch: int,
+        samples: int,
+        has_alpha: int,
+        steps: Samples,
     ) -> None:
         mask, tail_in, tail_out = 2 * pitch, 3 * pitch, 3 * pitch + VECTOR_SAMPLES
         tail = samples % VECTOR_SAMPLES
@@ -267,8 +311,17 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
 
     @_jit
     def adjust_vectors(
-        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-        column: int, middle: int, mask: int, channels: int, count: int, steps: Samples,
+        target: Samples,
+        target_at: int,
+        source: Samples,
+        source_at: int,
+        rows: Samples,
+        column: int,
+        middle: int,
+        mask: int,
+        channels: int,
+        count: int,
+        steps: Samples,
     ) -> None:
         if steps[0] == 1 and steps[1] == 0 and steps[2] == 0 and steps[3] == 0:
             sharpen_row(
@@ -284,8 +337,17 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
 
     @_jit
     def adjust(
-        target: Samples, target_at: int, source: Samples, source_at: int, rows: Samples,
-        column: int, middle: int, pitch: int, samples: int, channels: int, has_alpha: int,
+        target: Samples,
+        target_at: int,
+        source: Samples,
+        source_at: int,
+        rows: Samples,
+        column: int,
+        middle: int,
+        pitch: int,
+        samples: int,
+        channels: int,
+        has_alpha: int,
         steps: Samples,
     ) -> None:
         mask = 2 * pitch if has_alpha else 0
@@ -298,8 +360,17 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
         if tail:
             _copy_row(rows, tail_in, source, source_at + whole, tail)
             adjust_vectors(
-                rows, tail_out, rows, tail_in, rows, column + whole, middle + whole,
-                mask + whole if mask else 0, channels, int64(VECTOR_SAMPLES), steps,
+                rows,
+                tail_out,
+                rows,
+                tail_in,
+                rows,
+                column + whole,
+                middle + whole,
+                mask + whole if mask else 0,
+                channels,
+                int64(VECTOR_SAMPLES),
+                steps,
             )
             _copy_row(target, target_at + whole, rows, tail_out, tail)
         _reflect_ends(rows, column, samples, channels)
@@ -347,8 +418,13 @@ def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
 
     @_jit
     def adjust_all(
-        source: Samples, target: Samples, above: Samples, below: Samples, rows: Samples,
-        shape: Samples, steps: Samples,
+        source: Samples,
+        target: Samples,
+        above: Samples,
+        below: Samples,
+        rows: Samples,
+        shape: Samples,
+        steps: Samples,
     ) -> None:
         height, samples, channels = shape[0], shape[1], shape[2]
         source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
@@ -362,14 +438,29 @@ def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
             if y + 1 < height:
                 following, at = source, (y + 1) * source_step
             adjust(
-                target, y * target_step, following, at, rows, column, middle, pitch, samples,
-                channels, has_alpha, steps,
+                target,
+                y * target_step,
+                following,
+                at,
+                rows,
+                column,
+                middle,
+                pitch,
+                samples,
+                channels,
+                has_alpha,
+                steps,
             )
             column, middle = middle, column
 
     def kernel(
-        source: Samples, target: Samples, above: Samples, below: Samples, rows: Samples,
-        shape: Samples, steps: Samples,
+        source: Samples,
+        target: Samples,
+        above: Samples,
+        below: Samples,
+        rows: Samples,
+        shape: Samples,
+        steps: Samples,
     ) -> None:
         if shape[5]:
             _fill_mask(rows, 2 * shape[7], shape[2], shape[7], largest)
@@ -382,9 +473,7 @@ def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
 
 
 KERNELS: dict[str, Callable[..., None]] = {
-    "uint8": rows_kernel(
-        RowFunctions(_move_row_uint8, _sharpen_row_uint8, _adjust_row_uint8, 255)
-    ),
+    "uint8": rows_kernel(RowFunctions(_move_row_uint8, _sharpen_row_uint8, _adjust_row_uint8, 255)),
     "uint16": rows_kernel(
         RowFunctions(_move_row_uint16, _sharpen_row_uint16, _adjust_row_uint16, 65535)
     ),
