@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+from tests.support import images
+
+from imgbatch.images.jpeg_markers import parse_jpeg
+from imgbatch.images.jpeg_segments import (
+    adobe_transform,
+    carried_segments,
+    has_jfif,
+    kept_segments,
+    portable_segments,
+    split_encoded,
+)
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import Density, Portable
+
+ADOBE = images.segment(0xEE, b"Adobe\0\x64\0\0\0\0\1")
+MULTI_PICTURE = images.segment(0xE2, b"MPF\0MM\0*\0\0\0\x08")
+
+
+def portable(*segments: bytes) -> Portable:
+    file = memoryview(images.with_segments(images.jpeg(), *segments))
+    return portable_segments(file, parse_jpeg(file).segments)
+
+
+def icc_part(number: int, total: int, part: bytes) -> bytes:
+    return images.segment(0xE2, b"ICC_PROFILE\0" + bytes((number, total)) + part)
+
+
+def test_a_profile_is_joined_from_its_parts_in_whatever_order():
+    assert portable(icc_part(2, 2, b"world"), icc_part(1, 2, b"hello ")).icc == b"hello world"
+
+
+@pytest.mark.parametrize("parts", [[(1, 2)], [(2, 2)], [(1, 3), (3, 3)], [(0, 1)]])
+def test_a_profile_with_a_missing_part_is_none(parts):
+    assert portable(*(icc_part(n, total, b"x") for n, total in parts)).icc is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [(1, Density(300, 150, "inch")), (2, Density(300, 150, "centimetre"))],
+)
+def test_density_is_read_from_jfif(unit, expected):
+    body = b"JFIF\0\1\1" + bytes((unit,)) + b"\x01\x2c\0\x96\0\0"
+    file = memoryview(
+        images.with_segments(images.jpeg(), images.segment(0xE0, body), keep_jfif=False)
+    )
+    assert portable_segments(file, parse_jpeg(file).segments[:1]).density == expected
+
+
+def test_what_no_other_format_has_a_place_for_is_said_to_be_there():
+    assert portable(images.segment(0xFE, b"a comment")).has_more
+    assert not portable(ADOBE).has_more
+
+
+def test_adobes_transform_and_jfif_are_found():
+    file = memoryview(images.with_segments(images.jpeg(), ADOBE))
+    segments = parse_jpeg(file).segments
+    assert adobe_transform(file, segments) == 1
+    assert has_jfif(file, segments)
+    assert not has_jfif(file, segments[1:])
+
+
+def test_an_index_of_further_pictures_is_dropped_and_noted():
+    file = memoryview(images.with_segments(images.jpeg(), MULTI_PICTURE, ADOBE))
+    kept, notes = kept_segments(file, parse_jpeg(file), converted_from_cmyk=False)
+    assert [bytes(segment) for segment in kept][1:] == [ADOBE]
+    assert notes == [Note.EMBEDDED_PICTURES_DROPPED]
+
+
+def test_what_describes_ink_is_dropped_with_the_ink():
+    file = memoryview(images.with_segments(images.jpeg(), ADOBE, icc_part(1, 1, b"x")))
+    kept, notes = kept_segments(file, parse_jpeg(file), converted_from_cmyk=True)
+    assert len(kept) == 1
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("portable", "note"),
+    [
+        (Portable(exif=bytes(65_528)), Note.EXIF_DROPPED),
+        (Portable(xmp=bytes(65_505)), Note.XMP_DROPPED),
+        (Portable(icc=bytes(255 * 65_519 + 1)), Note.ICC_DROPPED),
+        (Portable(has_more=True), Note.METADATA_DROPPED),
+    ],
+)
+def test_what_finds_no_place_in_a_jpeg_is_noted(portable, note):
+    segments, notes = carried_segments(portable)
+    assert notes == [note]
+    assert len(segments) == 1
+
+
+@pytest.mark.parametrize(
+    "portable",
+    [Portable(exif=bytes(65_527)), Portable(xmp=bytes(65_504)), Portable(icc=bytes(300_000))],
+)
+def test_what_just_fits_is_carried_and_found_again(portable):
+    segments, notes = carried_segments(portable)
+    file = images.with_segments(images.jpeg(), *map(bytes, segments), keep_jfif=False)
+    view = memoryview(file)
+    found = portable_segments(view, parse_jpeg(view).segments)
+    assert (found.exif, found.xmp, found.icc) == (portable.exif, portable.xmp, portable.icc)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("density", "dpi"),
+    [(Density(300, 300, "inch"), (300, 300)), (Density(118.11, 59.06, "centimetre"), (300, 150))],
+)
+def test_resolutions_are_written_in_dots_per_inch(density, dpi):
+    segments, _ = carried_segments(Portable(density=density))
+    file = images.with_segments(images.jpeg(), *map(bytes, segments), keep_jfif=False)
+    start = file.index(b"JFIF")
+    assert file[start + 7] == 1
+    assert (
+        int.from_bytes(file[start + 8 : start + 10], "big"),
+        int.from_bytes(file[start + 10 : start + 12], "big"),
+    ) == dpi
+
+
+def test_an_encoders_segments_are_split_from_what_follows():
+    file = images.jpeg()
+    front, rest = split_encoded(file)
+    assert b"\xff\xd8" + front + rest == file
+    assert bytes(rest[:2]) == b"\xff\xdb"
