@@ -104,8 +104,8 @@ def adjust(
 def warm_up() -> None:
     """Make all kernels ready: compile them and keep them, or load them if they are kept already.
 
-    Compiling takes a few seconds, loading about 0.1 s. Call it once before starting workers, so that
-    each of them only has to load. It may be called again, from any thread, and from several
+    Compiling takes a few seconds, loading about 0.1 s. Call it once before starting workers, so
+    that each of them only has to load. It may be called again, from any thread, and from several
     processes at once.
     """
     from imgbatch_kernels.native import DTYPE_NAMES, kernel

@@ -1,10 +1,11 @@
-"""How an image is given to a kernel: whole, in bands for threads, or staged a few rows at a time."""
+"""How an image is given to a kernel: whole, in bands for threads, or staged some rows at a time."""
 
 from __future__ import annotations
 
 import ctypes
 import threading
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ def adjust_image(
         return
     edges = [height * i // count for i in range(count + 1)]
     # All halos before any band: in place, a band changes the rows that its neighbours look at.
-    bands = [(work, a, b, _halo(image, a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    bands = [(work, a, b, _halo(image, a, b)) for a, b in pairwise(edges)]
     _run_all(run, bands)
 
 
@@ -180,7 +181,7 @@ def _run_all(run: Callable[..., None], bands: list[tuple[Any, ...]]) -> None:
     def guarded(band: tuple[Any, ...]) -> None:
         try:
             run(*band)
-        except BaseException as error:  # noqa: BLE001 - raised again below
+        except BaseException as error:  # raised again below
             failures.append(error)
 
     threads = [

@@ -1,7 +1,7 @@
 """Where compiled kernels are kept, and how they are believed again.
 
-One file for each depth, source version, Numba version and processor: a checksum and the object code.
-Files are written beside each other and renamed into place, so that any number of processes may
+One file for each depth, version of the sources, version of Numba and processor: a checksum and the
+object code. Files are renamed into place when they are whole, so that any number of processes may
 warm up at once; a file that is damaged is not believed, but made anew.
 
 The places, in this order:
@@ -10,8 +10,8 @@ The places, in this order:
 2. ``__pycache__`` beside this package;
 3. ``$XDG_CACHE_HOME/imgbatch_kernels``, else ``~/.cache/imgbatch_kernels``.
 
-All are read, also those that can't be written (a read-only image that was warmed when it was built);
-the first that can be written takes a new file.
+All are read, also those that can't be written (a container whose image was warmed when it was
+built); the first that can be written takes a new file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SOURCES = ("rows.py", "layout.py", "compiler.py", "machine.py")
 """The files that decide what the code does and how it is called."""
 
 
-class Unkept(RuntimeWarning):  # noqa: N818 - a warning, not an error
+class Unkept(RuntimeWarning):
     """Compiled kernels can be kept nowhere: every process compiles its own."""
 
 
@@ -82,8 +82,8 @@ def write(name: str, code: bytes) -> Path | None:
             return place / name
     tried = ", ".join(str(place) for place in places())
     warnings.warn(
-        f"compiled kernels can't be kept (tried {tried}), so every process spends seconds to compile "
-        "them; set NUMBA_CACHE_DIR to a folder that can be written",
+        f"compiled kernels can't be kept (tried {tried}), so every process spends seconds to "
+        "compile them; set NUMBA_CACHE_DIR to a folder that can be written",
         Unkept,
         stacklevel=2,
     )

@@ -12,10 +12,10 @@ VECTOR_SAMPLES = 64
 
 
 def scratch_pitch(samples: int) -> int:
-    """Samples from one scratch row to the next, for image rows of so many samples."""
+    """Return the samples from one scratch row to the next, for image rows of so many."""
     return (samples + 3 * VECTOR_SAMPLES - 1) // VECTOR_SAMPLES * VECTOR_SAMPLES
 
 
 def scratch_samples(samples: int) -> int:
-    """Samples of scratch memory in all."""
+    """Return how many samples the scratch memory holds in all."""
     return 3 * scratch_pitch(samples) + 2 * VECTOR_SAMPLES
