@@ -24,8 +24,11 @@ from imgbatch.protocol.frames import PROTOCOL_VERSION, Frame
 _ENVELOPE_ITEMS = 5
 _CHECKSUM = struct.Struct(">BQ")
 _UINT64_MARK = 0xCF
+_MOST_ITEMS = 1_000
+"""Of any list or map in a frame, the longest of our own being a `Release`'s images."""
 _PAYLOAD_LENGTHS = {0xC4: struct.Struct(">B"), 0xC5: struct.Struct(">H"), 0xC6: struct.Struct(">I")}
-_KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
+KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
+"""Each kind of frame by its name on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,16 @@ class WireLimits:
     Parameters
     ----------
     head_bytes
-        All of a frame but its payload.
+        All of a frame that comes before its payload's first byte.
     payload_bytes
         A frame's payload.
     """
 
     head_bytes: int = 64 * 1024
     payload_bytes: int = 16 * 1024 * 1024
+
+
+DEFAULT_LIMITS = WireLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,9 @@ class Received:
 
 
 @cache
-def _checks(kind_name: str) -> dict[str, Check]:
+def checks_of(kind_name: str) -> dict[str, Check]:
     """Return the check of each field of a kind, read from its annotations."""
-    kind = _KINDS[kind_name]
+    kind = KINDS[kind_name]
     hints = get_type_hints(kind, include_extras=True)
     return {item.name: get_args(hints[item.name])[1] for item in fields(kind)}
 
@@ -69,14 +75,16 @@ def encode(frame: Frame, payload: Buffer = b"") -> bytes:
     Raises
     ------
     MalformedFrame, FrameTooLarge
-        If a field holds what its kind does not allow: nobody would accept the frame.
+        If a field holds what its kind does not allow, or all together are more than the default
+        limits: nobody would accept the frame.
     """
     kind_name = type(frame).__name__.lower()
     values = {}
-    for name, check in _checks(kind_name).items():
+    for name, check in checks_of(kind_name).items():
         values[name] = value = getattr(frame, name)
         check(name, value)
     view = memoryview(payload).cast("B")
+    _check_payload_size(len(view), DEFAULT_LIMITS)
     head = b"".join(
         (
             msgpack.packb(kind_name),
@@ -84,6 +92,7 @@ def encode(frame: Frame, payload: Buffer = b"") -> bytes:
             _payload_mark(len(view)),
         )
     )
+    _check_head_size(2 + _CHECKSUM.size + len(head), DEFAULT_LIMITS)
     digest = xxhash.xxh3_64(head)
     digest.update(view)
     mark = _CHECKSUM.pack(_UINT64_MARK, digest.intdigest())
@@ -95,7 +104,17 @@ def _payload_mark(size_bytes: int) -> bytes:
     return struct.pack(">BI", 0xC6, size_bytes)
 
 
-def decode(body: bytes, limits: WireLimits = WireLimits()) -> Received:
+def _check_head_size(size_bytes: int, limits: WireLimits) -> None:
+    if size_bytes > limits.head_bytes:
+        raise FrameTooLarge(f"the fields of a frame take more than {limits.head_bytes} bytes")
+
+
+def _check_payload_size(size_bytes: int, limits: WireLimits) -> None:
+    if size_bytes > limits.payload_bytes:
+        raise FrameTooLarge(f"a payload of {size_bytes} bytes; {limits.payload_bytes} are allowed")
+
+
+def decode(body: bytes, limits: WireLimits = DEFAULT_LIMITS) -> Received:
     """Return the frame that a message holds, its payload as a view of `body`.
 
     Raises
@@ -122,9 +141,12 @@ def decode(body: bytes, limits: WireLimits = WireLimits()) -> Received:
 
 def _head_reader(body: bytes, limits: WireLimits) -> msgpack.Unpacker:
     # The payload lies behind the head, so the reader never needs to see more than the longest
-    # head; all lengths inside it are bounded by the bytes that are really there.
+    # head; strings in it are bounded by the bytes that are really there. Lists are not: msgpack
+    # makes room for as many items as are announced, at each level of nesting anew.
     reader = msgpack.Unpacker(
         max_buffer_size=limits.head_bytes,
+        max_array_len=_MOST_ITEMS,
+        max_map_len=_MOST_ITEMS,
         max_ext_len=0,
         strict_map_key=True,
         use_list=False,
@@ -160,6 +182,8 @@ def _unpack(reader: msgpack.Unpacker) -> Any:
     try:
         return reader.unpack()
     except Exception as error:
+        if "exceeds max_" in str(error):
+            raise FrameTooLarge(f"a frame announces more than is allowed ({error})") from error
         raise MalformedFrame(f"a frame breaks off or is no msgpack ({error!r:.80})") from error
 
 
@@ -171,9 +195,9 @@ def _payload_of(body: bytes, start: int, limits: WireLimits) -> memoryview:
     first = start + 1 + length_format.size
     if first > len(body):
         raise MalformedFrame("a frame breaks off before its payload")
+    _check_head_size(first, limits)
     (size_bytes,) = length_format.unpack_from(body, start + 1)
-    if size_bytes > limits.payload_bytes:
-        raise FrameTooLarge(f"a payload of {size_bytes} bytes; {limits.payload_bytes} are allowed")
+    _check_payload_size(size_bytes, limits)
     if len(body) - first != size_bytes:
         raise MalformedFrame(
             f"a frame announces {size_bytes} bytes of payload and holds {len(body) - first}"
@@ -182,13 +206,16 @@ def _payload_of(body: bytes, start: int, limits: WireLimits) -> memoryview:
 
 
 def _frame_of(kind_name: object, values: object) -> Frame:
-    if not isinstance(kind_name, str) or kind_name not in _KINDS:
+    if not isinstance(kind_name, str):
+        # Never shown: the repr of what is nested deeply enough is itself an error.
+        raise MalformedFrame("a frame's kind is no text")
+    if kind_name not in KINDS:
         raise MalformedFrame(f"a frame of an unknown kind, {kind_name!r:.60}")
     if not isinstance(values, dict):
         raise MalformedFrame(f"the fields of a {kind_name} are no map")
-    checks = _checks(kind_name)
+    checks = checks_of(kind_name)
     for name, check in checks.items():
         if name not in values:
             raise MalformedFrame(f"a {kind_name} has no {name}")
         check(name, values[name])
-    return _KINDS[kind_name](**{name: values[name] for name in checks})
+    return KINDS[kind_name](**{name: values[name] for name in checks})

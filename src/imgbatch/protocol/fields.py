@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 from imgbatch.errors import FrameTooLarge, MalformedFrame
+
+LARGEST_NUMBER = 2**53
+"""The largest whole number up to which the numbers of every language are exact."""
 
 
 class Check(Protocol):
@@ -34,14 +37,16 @@ class WholeNumber:
 
 @dataclass(frozen=True, slots=True)
 class RealNumber:
-    """A finite number that is not negative: seconds, or images a second."""
+    """A number from 0 to `highest`, whole or not: seconds, or images a second."""
+
+    highest: float
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else; a boolean is no number."""
         if type(value) not in (int, float):
             raise MalformedFrame(f"{name} is no number")
-        if not 0 <= value < float("inf"):  # type: ignore[operator]  # an int or a float by now
-            raise MalformedFrame(f"{name} is negative or not finite")
+        if not 0 <= value <= self.highest:  # type: ignore[operator]  # an int or a float by now
+            raise FrameTooLarge(f"{name} is {value}, outside 0..{self.highest:.0f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if not isinstance(value, str) or value not in self.words:
+            raise MalformedFrame(f"{name} is none of {', '.join(self.words)}")
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list of at most `longest` items, each passing `item`."""
 
@@ -79,7 +96,7 @@ class ListOf:
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        if not isinstance(value, list | tuple):
             raise MalformedFrame(f"{name} is no list")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} items; {self.longest} are allowed")
@@ -95,7 +112,7 @@ class PlainMap:
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             raise MalformedFrame(f"{name} is no map")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} entries; {self.longest} are allowed")
@@ -103,24 +120,26 @@ class PlainMap:
             SHORT_TEXT(f"a key of {name}", key)
             if isinstance(entry, str):
                 SENTENCE(f"{name}.{key}", entry)
-            elif not (entry is None or type(entry) in (bool, int)):
-                raise MalformedFrame(f"{name}.{key} is no plain value")
+            elif not (entry is None or type(entry) is bool):
+                SIGNED_NUMBER(f"{name}.{key}", entry)
 
 
 SHORT_TEXT = Text(200)
 SENTENCE = Text(2_000)
+NUMBER = WholeNumber(0, LARGEST_NUMBER)
+SIGNED_NUMBER = WholeNumber(-LARGEST_NUMBER, LARGEST_NUMBER)
 
 Name = Annotated[str, SHORT_TEXT]
 """An id, a host name, a queue name, a code."""
 Sentence = Annotated[str, SENTENCE]
 """Something for people."""
-Number = Annotated[int, WholeNumber(0, 2**53)]
-"""A size or a count; 2**53 is the largest that every language's numbers hold exactly."""
+Number = Annotated[int, NUMBER]
+"""A size or a count."""
 Pixels = Annotated[int, WholeNumber(0, 2**31 - 1)]
 """A width or a height."""
-Amount = Annotated[float, RealNumber()]
+Amount = Annotated[float, RealNumber(LARGEST_NUMBER)]
 """Seconds, or a rate."""
 Flag = Annotated[bool, TrueOrFalse()]
 Names = Annotated[tuple[str, ...], ListOf(SHORT_TEXT, 100)]
-Numbers = Annotated[tuple[int, ...], ListOf(WholeNumber(0, 2**53), 1_000)]
+Numbers = Annotated[tuple[int, ...], ListOf(NUMBER, 1_000)]
 Plain = Annotated[Mapping[str, int | str | bool | None], PlainMap(50)]

@@ -3,7 +3,7 @@
 ::
 
     client  → a batch's work queue    Ticket
-    worker  → the client's topic      Fetch, Result, Chunk, Release
+    worker  → the client's topic      Fetch, Holding, Result, Chunk, Release
     client  → the worker's queue      Chunk, Withdrawal
     server  → the client's topic      Casualty, Refusal
     client  → a server's queue        Enlistment, Dismissal
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from imgbatch.protocol.fields import (
     Amount,
@@ -26,6 +27,7 @@ from imgbatch.protocol.fields import (
     Names,
     Number,
     Numbers,
+    OneOf,
     Pixels,
     Plain,
     Sentence,
@@ -41,6 +43,9 @@ class ResultKind(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+Fate = Annotated[str, OneOf(tuple(ResultKind))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class Result:
     batch: Name
     job: Number
     transfer: Number
-    kind: Name
+    kind: Fate
     code: Name
     sentence: Sentence
     machine: Name
@@ -155,8 +160,23 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A worker still has these tickets, or their results are on their way.
+
+    Said every few seconds: what nobody holds, and the broker does not count in the queue, is lost.
+    """
+
+    batch: Name
+    jobs: Numbers
+    machine: Name
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """A worker gave tickets back without having begun with them, so they are no attempts."""
+    """A worker gave back tickets that it had not begun with, or lost them with its connection.
+
+    Either way they are no attempts.
+    """
 
     batch: Name
     jobs: Numbers
@@ -298,6 +318,7 @@ Frame = (
     | Chunk
     | Withdrawal
     | Result
+    | Holding
     | Release
     | Casualty
     | Enlistment
