@@ -156,7 +156,8 @@ def _ask(worker: subprocess.Popen[bytes], pair: Pair, seconds: float) -> Thumbna
         line = b""
     finally:
         alarm.cancel()
-    if not line:
+    if not line.endswith(b"\n"):
+        worker.kill()
         worker.wait()
         return None
     fields = json.loads(line)

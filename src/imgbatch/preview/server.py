@@ -55,6 +55,10 @@ _HEADERS = {
 }
 
 
+class NotHere(Exception):
+    """The address is none of those that the page asks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back for one request."""
@@ -154,8 +158,12 @@ class PreviewServer(ThreadingHTTPServer):
             return self._route(rest[0], dict(parse_qsl(address.query)))
         except Overtaken:
             return Answer(HTTPStatus.NO_CONTENT)
-        except (LookupError, ValueError):
+        except NotHere:
             return Answer.of_trouble(HTTPStatus.NOT_FOUND, "there is nothing at this address")
+        except Exception as error:  # the page shows it; a closed connection would tell nothing
+            sentence = f"imgbatch-preview has an error: {type(error).__name__}: {error}"
+            self.tell(sentence)
+            return Answer.of_trouble(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
 
     def close(self) -> None:
         """Stop listening and decoding."""
@@ -172,10 +180,11 @@ class PreviewServer(ThreadingHTTPServer):
             return Answer(HTTPStatus.OK, body, content_type)
         if path == "album.json":
             return Answer.of_fields(self._album_fields())
-        folder, number, name = path.split("/")
-        index = int(number)
+        folder, _, rest = path.partition("/")
+        number, _, name = rest.partition("/")
+        (index,) = _whole_numbers({"number": number}, "number")
         if folder != "photo" or not 0 <= index < len(self.album.names):
-            raise LookupError(path)
+            raise NotHere
         return self._photograph_answer(index, name, query)
 
     def _photograph_answer(self, index: int, name: str, query: Mapping[str, str]) -> Answer:
@@ -191,14 +200,15 @@ class PreviewServer(ThreadingHTTPServer):
         return Answer.of_trouble(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
 
     def _print(self, index: int, name: str, query: Mapping[str, str]) -> Print:
-        wanted = self.wishes.enter(query["page"], int(query["wish"]))
-        adjustment = Adjustment(*(int(query[factor]) for factor in FACTOR_RANGES))
+        if name not in ("whole.jpg", "detail.jpg"):
+            raise NotHere
+        (wish,) = _whole_numbers(query, "wish")
+        wanted = self.wishes.enter(query.get("page", ""), wish)
+        adjustment = Adjustment(*_whole_numbers(query, *FACTOR_RANGES))
         if name == "whole.jpg":
-            room = max(int(query["fit_width"]), 1), max(int(query["fit_height"]), 1)
-            return self.darkroom.whole(index, room, adjustment, wanted)
-        if name != "detail.jpg":
-            raise LookupError(name)
-        box = Box(*(int(query[side]) for side in ("x", "y", "width", "height")))
+            width, height = _whole_numbers(query, "fit_width", "fit_height")
+            return self.darkroom.whole(index, (max(width, 1), max(height, 1)), adjustment, wanted)
+        box = Box(*_whole_numbers(query, "x", "y", "width", "height"))
         return self.darkroom.detail(index, box, adjustment, wanted)
 
     def _album_fields(self) -> dict[str, Any]:
@@ -241,6 +251,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Tell of a request, without the token."""
         line = (format % args).replace(self.server.token, "…")
         self.server.tell(line)
+
+
+def _whole_numbers(query: Mapping[str, str], *names: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(query[name]) for name in names)
+    except (KeyError, ValueError) as error:
+        raise NotHere from error
 
 
 def _print_answer(made: Print) -> Answer:

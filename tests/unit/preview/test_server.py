@@ -175,6 +175,16 @@ def test_an_overtaken_wish_gets_no_picture(client):
     assert body == b""
 
 
+def test_an_error_of_our_own_is_told_not_hidden(server, client, monkeypatch):
+    def fail(_index):
+        raise ValueError("nobody thought of this")
+
+    monkeypatch.setattr(server.darkroom, "photograph", fail)
+    answer, body = client.get("photo/0/facts.json")
+    assert answer.status == 500
+    assert "nobody thought of this" in json.loads(body)["sentence"]
+
+
 def test_requests_are_told_without_the_token(server, client):
     lines = []
     server.tell = lines.append
