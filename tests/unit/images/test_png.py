@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import struct
+
+import pytest
+from tests.support import images
+
+from imgbatch.errors import Code, DamagedImage, RefusedImage
+from imgbatch.images.buffers import Buffers
+from imgbatch.images.limits import Limits
+from imgbatch.images.notes import Note
+from imgbatch.images.picture import FileFormat, Shape
+from imgbatch.images.png import read_png, write_png
+from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat
+
+
+def read(file: bytes):
+    return read_png(memoryview(file), Limits())
+
+
+def test_a_source_says_what_it_is_and_what_it_will_deliver():
+    source = read(images.png_of(images.pixels(channels=2, bits=16)))
+    assert source.file_format is FileFormat.PNG
+    assert source.shape == Shape(48, 32, 2, 16)
+
+
+def test_a_palette_that_is_missing_is_damage():
+    with pytest.raises(DamagedImage, match="palette"):
+        read(images.png(b"\0\0", 1, 1, 8, 3))
+
+
+@pytest.mark.parametrize("frames", [2, 1000])
+def test_an_animation_is_refused_and_its_frames_counted(frames):
+    control = images.chunk(b"acTL", struct.pack(">II", frames, 0))
+    with pytest.raises(RefusedImage, match=str(frames)) as caught:
+        read(images.png_of(images.pixels(), before=(control,)))
+    assert caught.value.code is Code.ANIMATED_IMAGE
+
+
+def test_frames_without_an_announcement_are_an_animation_too():
+    with pytest.raises(RefusedImage):
+        read(images.png_of(images.pixels(), after=(images.chunk(b"fdAT", bytes(8)),)))
+
+
+def test_a_file_without_an_end_is_truncated_unless_it_is_to_be_salvaged():
+    source = read(images.png_of(images.pixels())[:-12])
+    with pytest.raises(DamagedImage) as caught:
+        source.decode(Buffers(), DamagedPolicy.STRICT)
+    assert caught.value.code is Code.TRUNCATED_IMAGE
+    salvaged = source.decode(Buffers(), DamagedPolicy.SALVAGE)
+    assert (salvaged.pixels == images.pixels()).all()
+    assert salvaged.notes == (Note.SALVAGED,)
+
+
+def test_an_intact_file_is_not_salvaged():
+    source = read(images.png_of(images.pixels()))
+    assert source.decode(Buffers(), DamagedPolicy.SALVAGE).notes == ()
+
+
+def test_metadata_of_another_format_that_find_no_place_are_noted():
+    from imgbatch.images.jpeg import read_jpeg
+
+    file = images.with_segments(images.jpeg(), images.segment(0xFE, b"a comment"))
+    source = read_jpeg(memoryview(file), Limits())
+    encoding = Encoding(OutputFormat.PNG)
+    encoded = write_png(images.pixels(), source, encoding, Buffers())
+    assert encoded.notes == (Note.METADATA_DROPPED,)
+    stripped = Encoding(OutputFormat.PNG, strip_metadata=True)
+    assert write_png(images.pixels(), source, stripped, Buffers()).notes == ()
