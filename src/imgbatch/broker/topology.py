@@ -8,6 +8,7 @@ exclusive ones that go with their connection.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,15 +62,25 @@ class Topology:
         channel.exchange_declare(self.announcements, "fanout", durable=True)
         channel.exchange_declare(self.calls, "fanout", durable=True)
 
-    def declare_work_queue(self, channel: Channel, queue: str) -> None:
+    def declare_work_queue(
+        self,
+        channel: Channel,
+        queue: str,
+        counted: Callable[[int, int], None] = lambda _tickets, _consumers: None,
+    ) -> None:
         """Make sure that a batch's queue exists, and begin its time of expiry anew.
+
+        `counted` is told how many tickets wait in it, and how many workers take from it.
 
         Classic: a quorum queue younger than two seconds loses everything when its broker is
         killed (measured). Durable: transient queues that several connections use are refused
         from RabbitMQ 4.3 on.
         """
         channel.queue_declare(
-            queue, durable=True, arguments={"x-expires": WORK_QUEUE_EXPIRY_SECONDS * 1000}
+            queue,
+            durable=True,
+            arguments={"x-expires": WORK_QUEUE_EXPIRY_SECONDS * 1000},
+            callback=lambda frame: counted(frame.method.message_count, frame.method.consumer_count),
         )
 
     def declare_private_queue(

@@ -9,6 +9,7 @@ from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.errors import ImageError, SkippedFile
 from imgbatch.pipeline import Processed
 from imgbatch.protocol import Chunk, Result, ResultKind, Ticket, encode
+from imgbatch.protocol.fields import SENTENCE
 from imgbatch.protocol.slicing import pieces
 
 
@@ -42,7 +43,7 @@ def failure_of(
         transfer=transfer,
         kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
         code=error.code,
-        sentence=error.sentence,
+        sentence=_showable(error.sentence),
         machine=machine,
         width_pixels=0,
         height_pixels=0,
@@ -50,6 +51,11 @@ def failure_of(
         seconds=seconds,
         notes=(),
     )
+
+
+def _showable(sentence: str) -> str:
+    # A codec may quote what it found in the file; a frame takes no control characters.
+    return "".join(char if char.isprintable() else "?" for char in sentence)[:SENTENCE.longest]
 
 
 def frames_of(result: Result, data: bytes) -> Iterator[bytes]:

@@ -35,11 +35,13 @@ class HeldTicket:
     image
         The encoded image, once complete.
     transfer
-        The number of the sending that is awaited; others' chunks are passed over.
+        The number that the chunks of its image carry, also when it is asked for again.
     asked_seconds
         When the last sign of that sending was seen.
     asked_times
         How often the image was asked for.
+    gone
+        It is not held any more: withdrawn, given back, or lost with the connection.
     """
 
     ticket: Ticket
@@ -50,7 +52,7 @@ class HeldTicket:
     transfer: int = 0
     asked_seconds: float = 0.0
     asked_times: int = 0
-    withdrawn: bool = False
+    gone: bool = False
 
     @property
     def can_begin(self) -> bool:
@@ -74,6 +76,7 @@ class Hands:
         self._turns: deque[str] = deque()
         self._transfers = itertools.count(1)
         self._awaited: dict[int, HeldTicket] = {}
+        self._begun: list[HeldTicket] = []
         self._interrupted = False
 
     def take(self, held: HeldTicket) -> None:
@@ -87,14 +90,17 @@ class Hands:
             self._changed.notify_all()
 
     def expect(self, held: HeldTicket, now_seconds: float) -> int:
-        """Begin to wait for a ticket's image; return the number that its chunks have to carry."""
+        """Begin to wait for a ticket's image; return the number that its chunks have to carry.
+
+        The same when it is asked for again: the client may only be slow, and what was on its way
+        already still counts.
+        """
         with self._changed:
-            self._awaited.pop(held.transfer, None)
-            held.transfer = next(self._transfers)
-            held.assembly = None
+            held.transfer = held.transfer or next(self._transfers)
             held.asked_seconds = now_seconds
             held.asked_times += 1
-            self._awaited[held.transfer] = held
+            if not held.gone:
+                self._awaited[held.transfer] = held
             return held.transfer
 
     def add_chunk(self, chunk: Chunk, payload: memoryview, now_seconds: float) -> None:
@@ -126,7 +132,7 @@ class Hands:
             held = self._awaited.pop(withdrawal.transfer, None)
             if held is None or held.ticket.job != withdrawal.job:
                 return None
-            held.withdrawn = True
+            held.gone = True
             self._remove(held)
             self._changed.notify_all()
             return held
@@ -150,30 +156,58 @@ class Hands:
         """Wait until a ticket's image is there, or is known not to come; tell if so."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: held.image is not None or held.withdrawn or self._interrupted,
+                lambda: held.image is not None or held.gone or self._interrupted,
                 timeout_seconds,
             )
+
+    def begin(self, held: HeldTicket) -> bool:
+        """Take a ticket out of what can be given back; False if it is not held any more."""
+        with self._changed:
+            if held.gone:
+                return False
+            self._remove(held)
+            self._begun.append(held)
+            return True
+
+    def end(self, held: HeldTicket) -> None:
+        """Forget a ticket that was begun: it is acknowledged, or goes back after all."""
+        with self._changed:
+            if held in self._begun:
+                self._begun.remove(held)
+
+    def all(self) -> list[HeldTicket]:
+        """Return every ticket for which something is done or will be, begun or not."""
+        with self._changed:
+            return [*self._begun, *itertools.chain.from_iterable(self._batches.values())]
+
+    @property
+    def are_empty(self) -> bool:
+        """Whether no ticket is held at all."""
+        return not self.all()
 
     def overdue(self, before_seconds: float) -> list[HeldTicket]:
         """Return the tickets whose images have shown no sign since then."""
         with self._changed:
             return [held for held in self._awaited.values() if held.asked_seconds < before_seconds]
 
-    def let_go(self, held: HeldTicket) -> None:
-        """Forget a ticket: its result is on its way, or it goes back."""
+    def let_go(self, held: HeldTicket) -> list[HeldTicket]:
+        """Forget a ticket that was not begun, and return it, unless it is not held any more."""
         with self._changed:
-            self._awaited.pop(held.transfer, None)
+            if held.gone:
+                return []
             self._remove(held)
+            self._forget([held])
+            return [held]
 
     def let_go_of_batch(self, batch: str) -> list[HeldTicket]:
-        """Forget all tickets of a batch, and return them."""
+        """Forget all tickets of a batch that were not begun, and return them."""
         with self._changed:
             tickets = list(self._batches.pop(batch, ()))
             self._forget(tickets)
             return tickets
 
     def let_go_of_all(self) -> list[HeldTicket]:
-        """Forget everything, and return it."""
+        """Forget everything that was not begun, and return it."""
         with self._changed:
             tickets = [held for batch in self._batches.values() for held in batch]
             self._batches.clear()
@@ -201,6 +235,6 @@ class Hands:
     def _forget(self, tickets: Iterable[HeldTicket]) -> None:
         for held in tickets:
             self._awaited.pop(held.transfer, None)
-            held.withdrawn = True
+            held.gone = True
         self._turns = deque(batch for batch in self._turns if batch in self._batches)
         self._changed.notify_all()

@@ -13,6 +13,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -32,6 +33,7 @@ from imgbatch.pipeline import Pipeline
 from imgbatch.protocol import (
     Chunk,
     Fetch,
+    Holding,
     Release,
     Result,
     Ticket,
@@ -60,7 +62,11 @@ log = logging.getLogger(__name__)
 
 FETCH_PATIENCE_SECONDS = 10.0
 """How long an image that was asked for may show no sign before it is asked for again."""
-FETCH_TIMES = 3
+FETCH_TIMES = 12
+"""How often it is asked for: its client may have hundreds in line before it, and no other worker
+would have it sooner. A client that is gone is noticed otherwise."""
+HOLDING_SECONDS = 5.0
+"""How often clients are told which of their images are in good hands."""
 IDLE_CHECK_SECONDS = 5.0
 """How often an idle worker makes sure that its subscriptions are alive."""
 FLUSH_SECONDS = 20.0
@@ -112,6 +118,7 @@ class Worker:
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
         threading.Thread(target=self._obey, name="orders", daemon=True).start()
+        threading.Thread(target=self._tell_holdings, name="holdings", daemon=True).start()
         self._say(Ready())
         while not self._draining.is_set():
             held = self._hands.next(timeout_seconds=1.0)
@@ -166,7 +173,9 @@ class Worker:
         self._say(QueueGone(batch))
 
     def _lost_all(self) -> None:
-        # The broker gives every unacknowledged ticket to somebody else, or to us again.
+        # The broker gives every unacknowledged ticket to somebody else, or to us again. No image
+        # is to blame for that, not even the one that is computed.
+        self._release(self._hands.all())
         self._hands.let_go_of_all()
 
     # What arrives, on the consumer's thread
@@ -253,7 +262,7 @@ class Worker:
     def _ask_for_damaged(self, error: DamagedPayload) -> None:
         log.warning("a piece of an image arrived damaged: %s", error)
         held = self._hands.awaited(getattr(error.frame, "transfer", -1))
-        if held is not None and held.asked_times <= FETCH_TIMES:
+        if held is not None and held.asked_times < FETCH_TIMES:
             self._fetch(held, begins=False)
 
     def _withdraw(self, withdrawal: Withdrawal) -> None:
@@ -264,7 +273,7 @@ class Worker:
     # What is computed, on the main thread
 
     def _process(self, held: HeldTicket) -> None:
-        if not self._has_image(held):
+        if not self._has_image(held) or not self._hands.begin(held):
             return
         ticket = held.ticket
         self._say(Begun(ticket.batch, ticket.job))
@@ -274,7 +283,6 @@ class Worker:
         # reason to kill the worker for being slow.
         self._say(Ended(time.monotonic() - begun))
         held.image = None
-        self._hands.let_go(held)
         sending = Sending(partial(self._answered, held))
         sending.publish(
             self._publisher, self._topology.clients, ticket.topic, frames_of(result, data)
@@ -288,9 +296,8 @@ class Worker:
             self._fetch(held, begins=held.asked_times == 0)
             if self._hands.wait_for_image(held, FETCH_PATIENCE_SECONDS):
                 break
-        if held.image is None and not held.withdrawn:
-            self._hands.let_go(held)
-            self._consumer.give_back(held.delivery)
+        if held.image is None:
+            self._give_back(self._hands.let_go(held))
         return held.image is not None
 
     def _compute(self, held: HeldTicket, begun: float) -> tuple[Result, bytes]:
@@ -322,6 +329,7 @@ class Worker:
             )
 
     def _answered(self, held: HeldTicket, settlement: Settlement) -> None:
+        self._hands.end(held)
         if settlement is Settlement.CONFIRMED:
             self._consumer.acknowledge(held.delivery)
             return
@@ -335,13 +343,21 @@ class Worker:
             if held.asked_times < FETCH_TIMES:
                 self._fetch(held, begins=False)
             else:
-                self._hands.let_go(held)
-                self._consumer.give_back(held.delivery)
+                self._give_back(self._hands.let_go(held))
+
+    def _tell_holdings(self) -> None:
+        while not self._draining.wait(HOLDING_SECONDS):
+            # Said later, it would no longer be true.
+            if self._publisher.link.trouble is None:
+                for ticket, jobs in _by_client(self._hands.all()):
+                    holding = Holding(ticket.batch, jobs, self._settings.machine)
+                    self._post(ticket, encode(holding))
 
     def _look_after_idleness(self) -> None:
         """Renew subscriptions that seem dead: tickets wait, and none arrives."""
         now = time.monotonic()
-        if now - self._last_delivery_seconds < IDLE_CHECK_SECONDS:
+        since_seconds = now - self._last_delivery_seconds
+        if since_seconds < IDLE_CHECK_SECONDS or not self._hands.are_empty:
             return
         self._last_delivery_seconds = now
         for queue in list(self._queues.values()):
@@ -353,15 +369,18 @@ class Worker:
             self._consumer.renew(queue)
 
     def _give_back(self, tickets: list[HeldTicket]) -> None:
-        by_batch: dict[tuple[str, str], list[int]] = {}
         for held in tickets:
             self._consumer.give_back(held.delivery)
-            key = held.ticket.batch, held.ticket.topic
-            by_batch.setdefault(key, []).append(held.ticket.job)
-        for (batch, topic), jobs in by_batch.items():
-            release = Release(batch, tuple(jobs), self._settings.machine)
-            message = Message(self._topology.clients, topic, encode(release), mandatory=False)
-            self._publisher.post(message)
+        self._release(tickets)
+
+    def _release(self, tickets: list[HeldTicket]) -> None:
+        for ticket, jobs in _by_client(tickets):
+            self._post(ticket, encode(Release(ticket.batch, jobs, self._settings.machine)))
+
+    def _post(self, ticket: Ticket, body: bytes) -> None:
+        """Tell a client something that it can do without."""
+        message = Message(self._topology.clients, ticket.topic, body, mandatory=False)
+        self._publisher.post(message)
 
     def _end(self) -> None:
         for queue in list(self._queues.values()):
@@ -370,6 +389,15 @@ class Worker:
         self._publisher.flush(FLUSH_SECONDS)
         self._consumer.close()
         self._publisher.close()
+
+
+def _by_client(tickets: list[HeldTicket]) -> Iterator[tuple[Ticket, tuple[int, ...]]]:
+    """Yield one ticket of each batch, with the numbers of all its images."""
+    batches: dict[str, list[Ticket]] = {}
+    for held in tickets:
+        batches.setdefault(held.ticket.batch, []).append(held.ticket)
+    for same in batches.values():
+        yield same[0], tuple(ticket.job for ticket in same)
 
 
 def _unexpected(error: Exception) -> ImageError:

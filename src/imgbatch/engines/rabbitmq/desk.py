@@ -79,18 +79,28 @@ class Desk:
 
     def finish(self, outcome: Outcome) -> bool:
         """End an image, once; tell whether it had not ended before."""
-        offer = self.offers.end(outcome.index)
-        if offer is not None:
-            self.tell(outcome)
+        # Under one lock, so that whoever sees that none is in flight can wait until all are told.
+        with self._telling:
+            offer = self.offers.end(outcome.index)
+            if offer is not None:
+                self._tell(outcome)
         self.wake()
         return offer is not None
 
     def tell(self, outcome: Outcome) -> None:
-        """Tell the listener of an outcome."""
+        """Tell the listener of the outcome of an image that was never offered."""
         with self._telling:
-            self.done += 1
-            self.failed += outcome.status is Status.FAILED
-            self._listener.finished(outcome)
+            self._tell(outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.failed += outcome.status is Status.FAILED
+        self._listener.finished(outcome)
+
+    def settle(self) -> None:
+        """Wait until the listener knows of every image that has ended."""
+        with self._telling:
+            return
 
     def fail(self, job: Job, error: ImgbatchError) -> None:
         """End an image that this side could not read or write."""

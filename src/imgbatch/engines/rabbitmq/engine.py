@@ -21,13 +21,12 @@ from imgbatch.engines.base import Listener, Stop
 from imgbatch.engines.rabbitmq.desk import Desk
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import Offers
+from imgbatch.engines.rabbitmq.patience import Patience, Situation
 from imgbatch.engines.rabbitmq.receiving import Writers
 from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
 from imgbatch.errors import (
-    BrokerError,
     Code,
     DamagedPayload,
-    NoServerError,
     ProtocolError,
     UsageError,
     VersionMismatch,
@@ -43,6 +42,7 @@ from imgbatch.protocol import (
     Enlistment,
     Fetch,
     Frame,
+    Holding,
     Refusal,
     Release,
     Result,
@@ -61,15 +61,17 @@ ENLIST_SECONDS = 5.0
 LEASE_SECONDS = 30
 """How long a machine goes on without hearing from the client: six enlistments."""
 NEWS_SECONDS = 3.0
-KEEP_QUEUE_SECONDS = 20.0
-"""How often the work queue is declared again: it expires after 60 s without a consumer."""
+COUNT_SECONDS = 5.0
+"""How often the work queue is declared again, which keeps it from expiring and counts the tickets
+that wait in it."""
 SILENT_SECONDS = 30.0
-"""How long an image may show no sign before its ticket is published again. A worker that still
-has the first one is not disturbed; whoever gets the second has to ask before he begins."""
+"""How long an image may show no sign before its ticket is published again: six times a worker
+would have said that he has it. A worker that still has the first ticket is not disturbed; whoever
+gets the second has to ask before he begins."""
+RECOVERY_SECONDS = 12.0
+"""The same after a connection was lost, by when everybody who still has tickets has said so."""
 INBOX_PREFETCH = 16
 """Frames of at most 1 MiB that wait here to be written."""
-QUIET_SECONDS = 3.0
-"""How long nothing may move before the run says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class RabbitOptions:
     machines
         How many machines may work at a time; None for all.
     timeout_seconds
-        How long nothing may move before the run gives up; None for ever.
+        How long no machine may take part before the run gives up; None for ever.
     mixed_fleet
         Machines that compute different bits may work together.
     prefix
@@ -156,12 +158,12 @@ class _Run:
         self._consumer = Consumer(
             address, f"{name}-in", self._topology.declare_exchanges, lost=self._lost
         )
-        self._feeder = Feeder(self._route, desk, self._publisher)
-        self._courier = Courier(self._route, desk, self._publisher)
+        self._feeder = Feeder(self._route, desk, self._publisher, self._on_queue_gone)
+        self._courier = Courier(desk, self._publisher, self._feeder)
         self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.offers.doubt)
         self._due: dict[str, float] = {}
-        self._begun_seconds = self._moved_seconds = time.monotonic()
-        self._moved = (0, 0)
+        self._begun_seconds = time.monotonic()
+        self._patience = Patience(address, options.timeout_seconds, self._begun_seconds)
         self._said: str | None = None
         self._foreign = ""
         self._listening = False
@@ -173,13 +175,16 @@ class _Run:
         while not self._desk.is_over and not stop.now.is_set():
             if stop.gently.is_set():
                 self._desk.stop()
+                if self._trouble or not self._desk.fleet.working:
+                    break  # nobody finishes what is at hand
             now = time.monotonic()
             self._check_broker()
             self._enlist(now)
+            self._count_tickets(now)
             self._look_for_lost(now)
-            self._keep_queue(now)
             self._tell(now)
             self._desk.wait(TURN_SECONDS)
+        self._desk.settle()
         self._desk.machines(self._desk.fleet.uses)
 
     def end(self) -> None:
@@ -190,7 +195,8 @@ class _Run:
             self._send_to(announcement.queue, Dismissal(self._route.batch))
         self._announce_news(ended=True)
         self._publisher.link.submit(self._delete_work_queue)
-        self._publisher.flush(2.0)
+        if self._publisher.link.trouble is None:
+            self._publisher.flush(2.0)
         self._consumer.close(2.0)
         self._publisher.close(2.0)
         self._writers.stop()
@@ -240,7 +246,12 @@ class _Run:
     def _on_listening(self) -> None:
         # Not before: whoever answers a call at once must find our queues bound.
         self._listening = True
+        self._doubt_all(time.monotonic())
         self._begin_anew()
+
+    def _on_queue_gone(self) -> None:
+        self._due.pop("count", None)
+        self._due.pop("enlist", None)
 
     def _begin_anew(self) -> None:
         self._due.clear()
@@ -256,7 +267,7 @@ class _Run:
 
     def _check_broker(self) -> None:
         for link in (self._publisher.link, self._consumer.link):
-            if link.refusal is not None and not link.was_up:
+            if link.refusal is not None:
                 raise link.refusal
 
     # What arrives, on the consumer's thread
@@ -289,6 +300,8 @@ class _Run:
             case Fetch():
                 if self._topology.is_ours(frame.queue):
                     self._courier.request(frame)
+            case Holding(jobs=jobs):
+                self._desk.offers.hold(jobs, time.monotonic())
             case Release(jobs=jobs):
                 self._desk.offers.excuse(jobs)
             case Casualty():
@@ -326,7 +339,8 @@ class _Run:
         return True
 
     def _enlist(self, now: float) -> None:
-        if not self._listening or self._publisher.link.channel is None:
+        # What is said to a broker that takes nothing would be said to it again and again.
+        if not self._listening or self._publisher.link.trouble:
             return
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
             call = Message(self._topology.calls, "", encode(Call("client")), mandatory=False)
@@ -342,69 +356,68 @@ class _Run:
         )
         for announcement in self._desk.fleet.enlist(now):
             self._send_to(announcement.queue, enlistment)
+        for queue in self._desk.fleet.dropped():
+            self._send_to(queue, Dismissal(self._route.batch))
         self._desk.wake()
 
     def _look_for_lost(self, now: float) -> None:
-        # While the broker takes nothing, offering again would wait here for it to do so.
-        if not self._desk.fleet.working or self._publisher.link.trouble:
+        # Nothing is lost before somebody could have said that he has it.
+        if not self._desk.fleet.working or self._trouble:
             return
         lost = self._desk.offers.lost(now - SILENT_SECONDS, now)
         if lost:
-            log.info("%d images were lost, or show no sign; offering them again", len(lost))
+            log.info("%d images were lost; offering them again", len(lost))
         for offer in lost:
-            self._feeder.offer(offer)
+            self._courier.request(offer)
 
-    def _keep_queue(self, now: float) -> None:
-        if self._is_due("queue", now, KEEP_QUEUE_SECONDS):
-            self._publisher.link.submit(self._declare_work_queue)
+    def _count_tickets(self, now: float) -> None:
+        if self._is_due("count", now, COUNT_SECONDS):
+            # Not on the publisher's link: an alarm would keep the queue from living on.
+            self._consumer.link.submit(self._declare_work_queue)
 
     def _declare_work_queue(self) -> None:
-        channel = self._publisher.link.channel
+        channel = self._consumer.link.channel
         if channel is not None and channel.is_open:
-            self._topology.declare_work_queue(channel, self._route.work_queue)
+            self._topology.declare_work_queue(channel, self._route.work_queue, self._on_count)
+
+    def _on_count(self, tickets: int, consumers: int) -> None:
+        now = time.monotonic()
+        self._desk.offers.count_waiting(tickets, now)
+        if not consumers and self._desk.fleet.working:
+            # The queue is a new one, and its workers were never told.
+            self._doubt_all(now)
+            self._due.pop("enlist", None)
+
+    def _doubt_all(self, now: float) -> None:
+        self._desk.offers.doubt_all(now - SILENT_SECONDS + RECOVERY_SECONDS)
 
     # What is told
 
     def _tell(self, now: float) -> None:
+        desk = self._desk
         if self._is_due("machines", now, 1.0):
-            self._desk.machines(self._desk.fleet.uses)
+            desk.machines(desk.fleet.uses)
         if self._is_due("news", now, NEWS_SECONDS):
             self._announce_news(ended=False)
-        state = (self._desk.done, len(self._desk.offers))
-        if state != self._moved:
-            self._moved, self._moved_seconds = state, now
-        quiet_seconds = now - self._moved_seconds
-        why = self._why_nothing_moves() if quiet_seconds > QUIET_SECONDS else None
+        foreign = [self._foreign] if self._foreign else []
+        situation = Situation(
+            progress=(desk.done, len(desk.offers)),
+            trouble=self._trouble,
+            working=desk.fleet.working,
+            refusals=desk.fleet.refusals or foreign,
+            in_flight=len(desk.offers),
+        )
+        why = self._patience.look(situation, now)
         if why != self._said:
             self._said = why
-            self._desk.waiting(why)
-        limit = self._options.timeout_seconds
-        if limit is not None and quiet_seconds > limit:
-            self._give_up(why, limit)
+            desk.waiting(why)
 
-    def _why_nothing_moves(self) -> str | None:
-        trouble = self._consumer.link.trouble or self._publisher.link.trouble
-        if trouble:
-            return f"{trouble}; waiting, Ctrl-C to stop"
-        if self._desk.fleet.working:
-            return None
-        refusals = self._desk.fleet.refusals
-        if refusals or self._foreign:
-            return f"no server may take part: {(refusals or [self._foreign])[0]}"
-        address = Address(self._options.broker)
-        return f"no server is listening on {address}; waiting, Ctrl-C to stop"
-
-    def _give_up(self, why: str | None, limit: float) -> None:
-        sentence = why or "no result has come"
-        text = f"{sentence.removesuffix('; waiting, Ctrl-C to stop')}; gave up after {limit:g} s"
-        if self._consumer.link.was_up and not self._desk.fleet.working:
-            raise NoServerError(
-                Code.NO_SERVER, f"{text}; start one with: imgbatch-server --broker URL"
-            )
-        raise BrokerError(Code.BROKER_UNREACHABLE, text)
+    @property
+    def _trouble(self) -> str | None:
+        return self._consumer.link.trouble or self._publisher.link.trouble
 
     def _announce_news(self, *, ended: bool) -> None:
-        if self._publisher.link.channel is None:
+        if self._publisher.link.trouble:
             return
         desk = self._desk
         news = BatchNews(

@@ -52,6 +52,7 @@ class Fleet:
         self._machines: dict[str, Machine] = {}
         self._uses: dict[str, MachineUse] = {}
         self._digest: tuple[str, str] | None = None
+        self._dropped: list[str] = []
 
     def hear(self, announcement: Announcement, now_seconds: float) -> None:
         """Take note of an announcement."""
@@ -77,11 +78,18 @@ class Fleet:
         with self._lock:
             for name, machine in list(self._machines.items()):
                 if now_seconds - machine.heard_seconds > SILENT_SECONDS:
+                    self._dropped.append(machine.announcement.queue)
                     del self._machines[name]
             for machine in self._machines.values():
                 if self._has_room() and not machine.enlisted and not machine.refusal:
                     self._try(machine)
             return [machine.announcement for machine in self._machines.values() if machine.enlisted]
+
+    def dropped(self) -> list[str]:
+        """Return, once, the queues of machines that were let go: they may only seem to be gone."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, []
+            return dropped
 
     def _has_room(self) -> bool:
         enlisted = sum(machine.enlisted for machine in self._machines.values())

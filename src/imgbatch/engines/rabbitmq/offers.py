@@ -4,15 +4,22 @@ An image that is in flight is in one of three phases, and these events move it::
 
     phase      event      next phase
     offered    fetched    held          a worker has the ticket, and asks for the image
+    offered    held       held          a worker says that it has the ticket
     offered    result     arriving      the image rode inside its ticket
     held       fetched    held          asked again: a piece was lost, or another worker has it
+    held       held       held          workers say so every few seconds
+    held       released   offered       the ticket went back into the queue
     held       result     arriving
     arriving   result     arriving      another worker's copy, after a reconnection
     arriving   fetched    arriving      a second worker began before the first one's result came
+    arriving   held       arriving      its worker waits for the broker's confirm
     any        lost       offered       no trace of it: the ticket is published again
 
-An event that is not in the table can't happen. An image that has ended is not in flight, and
-whatever still comes for it is a repetition.
+Other pairs leave the phase as it is. An image that has ended is not in flight, and whatever still
+comes for it is a repetition.
+
+No trace means: its ticket is not among those that the broker counts in the queue, and no worker
+says that it has it. How long an image takes to compute, or waits for its turn, does not matter.
 """
 
 from __future__ import annotations
@@ -25,6 +32,8 @@ from imgbatch.batch.model import Job
 
 MAX_ATTEMPTS = 3
 """Workers that an image may kill before it is reported, and not tried again."""
+DOUBTED = float("-inf")
+"""Instead of when an image was heard of: it is known to be lost."""
 
 
 class Phase(Enum):
@@ -39,6 +48,8 @@ class Event(Enum):
     """What is heard of one."""
 
     FETCHED = auto()
+    HELD = auto()
+    RELEASED = auto()
     RESULT = auto()
     LOST = auto()
 
@@ -46,16 +57,22 @@ class Event(Enum):
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     Phase.OFFERED: {
         Event.FETCHED: Phase.HELD,
+        Event.HELD: Phase.HELD,
+        Event.RELEASED: Phase.OFFERED,
         Event.RESULT: Phase.ARRIVING,
         Event.LOST: Phase.OFFERED,
     },
     Phase.HELD: {
         Event.FETCHED: Phase.HELD,
+        Event.HELD: Phase.HELD,
+        Event.RELEASED: Phase.OFFERED,
         Event.RESULT: Phase.ARRIVING,
         Event.LOST: Phase.OFFERED,
     },
     Phase.ARRIVING: {
         Event.FETCHED: Phase.ARRIVING,
+        Event.HELD: Phase.ARRIVING,
+        Event.RELEASED: Phase.ARRIVING,
         Event.RESULT: Phase.ARRIVING,
         Event.LOST: Phase.OFFERED,
     },
@@ -79,7 +96,8 @@ class Offer:
     claims
         How often a worker was allowed to begin with a ticket that had been given out before.
     excused
-        How often a ticket came back from a worker that had not begun with it.
+        How often a ticket came back from a worker that is not to blame the image: it had not
+        begun with it, or lost its connection.
     casualties
         What servers said of the workers that died with it: code and sentence.
     """
@@ -167,12 +185,37 @@ class Offers:
         offer.claims += begins
         return Verdict.SEND, offer
 
+    def hold(self, indexes: tuple[int, ...], now_seconds: float) -> None:
+        """Take note that a worker still has these."""
+        for index in indexes:
+            self.note(index, Event.HELD, now_seconds)
+
     def excuse(self, indexes: tuple[int, ...]) -> None:
-        """Take note that tickets came back from a worker that had not begun with them."""
+        """Take note that a worker has lost tickets, or given them back, and lives."""
         with self._lock:
             for index in indexes:
-                if index in self._offers:
-                    self._offers[index].excused += 1
+                offer = self._offers.get(index)
+                if offer is not None:
+                    offer.phase = TRANSITIONS[offer.phase][Event.RELEASED]
+                    offer.excused = min(offer.excused + 1, offer.claims + 1)
+
+    def count_waiting(self, tickets: int, counted_seconds: float) -> None:
+        """Take note of how many tickets waited in the queue at a time.
+
+        A queue hands out its oldest, so those that wait are the last that were offered.
+        """
+        with self._lock:
+            offered = sorted(
+                (
+                    offer
+                    for offer in self._offers.values()
+                    if offer.phase is Phase.OFFERED
+                    and DOUBTED < offer.heard_seconds <= counted_seconds
+                ),
+                key=lambda offer: offer.heard_seconds,
+            )
+            for offer in offered[max(0, len(offered) - tickets) :]:
+                offer.heard_seconds = max(offer.heard_seconds, counted_seconds)
 
     def mourn(self, index: int, code: str, sentence: str) -> Offer | None:
         """Take note that a worker died with an image in its hands."""
@@ -192,7 +235,13 @@ class Offers:
         """Take note that an image's ticket or result was lost on its way."""
         with self._lock:
             if index in self._offers:
-                self._offers[index].heard_seconds = float("-inf")
+                self._offers[index].heard_seconds = DOUBTED
+
+    def doubt_all(self, heard_seconds: float) -> None:
+        """Believe no sign of any image that was seen later than this."""
+        with self._lock:
+            for offer in self._offers.values():
+                offer.heard_seconds = min(offer.heard_seconds, heard_seconds)
 
     def lost(self, before_seconds: float, now_seconds: float) -> list[Offer]:
         """Return, to be offered again, the images that were lost or gave no sign since then."""

@@ -1,8 +1,9 @@
 """Tickets and images on their way out: two threads that read files and publish frames.
 
 The feeder publishes a ticket for each image, with the image in it if it is small. The courier
-sends the larger ones, piece by piece, to the workers that ask. Neither ever holds more than one
-piece of a file, and the publisher makes both wait while too much is unconfirmed.
+sends the larger ones, piece by piece, to the workers that ask, and publishes again the tickets
+that were lost. Neither ever holds more than one piece of a file, and the publisher makes both wait
+while too much is unconfirmed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,13 +56,28 @@ class Route:
 
 
 class Feeder:
-    """Draws jobs as there is room for them, and offers each to the workers."""
+    """Draws jobs as there is room for them, and offers each to the workers.
 
-    def __init__(self, route: Route, desk: Desk, publisher: Publisher) -> None:
+    Parameters
+    ----------
+    route, desk, publisher
+        Where tickets go, what is in flight, and what they are published with.
+    queue_is_gone
+        Told, on the publisher's thread, when a ticket found no queue.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        desk: Desk,
+        publisher: Publisher,
+        queue_is_gone: Callable[[], None] = lambda: None,
+    ) -> None:
         self._route = route
         self._recipe = route.recipe.to_fields()
         self._desk = desk
         self._publisher = publisher
+        self._queue_is_gone = queue_is_gone
 
     def start(self, jobs: Iterator[Job]) -> None:
         """Begin to draw, in a thread that may be left waiting for a job that never comes."""
@@ -112,46 +128,65 @@ class Feeder:
     def _settled(self, index: int, settlement: Settlement) -> None:
         if settlement is Settlement.CONFIRMED:
             return
-        # The queue is gone. It is declared anew every few seconds, and the main loop offers again.
         log.info("the ticket of image %d found no queue", index)
         self._desk.offers.doubt(index)
+        self._queue_is_gone()
 
 
 class Courier:
-    """Sends images to the workers that ask for them."""
+    """Sends images to the workers that ask for them, and offers again what was lost.
 
-    def __init__(self, route: Route, desk: Desk, publisher: Publisher) -> None:
-        self._route = route
+    A worker that has waited for a while asks again, and may only be waiting for its turn: what is
+    in line already is not put in line twice, or a slow link would never catch up.
+    """
+
+    def __init__(self, desk: Desk, publisher: Publisher, feeder: Feeder) -> None:
         self._desk = desk
         self._publisher = publisher
-        self._requests: queue.SimpleQueue[Fetch | None] = queue.SimpleQueue()
+        self._feeder = feeder
+        self._requests: queue.SimpleQueue[Fetch | Offer | None] = queue.SimpleQueue()
+        self._in_line: set[tuple[str, int]] = set()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="courier", daemon=True)
 
     def start(self) -> None:
         """Begin to serve."""
         self._thread.start()
 
-    def request(self, fetch: Fetch) -> None:
-        """Have an image sent; from any thread."""
-        self._requests.put(fetch)
+    def request(self, request: Fetch | Offer) -> None:
+        """Have an image sent, or offered again; from any thread."""
+        with self._lock:
+            if _name_of(request) in self._in_line:
+                return
+            self._in_line.add(_name_of(request))
+        self._requests.put(request)
 
     def stop(self) -> None:
         """End when what was asked for has been served."""
         self._requests.put(None)
 
     def _serve(self) -> None:
-        while (fetch := self._requests.get()) is not None:
+        while (request := self._requests.get()) is not None:
+            with self._lock:
+                self._in_line.discard(_name_of(request))
             try:
-                self._answer(fetch)
-            except ImageError as error:
-                self._withdraw(fetch)
-                offer = self._desk.offers.find(fetch.job)
-                if offer is not None:
-                    self._desk.fail(offer.job, error)
+                if isinstance(request, Offer):
+                    self._feeder.offer(request)
+                else:
+                    self._answer(request)
             except Exception as error:
                 self._desk.abort(error)
 
     def _answer(self, fetch: Fetch) -> None:
+        try:
+            self._decide(fetch)
+        except ImageError as error:
+            self._withdraw(fetch)
+            offer = self._desk.offers.find(fetch.job)
+            if offer is not None:
+                self._desk.fail(offer.job, error)
+
+    def _decide(self, fetch: Fetch) -> None:
         verdict, offer = self._desk.offers.ask(fetch.job, fetch.begins, time.monotonic())
         if offer is not None and verdict is Verdict.SEND:
             self._send(fetch, offer)
@@ -176,6 +211,12 @@ class Courier:
     def _withdraw(self, fetch: Fetch) -> None:
         withdrawal = Withdrawal(fetch.batch, fetch.job, fetch.transfer)
         self._publisher.post(Message("", fetch.queue, encode(withdrawal), mandatory=False))
+
+
+def _name_of(request: Fetch | Offer) -> tuple[str, int]:
+    if isinstance(request, Offer):
+        return "", request.job.index
+    return request.queue, request.transfer
 
 
 def _chunks(fetch: Fetch, job: Job) -> Iterator[tuple[Chunk, bytes]]:
