@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.batches import Notes, jobs_of
+from tests.support.children import children_of
 from tests.support.fragile_worker import DIE, FAIL, HANG
 from tests.support.photos import encoded, fill
 
@@ -47,20 +48,6 @@ def poisoned(folder: Path, order: bytes, count: int = 5, at: int = 1) -> list[Pa
     sources = fill(folder, count)
     sources[at].write_bytes(encoded(".jpg") + order)
     return sources
-
-
-def workers_of(pid: int) -> list[int]:
-    """Return the processes whose parent is `pid` and which run our worker."""
-    children = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(status[1]) == pid and b"worker" in command:
-            children.append(int(folder.name))
-    return children
 
 
 def test_an_image_that_kills_its_worker_is_tried_three_times_and_costs_no_other(
@@ -124,7 +111,7 @@ def test_workers_that_do_not_start_end_the_run_with_the_reason(
 
 def test_no_worker_is_left_behind(tmp_path: Path, target: Path) -> None:
     run(fragile(target, procs=2), fill(tmp_path / "in", 3), target)
-    assert workers_of(os.getpid()) == []
+    assert children_of(os.getpid(), b"worker") == []
 
 
 def test_a_lost_output_folder_ends_the_run(tmp_path: Path, target: Path) -> None:
@@ -142,7 +129,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(tmp_path: Path, target
 
     def kill_one() -> None:
         notes.first.wait()
-        for pid in workers_of(os.getpid())[:1]:
+        for pid in children_of(os.getpid(), b"worker")[:1]:
             os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one)
