@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+SCRIPTS = Path("usr/lib/rabbitmq/bin")
 START_SECONDS = 90.0
 
 
-def rabbitmq_is_installed() -> bool:
+def rabbitmq_is_installed(root: Path = Path("/")) -> bool:
     """Whether a node can be started here: the server's own scripts, not a running service."""
-    return SERVER.exists() and CTL.exists()
+    return all((root / SCRIPTS / name).exists() for name in ("rabbitmq-server", "rabbitmqctl"))
 
 
 def free_port() -> int:
@@ -42,10 +41,13 @@ class Node:
         Where its data, logs and cookie live.
     listen
         The addresses it takes AMQP connections on.
+    root
+        The system whose RabbitMQ it is, entered by chroot; `folder` lies in it.
     """
 
     folder: Path
     listen: tuple[str, ...] = ("127.0.0.1",)
+    root: Path = Path("/")
     port: int = field(default_factory=free_port)
     epmd_port: int = field(default_factory=free_port)
     distribution_port: int = field(default_factory=free_port)
@@ -57,21 +59,34 @@ class Node:
         """The address a client uses."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
+    def url_at(self, host: str, port: int, **query: int) -> str:
+        """The address of something that leads to the node."""
+        words = "&".join(f"{name}={value}" for name, value in query.items())
+        return f"amqp://guest:guest@{host}:{port}/{'?' if words else ''}{words}"
+
+    def _command(self, script: str) -> list[str]:
+        if self.root == Path("/"):
+            return [f"/{SCRIPTS / script}"]
+        # With a /proc of its own, which goes with it: Erlang looks there for memory and processes.
+        enter = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
+        return ["unshare", "--mount", "sh", "-c", enter, str(self.root), f"/{SCRIPTS / script}"]
+
     def environment(self) -> dict[str, str]:
         """The environment that the node and its rabbitmqctl run with."""
+        folder = Path("/") / self.folder.relative_to(self.root)
         return {
             "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
+            "HOME": str(folder),
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
             "RABBITMQ_NODENAME": self.name,
-            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
-            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
-            "RABBITMQ_PID_FILE": str(self.folder / "node.pid"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "node.pid"),
             "RABBITMQ_CTL_ERL_ARGS": "+S 1:1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
         }
@@ -82,7 +97,7 @@ class Node:
         log = (self.folder / "console.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [str(SERVER)],
+                self._command("rabbitmq-server"),
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -129,7 +144,7 @@ class Node:
     def control(self, *words: str, timeout_seconds: float = 60.0) -> str:
         """Run rabbitmqctl against the node and return what it printed."""
         finished = subprocess.run(
-            [str(CTL), "-q", "-n", self.name, *words],
+            [*self._command("rabbitmqctl"), "-q", "-n", self.name, *words],
             env=self.environment(),
             capture_output=True,
             text=True,
@@ -178,10 +193,13 @@ class Node:
 
 
 @contextmanager
-def private_node(**settings: object) -> Iterator[Node]:
+def private_node(
+    listen: tuple[str, ...] = ("127.0.0.1",), root: Path = Path("/")
+) -> Iterator[Node]:
     """Run a node in a folder of its own for as long as the block lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="imgbatch-rabbitmq-"))
-    node = Node(folder / "node", **settings)  # type: ignore[arg-type]
+    within = None if root == Path("/") else root / "var/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="imgbatch-rabbitmq-", dir=within))
+    node = Node(folder / "node", listen, root)
     try:
         node.start()
         yield node
