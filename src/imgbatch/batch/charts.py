@@ -119,13 +119,13 @@ def bar_svg(share: float, shade: int = 0) -> str:
 
 
 def round_top(value: float) -> float:
-    """Return the next 1, 2, 3, 4, 5, 6 or 8 times a power of ten that is not below `value`."""
+    """Return the next 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten that is not below `value`."""
     if value <= 0:
         return 1.0
     power = 10.0 ** len(str(int(value))) / 10 if value >= 1 else 1.0
     while power > value:
         power /= 10
-    return next(power * digit for digit in (1, 2, 3, 4, 5, 6, 8, 10) if power * digit >= value)
+    return next(power * digit for digit in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if power * digit >= value)
 
 
 def seconds_text(seconds: float) -> str:

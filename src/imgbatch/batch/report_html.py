@@ -35,9 +35,11 @@ from imgbatch.errors import Code, OutputError
 
 MOST_PICTURES = 48
 MOST_FAILURES = 200
+OPEN_FAILURES = 12
+"""Shown at once; the others wait behind a click, so that the rest of the page is not buried."""
 GALLERY_SHARE = 0.1
 """Of the run's own time, that its gallery may take; within the bounds below."""
-GALLERY_SECONDS = (2.0, 15.0)
+GALLERY_SECONDS = (1.0, 15.0)
 
 _USUAL = (None, False, "keep", "strict", "fast")
 """Values of encoding options that change nothing; the page leaves these out."""
@@ -236,13 +238,25 @@ def _failures(report: Fields) -> str:
         f"<li>{_text(_words(code))} <b>{_number(count)}</b></li>"
         for code, count in codes.most_common()
     )
-    rows = "".join(_reason_row(file, folder) for file in failed[:MOST_FAILURES])
-    more = len(failed) - MOST_FAILURES
-    rest = f'<p class="soft">and {_number(more)} more; imgbatch-report.csv lists them all</p>'
+    shown, folded = failed[:OPEN_FAILURES], failed[OPEN_FAILURES:MOST_FAILURES]
+    reasons = _reasons(shown, folder)
+    if folded:
+        reasons += f"<details><summary>{_number(len(folded))} more</summary>"
+        reasons += f"{_reasons(folded, folder)}</details>"
+    unlisted = len(failed) - MOST_FAILURES
+    if unlisted > 0:
+        reasons += (
+            f'<p class="soft">and {_number(unlisted)} more; imgbatch-report.csv lists them all</p>'
+        )
     return (
         f'<section class="failures"><h2>Failed</h2><ul class="chips">{chips}</ul>'
-        f'<ul class="reasons">{rows}</ul>{rest if more > 0 else ""}</section>'
+        f"{reasons}</section>"
     )
+
+
+def _reasons(files: Sequence[Fields], folder: str) -> str:
+    rows = "".join(_reason_row(file, folder) for file in files)
+    return f'<ul class="reasons">{rows}</ul>'
 
 
 def _reason_row(file: Fields, folder: str) -> str:
@@ -395,12 +409,11 @@ def _file_list(report: Fields, status: Status, title: str) -> str:
     listed = [file for file in report["files"] if file["status"] == status]
     if not listed:
         return ""
-    rows = "".join(_reason_row(file, report["input"]) for file in listed[:MOST_FAILURES])
     more = len(listed) - MOST_FAILURES
     rest = f'<p class="soft">and {_number(more)} more</p>' if more > 0 else ""
     return (
         f'<details><summary>{title} <span class="soft">{_number(len(listed))}</span></summary>'
-        f'<ul class="reasons">{rows}</ul>{rest}</details>'
+        f"{_reasons(listed[:MOST_FAILURES], report['input'])}{rest}</details>"
     )
 
 
