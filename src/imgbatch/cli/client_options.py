@@ -12,33 +12,37 @@ from imgbatch.cli.options import (
     Option,
     Program,
     amount,
+    procs,
     seconds,
     whole,
 )
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cores import parse_procs
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
 
 _EXAMPLES = """\
 examples:
   imgbatch-client photos/ out/ --contrast 20 --sharpness 30
-      every photograph below photos/, on this machine's cores; the originals stay as they are
+      every photograph below photos/, on this machine's cores; the originals
+      stay as they are
   imgbatch-client photos/ out/ --preset punchy --dry-run
       only say what would be done
-  imgbatch-client photos/ out/ --brightness 10 --format jpeg --quality 85 --include '*.png'
+  imgbatch-client photos/ out/ --include '*.png' --format jpeg --quality 85
       PNGs as JPEGs
   imgbatch-client photos/ out/ --contrast 20 --resume
       go on after Ctrl-C, a crash or a full disk; what is done is not done again
-  imgbatch-client photos/ out/ --contrast 20 --broker amqp://user:password@broker.example/
+  IMGBATCH_BROKER=amqp://user:password@host/ imgbatch-client photos/ out/ \
+      --contrast 20
       on all machines that run imgbatch-server there
 
 environment and settings file:
-  each option can also be given as IMGBATCH_<NAME> (IMGBATCH_BROKER, IMGBATCH_IMAGE_TIMEOUT, ...)
-  or in the [imgbatch] table of ~/.config/imgbatch.toml (or --config FILE). The command line
-  counts most, then --preset, the environment, the settings file.
+  Most options can also be given as IMGBATCH_<NAME> (IMGBATCH_BROKER,
+  IMGBATCH_IMAGE_TIMEOUT, ...) or in the [imgbatch] table of
+  ~/.config/imgbatch.toml (or --config FILE). The command line counts most,
+  then --preset, the environment, the settings file.
 
 exit status:
-  0    every image was written (files that are no images are skipped, and listed in the report)
+  0    every image was written (files that are no images are skipped, and
+       listed in the report)
   1    some images failed; all others are written, and the report says why
   2    the command makes no sense, or would replace files
   3    the run could not go on: broker, disk, or worker processes
@@ -53,7 +57,7 @@ def quality(text: str) -> int | None:
     try:
         return whole(1, 100)(text)
     except ValueError:
-        message = f"it is {text!r}; it takes 'keep' or a whole number from 1 to 100"
+        message = "'keep' or a whole number from 1 to 100"
         raise ValueError(message) from None
 
 
@@ -104,6 +108,7 @@ _ADJUSTMENT = Group(
             f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
             "of options; single options given beside it win",
             "NAME|FILE.toml",
+            suggestions=tuple(PRESETS),
             completes=Completes.FILE,
         ),
         Option(
@@ -173,6 +178,7 @@ _RESULTS = Group(
             "of JPEGs: the source's own, or 1..100 (default: keep)",
             "keep|N",
             quality,
+            suggestions=("keep",),
         ),
         Option(
             "--progressive",
@@ -237,7 +243,8 @@ _WHO = Group(
             "processes on this machine; auto: one for each core that affinity and container "
             "leave (default: auto)",
             "auto|N",
-            parse_procs,
+            procs,
+            suggestions=("auto",),
         ),
         Option(
             "--broker",
@@ -312,10 +319,9 @@ _SHOWN = Group(
 
 CLIENT = Program(
     name="imgbatch-client",
-    summary="Make a folder of photographs brighter, richer in contrast, sharper, into another "
-    "folder: on this\nmachine, or on many through RabbitMQ.",
+    summary="Make a folder of photographs brighter, richer in contrast, sharper, into\n"
+    "another folder: on this machine, or on many through RabbitMQ.",
     groups=(_WHAT, _ADJUSTMENT, _FILES, _RESULTS, _WHO, _SHOWN),
     epilog=_EXAMPLES,
-    synopsis="imgbatch-client INPUT OUTPUT [--brightness N] [--contrast N] [--sharpness N] "
-    "[options]",
+    synopsis="imgbatch-client INPUT OUTPUT [options]",
 )

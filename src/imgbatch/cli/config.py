@@ -10,7 +10,7 @@ from typing import Any
 
 from imgbatch.cli.options import Kind, Option, Program
 from imgbatch.cli.presets import PRESETS
-from imgbatch.errors import Code, ImgbatchError, UsageError
+from imgbatch.errors import Code, UsageError
 
 PREFIX = "IMGBATCH_"
 _TABLE = "imgbatch"
@@ -107,17 +107,12 @@ def read_table(program: Program, path: Path) -> dict[str, Any]:
 
 def _value(option: Option, value: object, where: str) -> Any:
     """Return the value that a text, number or truth value means for an option."""
-    try:
-        if option.kind in {Kind.SWITCH, Kind.ON_OFF}:
-            return value if isinstance(value, bool) else _WORDS[str(value).strip().lower()]
-        if option.kind is Kind.VALUES:
-            texts = value if isinstance(value, list) else str(value).split(os.pathsep)
-            return [option.convert(str(text)) for text in texts]
-        if option.choices and str(value) not in option.choices:
-            message = f"it is {value!r}; it takes one of {', '.join(option.choices)}"
-            raise ValueError(message)
-        return option.convert(str(value))
-    except KeyError:
-        raise UsageError(Code.BAD_OPTION, f"{where} is {value!r}; it takes yes or no") from None
-    except (ImgbatchError, ValueError) as error:
-        raise UsageError(Code.BAD_OPTION, f"{where}: {error}") from error
+    if option.kind in {Kind.SWITCH, Kind.ON_OFF}:
+        meaning = _WORDS.get(str(value).strip().lower())
+        if meaning is None:
+            raise UsageError(Code.BAD_OPTION, f"{where} is {value!r}; it takes yes or no")
+        return meaning
+    if option.kind is Kind.VALUES:
+        texts = value if isinstance(value, list) else str(value).split(os.pathsep)
+        return [option.value(str(text), where) for text in texts]
+    return option.value(str(value), where)

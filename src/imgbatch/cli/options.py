@@ -259,7 +259,7 @@ class _Take(argparse.Action):
         text: Any,
         _name: str | None = None,
     ) -> None:
-        """Convert the text and keep it; that of an option with several values, beside the others."""
+        """Convert the text and keep it; where there may be several, beside the others."""
         option = self._option
         if text is None:
             return

@@ -10,6 +10,7 @@ PREVIEW = Program(
     name="imgbatch-preview",
     summary="See brightness, contrast and sharpness on your own photographs, and copy the\n"
     "imgbatch-client command that applies them.",
+    synopsis="imgbatch-preview INPUT [options]",
     groups=(
         Group(
             "what",
@@ -58,8 +59,8 @@ examples:
   imgbatch-preview photo.jpg --sheet variants.jpg
       no browser: a picture of variants side by side
 
-The page is served to this machine only, at an address that nobody can guess; nothing leaves
-the machine, and no file is changed. Ctrl-C ends it.
+The page is served to this machine only, at an address that nobody can guess;
+nothing leaves the machine, and no file is changed. Ctrl-C ends it.
 
 exit status:
   0    ended by Ctrl-C, or the sheet is written

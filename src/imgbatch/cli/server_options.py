@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-
 from imgbatch.broker.address import DEFAULT_URL
-from imgbatch.cli.options import Group, Kind, Option, Program, amount, seconds, whole
-from imgbatch.cores import parse_procs
+from imgbatch.cli.options import Group, Kind, Option, Program, amount, procs, seconds, whole
 
 _BROKER = Option(
     "--broker",
@@ -16,7 +13,8 @@ _BROKER = Option(
 
 SERVER = Program(
     name="imgbatch-server",
-    summary="Lend this machine's cores to everyone whose imgbatch-client uses the same broker.",
+    summary="Lend this machine's cores to everyone whose imgbatch-client uses the same\nbroker.",
+    synopsis="imgbatch-server [options]",
     groups=(
         Group(
             "who and where",
@@ -24,7 +22,7 @@ SERVER = Program(
                 _BROKER,
                 Option(
                     "--name",
-                    f"what people call this machine (default: {socket.gethostname()})",
+                    "what people call this machine (default: its host name)",
                     "NAME",
                 ),
             ),
@@ -37,7 +35,8 @@ SERVER = Program(
                     "worker processes; auto: one for each core that this process may use, by "
                     "affinity and by the container's CPU quota, rounded up (default: auto)",
                     "auto|N",
-                    parse_procs,
+                    procs,
+                    suggestions=("auto",),
                 ),
                 Option(
                     "--prefetch",
@@ -100,8 +99,9 @@ examples:
   IMGBATCH_BROKER=amqps://imgbatch:secret@broker.example/ imgbatch-server
       the same over TLS, with the password out of the list of processes
 
-It may be started before its broker, and waits for as long as it runs. SIGTERM or Ctrl-C: the
-images at hand are finished, the others given back, within 30 seconds; a second one: at once.
+It may be started before its broker, and waits for as long as it runs. Ctrl-C
+or SIGTERM: the images at hand are finished, the others given back, within 30
+seconds; a second one: at once.
 
 exit status:
   0    told to leave
@@ -113,6 +113,7 @@ exit status:
 STATUS = Program(
     name="imgbatch-status",
     summary="Show the machines that listen on a broker, and the batches that run there.",
+    synopsis="imgbatch-status [options]",
     groups=(
         Group(
             "what",
