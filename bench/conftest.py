@@ -12,7 +12,7 @@ import pytest
 from bench.harness.processes import scratch
 from bench.harness.replay import RecordedClock
 from bench.harness.results import Race, Results
-from bench.harness.session import Session, session
+from bench.harness.session import Pace, Session, session
 
 NO_TABLES = {"memory", "costs"}
 """Groups whose times mean nothing: what they found are measures."""
@@ -22,7 +22,9 @@ SESSION = pytest.StashKey[Session]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options = parser.getgroup("imgbatch")
-    options.addoption("--quick", action="store_true", help="a tenth of each set, two rounds")
+    options.addoption(
+        "--pace", type=Pace, choices=list(Pace), default=Pace.WHOLE, help="how thorough to be"
+    )
     options.addoption("--photos", type=Path, metavar="DIR", help="photographs instead of stand-ins")
     options.addoption("--results", type=Path, metavar="FILE", help="add what was measured to FILE")
 
@@ -40,7 +42,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Session]:
         scratch() as workspace,
         session(
             workspace,
-            quick=config.getoption("quick"),
+            pace=config.getoption("pace"),
             photos=config.getoption("photos"),
             cores=len(os.sched_getaffinity(0)),
         ) as opened,
@@ -49,11 +51,24 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Session]:
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def save_as_we_go(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Write the results file after each test: a session that is cut short keeps what it has."""
+    yield
+    _save(request.config)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path, opened = session.config.getoption("results"), session.config.stash.get(SESSION, None)
+    opened = session.config.stash.get(SESSION, None)
+    if opened is not None:
+        _add_plain_benchmarks(session.config, opened.results)
+        _save(session.config)
+
+
+def _save(config: pytest.Config) -> None:
+    path, opened = config.getoption("results"), config.stash.get(SESSION, None)
     if path is None or opened is None:
         return
-    _add_plain_benchmarks(session.config, opened.results)
     known = Results.load(path) if path.exists() else Results()
     known.updated(opened.results).save(path)
 

@@ -14,16 +14,19 @@ from bench.contenders import LOCAL, Contender, distributed, fleet
 from bench.harness.jobs import Folder, factor_words
 from bench.harness.processes import ROOT, environment
 from bench.harness.resources import Peaks, watched
-from bench.harness.session import Session
+from bench.harness.session import Pace, Session
 
 MANY_FILES = 100_000
-MANY_FILES_QUICK = 2_000
+FEWER_FILES = 2_000
 NAMES_OF_A_FILE = 30_000  # ext4 allows 65,000
 
 
 def many_files(bench: Session) -> Folder:
     """Return a folder with very many names of one tiny file."""
-    folder, count = bench.sets.workspace / "many", MANY_FILES_QUICK if bench.quick else MANY_FILES
+    folder, count = (
+        bench.sets.workspace / "many",
+        MANY_FILES if bench.pace is Pace.WHOLE else FEWER_FILES,
+    )
     source = tiny_jpeg(bench.sets.workspace / "tiny.jpg")
     if not folder.is_dir():
         folder.mkdir()

@@ -59,7 +59,7 @@ class Results:
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     taken: str = ""
-    quick: bool = False
+    pace: str = ""
     photos: str = "stand-ins"
     races: dict[str, Race] = field(default_factory=dict)
     measures: dict[str, Measure] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Results:
             machine=newer.machine,
             versions={**self.versions, **newer.versions},
             taken=newer.taken,
-            quick=newer.quick,
+            pace=newer.pace,
             photos=newer.photos,
             races={**self.races, **newer.races},
             measures={**self.measures, **newer.measures},

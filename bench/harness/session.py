@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,37 @@ from bench.harness.results import Measure, Race, Results
 from bench.harness.turns import in_turn
 
 
+class Pace(StrEnum):
+    """How thorough a session is."""
+
+    WHOLE = "whole"
+    BRIEF = "brief"  # whole sets, three rounds, without those who take a minute each
+    QUICK = "quick"  # a tenth of each set, two rounds: to see that everything works
+
+
+MOST_ROUNDS = {Pace.WHOLE: 100, Pace.BRIEF: 3, Pace.QUICK: 2}
+SLOW_ROUNDS = 3
+"""Contenders that are given no more rounds than this are the slow ones."""
+
+
 @dataclass(slots=True)
 class Session:
     """Runs each race once, however many tests ask for it."""
 
     sets: Sets
     results: Results
-    quick: bool
+    pace: Pace
     cores: int
     _stack: ExitStack = field(default_factory=ExitStack)
     _node: Node | None = None
 
     def rounds(self, whole: int) -> int:
-        """Return how often a race is run: two rounds are enough to see that it works."""
-        return min(whole, 2) if self.quick else whole
+        """Return how often something runs, of the rounds that a whole session gives it."""
+        return min(whole, MOST_ROUNDS[self.pace])
+
+    def sits_out(self, rounds: int) -> bool:
+        """Whether something with so few rounds is too slow for this session."""
+        return self.pace is Pace.BRIEF and rounds <= SLOW_ROUNDS
 
     def node(self) -> Node:
         """Return the session's broker, with the memory that RabbitMQ takes by default."""
@@ -73,6 +91,9 @@ class Session:
     ) -> Race:
         folder, small = self.sets.folder(set_name), self.sets.folder(f"warm-up-{set_name}")
         skipped = {who: why for who, one in chosen.items() if (why := one.missing()) is not None}
+        skipped |= {
+            who: "too slow for a brief session" for who in chosen if self.sits_out(rounds[who])
+        }
         runs = {who: one for who, one in chosen.items() if who not in skipped}
         failed: dict[str, str] = {}
         for who, contender in runs.items():
@@ -109,16 +130,16 @@ class Session:
 
 
 @contextmanager
-def session(workspace: Path, *, quick: bool, photos: Path | None, cores: int) -> Iterator[Session]:
+def session(workspace: Path, *, pace: Pace, photos: Path | None, cores: int) -> Iterator[Session]:
     """Open a session and stop its broker at the end."""
     results = Results(
         machine=machine(),
         versions=versions(),
         taken=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-        quick=quick,
+        pace=pace,
         photos="stand-ins" if photos is None else "a folder of photographs",
     )
-    opened = Session(Sets(workspace, quick, photos), results, quick, cores)
+    opened = Session(Sets(workspace, pace is Pace.QUICK, photos), results, pace, cores)
     begun = time.monotonic()
     try:
         yield opened
