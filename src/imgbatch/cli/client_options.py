@@ -30,8 +30,7 @@ examples:
       PNGs as JPEGs
   imgbatch-client photos/ out/ --contrast 20 --resume
       go on after Ctrl-C, a crash or a full disk; what is done is not done again
-  IMGBATCH_BROKER=amqp://user:password@host/ imgbatch-client photos/ out/ \
-      --contrast 20
+  imgbatch-client photos/ out/ --contrast 20 --broker amqp://user:secret@host/
       on all machines that run imgbatch-server there
 
 environment and settings file:
@@ -86,20 +85,20 @@ _ADJUSTMENT = Group(
     (
         Option(
             "--brightness",
-            "add N levels of 255; -100..100 (default: 0)",
+            "brighter by N levels of 255, darker below 0; -100..100 (default: 0)",
             "N",
             whole(*FACTOR_RANGES["brightness"]),
         ),
         Option(
             "--contrast",
-            "slope about mid-grey: 1 + 2N/100 from 0 upwards, 1 + N/100 below; -100..100 "
-            "(default: 0)",
+            "more contrast, less below 0: the slope about mid-grey is 1 + 2N/100, below 0 it is "
+            "1 + N/100; -100..100 (default: 0)",
             "N",
             whole(*FACTOR_RANGES["contrast"]),
         ),
         Option(
             "--sharpness",
-            "weight of the four neighbours, in percent; 0..100 (default: 0)",
+            "sharper: the weight of the four neighbours in percent; 0..100 (default: 0)",
             "N",
             whole(*FACTOR_RANGES["sharpness"]),
         ),
@@ -130,15 +129,15 @@ _FILES = Group(
         ),
         Option(
             "--include",
-            "only files that match; may be repeated. 'GLOB' without a slash is matched with the "
-            "name, with one with the path below INPUT, where ** crosses folders; capitals do not "
-            "matter",
+            "only files that match, like '*.jpg'; may be repeated. A pattern without a slash is "
+            "held against the name, one with a slash against the path below INPUT, where ** "
+            "crosses folders; capitals do not matter",
             "GLOB",
             kind=Kind.VALUES,
         ),
         Option(
             "--exclude",
-            "neither files nor folders that match; may be repeated",
+            "no files that match, and nothing in folders that match; may be repeated",
             "GLOB",
             kind=Kind.VALUES,
         ),
@@ -175,7 +174,7 @@ _RESULTS = Group(
         ),
         Option(
             "--quality",
-            "of JPEGs: the source's own, or 1..100 (default: keep)",
+            "quality of JPEGs: keep the source's, or 1..100 (default: keep)",
             "keep|N",
             quality,
             suggestions=("keep",),
@@ -187,12 +186,12 @@ _RESULTS = Group(
         ),
         Option(
             "--png-level",
-            "PNGs quickly, or small for about four times the time (default: fast)",
+            "write PNGs quickly, or smaller in about four times the time (default: fast)",
             choices=tuple(PngLevel),
         ),
         Option(
             "--strip",
-            "drop metadata, but the colour profile and the orientation (default: no)",
+            "drop all metadata but the colour profile and the orientation (default: no)",
             kind=Kind.ON_OFF,
         ),
         Option(
@@ -249,38 +248,38 @@ _WHO = Group(
         Option(
             "--broker",
             "use the machines that run imgbatch-server at this RabbitMQ: "
-            "amqp://user:password@host/, or amqps:// for TLS (default: this machine)",
+            "amqp://user:password@host/, or amqps:// for TLS (default: only this machine)",
             "URL",
         ),
-        Option("--machines", "at most N of them (default: all that are there)", "N", whole(1)),
+        Option("--machines", "with --broker: use at most N machines (default: all)", "N", whole(1)),
         Option(
             "--timeout",
-            "give up when no machine took part for S seconds (default: wait)",
+            "with --broker: give up when no machine took part for S seconds (default: wait)",
             "S",
             seconds,
         ),
         Option(
             "--mixed-fleet",
-            "allow machines that would not compute the same bits (default: no)",
+            "with --broker: also use machines whose results would differ in some bits (default: no)",
             kind=Kind.ON_OFF,
         ),
         Option(
             "--image-timeout",
-            "kill a local worker that takes longer for one image; three times, then the image "
-            "fails (default: 120)",
+            "on this machine: end a worker that takes longer for one image; after three tries the "
+            "image fails (default: 120)",
             "S",
             seconds,
         ),
         Option(
             "--max-pixels",
-            "refuse larger images: width times height, like 250M (default: 250M)",
+            "refuse images of more pixels, width times height, like 100M (default: 250M)",
             "N",
             amount,
         ),
         Option(
             "--max-bytes",
-            "refuse larger files, like 256MiB (default: 256MiB)",
-            "N",
+            "refuse larger files, like 512MiB (default: 256MiB)",
+            "SIZE",
             amount,
         ),
     ),
