@@ -260,7 +260,7 @@ _WHO = Group(
         ),
         Option(
             "--mixed-fleet",
-            "with --broker: also use machines whose results would differ in some bits (default: no)",
+            "with --broker: use machines whose results differ in some bits, too (default: no)",
             kind=Kind.ON_OFF,
         ),
         Option(
