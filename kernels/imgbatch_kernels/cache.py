@@ -20,6 +20,7 @@ import contextlib
 import os
 import tempfile
 import warnings
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,21 +74,26 @@ def write(name: str, code: bytes) -> Path | None:
 
     Returns
     -------
-        The file, or None if no place could be written; then a warning `Unkept` says so.
+        The file, or None if no place could be written; then a warning `Unkept` says so, once.
     """
     for place in places():
         with contextlib.suppress(OSError):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_whole(place / name, _checksum(name, code) + code)
             return place / name
+    _say_unkept()
+    return None
+
+
+@cache
+def _say_unkept() -> None:
     tried = ", ".join(str(place) for place in places())
     warnings.warn(
         f"compiled kernels can't be kept (tried {tried}), so every process spends seconds to "
         "compile them; set NUMBA_CACHE_DIR to a folder that can be written",
         Unkept,
-        stacklevel=2,
+        stacklevel=3,
     )
-    return None
 
 
 def places() -> Iterator[Path]:

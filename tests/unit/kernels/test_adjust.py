@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import naive
 
 from imgbatch_kernels import adjust, reference, warm_up
-from tests import naive
 
 PHOTOS = sorted((Path(__file__).parents[3] / "examples" / "photos").glob("*.[jp][pn]g"))
 DTYPES = [np.uint8, np.uint16]
@@ -115,7 +115,9 @@ def test_widths_around_whole_vectors_equal_the_reference(dtype, channels):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 2), (1, 1, 4), (1, 9, 2), (9, 1, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 50), (50, 1), (2, 2), (1, 1, 4), (1, 9, 2), (9, 1, 3)]
+)
 def test_images_of_one_row_or_column_equal_the_reference(dtype, shape):
     image = make(shape, dtype)
     np.testing.assert_array_equal(adjust(image, **STRONG), reference.adjust(image, **STRONG))

@@ -1,0 +1,31 @@
+import platform
+import re
+
+import pytest
+
+from imgbatch_kernels import compiler
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads instructions of x86")
+def test_the_loops_for_8_bits_are_vectors_of_16_bit_lanes():
+    text = compiler.assembly("uint8")
+    widest = "zmm" if "zmm" in text else "ymm" if "ymm" in text else "xmm"
+    assert re.search(rf"pmulhw\s.*{widest}", text)
+    assert re.search(rf"pmullw\s.*{widest}", text)
+    assert not re.search(r"pmul(dq|udq|lq|ld)\s", text)
+
+
+def test_object_code_that_calls_into_python_is_refused(monkeypatch):
+    monkeypatch.setattr(
+        compiler, "_entry", lambda symbol, inner: _foreign(compiler_entry(symbol, inner))
+    )
+    with pytest.raises(compiler.ForeignSymbolError, match="PyErr_Print"):
+        compiler.object_code("uint8", "adjust")
+
+
+compiler_entry = compiler._entry
+
+
+def _foreign(entry: str) -> str:
+    call = "  call void @PyErr_Print()\n  ret void"
+    return "declare void @PyErr_Print()\n" + entry.replace("  ret void", call)
