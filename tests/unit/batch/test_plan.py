@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imgbatch.batch.journal import Journal
+from imgbatch.batch.model import Failure, Job, Outcome, Status
+from imgbatch.batch.names import Naming
+from imgbatch.batch.plan import Folders, Planner, Rules, checksum_of
+from imgbatch.batch.scan import Found
+from imgbatch.batch.tally import Tally
+from imgbatch.batch.write import temporary_path
+from imgbatch.errors import Code, FileError
+from imgbatch.recipe import OutputFormat
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    return Folders(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    opened = Journal.create(tmp_path / "run.journal", {"output": str(tmp_path / "out")})
+    yield opened
+    opened.close()
+
+
+def found(*names: str) -> list[Found]:
+    return [Found(name, 10, 1, 0o644) for name in names]
+
+
+def planned(planner: Planner) -> list[Job]:
+    planner.start()
+    jobs = list(planner.jobs(threading.Event()))
+    assert planner.finish(10)
+    return jobs
+
+
+def test_what_is_found_becomes_jobs_with_output_names(journal: Journal, folders: Folders) -> None:
+    tally = Tally()
+    rules = Rules(Naming(OutputFormat.JPEG))
+    planner = Planner(journal, iter(found("a.jpg", "deep/b.png")), folders, rules, tally)
+    jobs = planned(planner)
+    assert [job.source for job in jobs] == [folders.source / "a.jpg", folders.source / "deep/b.png"]
+    assert [job.target for job in jobs] == [folders.target / "a.jpg", folders.target / "deep/b.jpg"]
+    assert (tally.planned_files, tally.planned_bytes, tally.plan_complete) == (2, 20, True)
+
+
+def test_the_first_job_comes_while_the_search_goes_on(journal: Journal, folders: Folders) -> None:
+    go_on = threading.Event()
+
+    def slowly() -> Iterator[Found | None]:
+        yield from found("a.jpg")
+        yield None
+        go_on.wait()
+        yield from found("b.jpg")
+
+    tally = Tally()
+    planner = Planner(journal, slowly(), folders, Rules(Naming()), tally)
+    planner.start()
+    jobs = planner.jobs(threading.Event())
+    assert next(jobs).source.name == "a.jpg"
+    assert not tally.plan_complete
+    go_on.set()
+    assert [job.source.name for job in jobs] == ["b.jpg"]
+    assert planner.finish(10)
+
+
+def test_many_files_all_come_once(journal: Journal, folders: Folders) -> None:
+    names = [f"{number % 7}/{number:05}.jpg" for number in range(2000)]
+    planner = Planner(journal, iter(found(*names)), folders, Rules(Naming()), Tally())
+    jobs = planned(planner)
+    assert sorted(str(job.source.relative_to(folders.source)) for job in jobs) == sorted(names)
+
+
+def test_after_a_stop_there_are_no_more_jobs_but_the_plan_is_whole(
+    journal: Journal, folders: Folders
+) -> None:
+    stopped = threading.Event()
+    planner = Planner(
+        journal, iter(found("a.jpg", "b.jpg", "c.jpg")), folders, Rules(Naming()), Tally()
+    )
+    planner.start()
+    jobs = planner.jobs(stopped)
+    next(jobs)
+    stopped.set()
+    assert list(jobs) == []
+    assert planner.finish(10)
+    assert journal.totals().files == 3
+
+
+def test_a_search_that_never_ends_is_given_up(journal: Journal, folders: Folders) -> None:
+    def endless() -> Iterator[None]:
+        while True:
+            yield None
+
+    planner = Planner(journal, endless(), folders, Rules(Naming()), Tally())
+    planner.start()
+    assert not planner.finish(0.05)
+    assert list(planner.jobs(threading.Event())) == []
+
+
+def test_what_the_search_raises_comes_after_the_jobs_before_it(
+    journal: Journal, folders: Folders
+) -> None:
+    def failing() -> Iterator[Found | None]:
+        yield from found("a.jpg")
+        yield None
+        raise FileError(Code.UNREADABLE_FILE, "the disk is gone")
+
+    planner = Planner(journal, failing(), folders, Rules(Naming()), Tally())
+    planner.start()
+    jobs = planner.jobs(threading.Event())
+    assert next(jobs).source.name == "a.jpg"
+    with pytest.raises(FileError, match="the disk is gone"):
+        next(jobs)
+    assert not planner.finish(10)
+
+
+def test_files_without_hope_are_counted_and_are_no_jobs(journal: Journal, folders: Folders) -> None:
+    pipe = Found("pipe", failure=Failure(Code.NOT_AN_IMAGE, "it is a pipe"))
+    tally = Tally()
+    planner = Planner(journal, iter([pipe, *found("a.jpg")]), folders, Rules(Naming()), tally)
+    assert [job.source.name for job in planned(planner)] == ["a.jpg"]
+    assert (tally.skipped, tally.done_files, tally.earlier_files) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("guard", "jobs"), [(True, 0), (False, 1)])
+def test_a_guarded_plan_leaves_files_alone_that_are_not_its_own(
+    journal: Journal, folders: Folders, guard: bool, jobs: int
+) -> None:
+    (folders.target / "a.jpg").write_text("somebody's")
+    rules = Rules(Naming(), guard=guard)
+    planner = Planner(journal, iter(found("a.jpg")), folders, rules, Tally())
+    assert len(planned(planner)) == jobs
+
+
+def test_a_guarded_plan_knows_what_it_wrote_itself(journal: Journal, folders: Folders) -> None:
+    rules = Rules(Naming(), guard=True)
+    planned(Planner(journal, iter(found("a.jpg")), folders, rules, Tally()))
+    (job,) = journal.open_jobs(-1, 9, folders.source, folders.target)
+    journal.finish(Outcome(job.index, Status.WRITTEN), 0.0)
+    job.target.write_text("a result")
+    changed = [Found("a.jpg", 11, 2, 0o644)]
+    (again,) = planned(Planner(journal, iter(changed), folders, rules, Tally()))
+    assert again.index > job.index
+
+
+def test_results_never_lie_in_the_input_folder(tmp_path: Path, journal: Journal) -> None:
+    (tmp_path / "photos").mkdir()
+    folders = Folders(tmp_path / "photos", tmp_path)
+    planner = Planner(
+        journal, iter(found("a.jpg", "photos/b.jpg")), folders, Rules(Naming()), Tally()
+    )
+    assert [job.source.name for job in planned(planner)] == ["a.jpg"]
+    codes = journal.totals().by_code
+    assert codes == {Code.OUTPUT_EXISTS: 1}
+
+
+def test_what_dead_runs_left_is_swept_on_the_way(journal: Journal, folders: Folders) -> None:
+    dead = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(dead, 0)
+    deep = folders.target / "deep"
+    deep.mkdir()
+    job = Job(1, deep / "a.jpg", deep / "a.jpg", 0, 0, 0)
+    temporary_path(job, dead).write_bytes(b"half")
+    planned(Planner(journal, iter(found("deep/a.jpg")), folders, Rules(Naming()), Tally()))
+    assert list(deep.iterdir()) == []
+
+
+def test_checksums_are_of_the_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"x" * 3_000_000), ("b", b"x" * 3_000_000), ("c", b"y")):
+        (tmp_path / name).write_bytes(content)
+    sums = [checksum_of(tmp_path / name) for name in "abc"]
+    assert sums[0] == sums[1] != sums[2]
+    assert checksum_of(tmp_path / "missing") is None

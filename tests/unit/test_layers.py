@@ -1,0 +1,192 @@
+"""The shape of the house, read from its sources: who may import whom, and what comes late."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PACKAGE = PROJECT / "src" / "imgbatch"
+KERNELS = PROJECT / "kernels" / "imgbatch_kernels"
+
+LAYERS = [
+    {"errors", "version", "buffer"},
+    {"adjustment", "cores"},
+    {"recipe"},
+    {"images", "protocol"},
+    {"pipeline"},
+    {"batch", "broker", "processes"},
+    {"engines", "server", "fleet_status"},
+    {"settings"},
+    {"run"},
+    {"preview"},
+    {"cli"},
+]
+"""From the lowest up. What stands together knows nothing of each other."""
+
+HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchdog"}
+"""Too slow to import for those who may not need it: only inside functions."""
+
+LATE = {"broker", "images", "pipeline.py", "server"}
+"""Packages that are only imported late themselves, and may be heavy at once."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: by which file, of which module, and whether as soon as that file is."""
+
+    path: Path
+    module: str
+    at_once: bool
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    """Yield what a file imports, but what only type checkers see."""
+    yield from _imports(path, ast.parse(path.read_text()).body, at_once=True)
+
+
+def _imports(path: Path, nodes: list[ast.stmt], *, at_once: bool) -> Iterator[Import]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (Import(path, alias.name, at_once) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it leads"
+            yield from (Import(path, f"{node.module}.{it.name}", at_once) for it in node.names)
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            children = [it for it in ast.walk(node) if it is not node and isinstance(it, ast.stmt)]
+            direct = [it for it in children if isinstance(it, ast.Import | ast.ImportFrom)]
+            function_bodies = {
+                id(inner)
+                for it in [node, *children]
+                if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef)
+                for inner in ast.walk(it)
+            }
+            for each in direct:
+                late = inside or id(each) in function_bodies
+                yield from _imports(path, [each], at_once=at_once and not late)
+
+
+def all_imports(root: Path) -> list[Import]:
+    return [found for path in sorted(root.rglob("*.py")) for found in imports_of(path)]
+
+
+def layer_of(name: str) -> int:
+    found = [number for number, names in enumerate(LAYERS) if name in names]
+    assert found, f"{name} has no place in LAYERS"
+    return found[0]
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_part_of_the_package_has_its_layer() -> None:
+    parts = {part_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert parts <= set().union(*LAYERS)
+
+
+def test_imports_run_downwards_only() -> None:
+    wrong = []
+    for found in all_imports(PACKAGE):
+        words = found.module.split(".")
+        part = part_of(found.path)
+        if words[0] != "imgbatch" or part == "__init__" or len(words) == 1:
+            continue
+        other = words[1]
+        if other in {part, "__version__"}:
+            continue
+        if layer_of(other) >= layer_of(part):
+            wrong.append(f"{found.path.relative_to(PACKAGE)} imports {found.module}")
+    assert wrong == []
+
+
+def test_the_engines_know_nothing_of_each_other() -> None:
+    for one, other in (("local", "rabbitmq"), ("rabbitmq", "local")):
+        modules = [found.module for found in all_imports(PACKAGE / "engines" / one)]
+        assert not [module for module in modules if f"engines.{other}" in module]
+
+
+def test_kernels_know_only_arrays() -> None:
+    allowed = set(sys.stdlib_module_names) | {"numpy", "numba", "llvmlite", "imgbatch_kernels"}
+    for found in all_imports(KERNELS):
+        top = found.module.partition(".")[0]
+        if found.path.name == "reference.py" and top == "cv2":
+            continue
+        assert top in allowed, f"{found.path.name} imports {found.module}"
+
+
+@pytest.mark.parametrize("name", ["pika", "numpy", "socket", "time", "os", "pathlib", "threading"])
+def test_the_protocol_touches_nothing_of_the_world(name: str) -> None:
+    modules = {found.module.partition(".")[0] for found in all_imports(PACKAGE / "protocol")}
+    assert name not in modules
+
+
+def test_pika_is_known_in_one_place_only() -> None:
+    users = {found.path for found in all_imports(PACKAGE) if found.module.startswith("pika")}
+    assert {part_of(path) for path in users} == {"broker"}
+
+
+def test_heavy_modules_are_imported_late() -> None:
+    early = [
+        f"{found.path.relative_to(PACKAGE)} imports {found.module}"
+        for found in all_imports(PACKAGE)
+        if found.at_once
+        and found.module.partition(".")[0] in HEAVY
+        and found.path.relative_to(PACKAGE).parts[0] not in LATE
+    ]
+    assert early == []
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("imgbatch", {"numpy", "cv2", "numba", "pika"}),
+        ("imgbatch.run", {"numpy", "cv2", "numba", "pika", "rich"}),
+        ("imgbatch.cli.client", {"numpy", "cv2", "numba", "pika", "rich", "multiprocessing"}),
+        ("imgbatch.engines.rabbitmq", {"numpy", "cv2", "numba"}),
+        ("imgbatch.protocol", {"numpy", "pika"}),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert absent & set(done.stdout.split()) == set()
+
+
+def sources(root: Path) -> list[Path]:
+    """Return the files that need a test of their own: those with something in them."""
+    found = sorted(root.rglob("*.py"))
+    return [path for path in found if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("root", "tests"),
+    [(PACKAGE, PROJECT / "tests/unit"), (KERNELS, PROJECT / "tests/unit/kernels")],
+)
+def test_every_source_file_has_its_test_file(root: Path, tests: Path) -> None:
+    wanted = [path.relative_to(root) for path in sources(root)]
+    missing = [
+        str(path) for path in wanted if not (tests / path.parent / f"test_{path.name}").is_file()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("root", [PACKAGE, KERNELS], ids=["imgbatch", "kernels"])
+def test_files_and_functions_stay_small(root: Path) -> None:
+    for path in sources(root):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 500, f"{path} is long"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.body[0].lineno
+                docstring = node.body[0] if ast.get_docstring(node) else None
+                if docstring is not None:
+                    lines -= (docstring.end_lineno or 0) - docstring.lineno
+                assert lines <= 60, f"{path}: {node.name} is long"
