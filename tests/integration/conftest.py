@@ -8,6 +8,6 @@ from tests.support.brokers import Broker, shared_broker
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
-    """A RabbitMQ node; see `tests.support.brokers`."""
+    """A RabbitMQ node, and places on it; see `tests.support.brokers`."""
     with shared_broker() as shared:
         yield shared

@@ -8,12 +8,12 @@ which a private node is started, and all tests run.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,41 +22,93 @@ from tests.support.rabbitmq import Node, private_node, rabbitmq_is_installed
 VARIABLE = "IMGBATCH_TEST_BROKER"
 
 
-@dataclass
-class Elsewhere:
-    """A broker that is not ours to control."""
+@dataclass(frozen=True)
+class Place:
+    """A virtual host on a broker, in which nobody else works."""
 
-    url: str
-
-    def url_at(self, host: str, port: int, **query: int) -> str:
-        parts = urlsplit(self.url)
-        login = f"{parts.username}:{parts.password}@" if parts.username else ""
-        words = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"{parts.scheme}://{login}{host}:{port}{parts.path}{'?' if words else ''}{words}"
+    host: str
+    port: int
+    path: str
+    login: str = "guest:guest"
 
     @property
-    def port(self) -> int:
-        return urlsplit(self.url).port or 5672
+    def url(self) -> str:
+        return self.through()
 
-    def control(self, *_words: str) -> NoReturn:
-        pytest.skip(f"{VARIABLE} is a broker that the tests may not control")
+    def through(self, port: int | None = None, host: str | None = None, **query: int) -> str:
+        """Return the address of this place at another host and port that lead to the broker."""
+        words = "&".join(f"{name}={value}" for name, value in query.items())
+        address = f"{host or self.host}:{port or self.port}"
+        return f"amqp://{self.login}@{address}{self.path}{'?' if words else ''}{words}"
 
-    def queues(self, *_columns: str) -> NoReturn:
-        self.control()
 
+class Broker:
+    """The broker of a test session, and the places on it.
 
-Broker = Node | Elsewhere
+    Parameters
+    ----------
+    node
+        The private node, if it is one.
+    elsewhere
+        The address of the broker, if it is not.
+    """
+
+    PLACES = 100
+
+    def __init__(self, node: Node | None, elsewhere: str = "") -> None:
+        self._node = node
+        self._elsewhere = elsewhere
+        self._taken = 0
+        if node is not None:
+            self._make_places(node)
+
+    @property
+    def node(self) -> Node:
+        """The node, for tests that look into it or do it harm."""
+        if self._node is None:
+            pytest.skip(f"{VARIABLE} is a broker that the tests may not control")
+        return self._node
+
+    @property
+    def url(self) -> str:
+        """The address of its default place, for tests that use names of their own there."""
+        return self._elsewhere or self.node.url
+
+    def control(self, *words: str) -> str:
+        """Run rabbitmqctl; see `Node.control`."""
+        return self.node.control(*words)
+
+    def place(self) -> Place:
+        """Return a place that no test has used before; elsewhere there is only one."""
+        if self._node is None:
+            parts = urlsplit(self._elsewhere)
+            login = f"{parts.username}:{parts.password}"
+            return Place(parts.hostname or "localhost", parts.port or 5672, parts.path, login)
+        self._taken += 1
+        assert self._taken <= self.PLACES
+        return Place("127.0.0.1", self._node.port, f"/test-{self._taken}")
+
+    def _make_places(self, node: Node) -> None:
+        names = [f"test-{number + 1}" for number in range(self.PLACES)]
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        definitions = {
+            "vhosts": [{"name": name} for name in names],
+            "permissions": [{"user": "guest", "vhost": name, **everything} for name in names],
+        }
+        path = node.folder / "definitions.json"
+        path.write_text(json.dumps(definitions))
+        node.control("import_definitions", str(node.inside(path)))
 
 
 @contextmanager
 def shared_broker() -> Iterator[Broker]:
-    """Give the broker that most tests share."""
+    """Give the broker that the tests of a session share."""
     named = os.environ.get(VARIABLE, "")
     if named.startswith("amqp"):
-        yield Elsewhere(named)
+        yield Broker(None, named)
         return
     with own_node() as node:
-        yield node
+        yield Broker(node)
 
 
 @contextmanager

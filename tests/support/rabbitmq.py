@@ -59,10 +59,9 @@ class Node:
         """The address a client uses."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
-    def url_at(self, host: str, port: int, **query: int) -> str:
-        """The address of something that leads to the node."""
-        words = "&".join(f"{name}={value}" for name, value in query.items())
-        return f"amqp://guest:guest@{host}:{port}/{'?' if words else ''}{words}"
+    def inside(self, path: Path) -> Path:
+        """Return a path as the node sees it."""
+        return Path("/") / path.relative_to(self.root)
 
     def _command(self, script: str) -> list[str]:
         if self.root == Path("/"):
@@ -73,7 +72,7 @@ class Node:
 
     def environment(self) -> dict[str, str]:
         """The environment that the node and its rabbitmqctl run with."""
-        folder = Path("/") / self.folder.relative_to(self.root)
+        folder = self.inside(self.folder)
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),

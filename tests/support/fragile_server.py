@@ -1,0 +1,48 @@
+"""imgbatch-server, whose workers die, hang or take their time when the image's bytes ask for it.
+
+Decoders have bugs that do this; these here do it every time. The order is the file's last bytes,
+which readers of JPEG do not look at. Worker processes import the main module before they begin,
+hence all of them work like this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+
+import imgbatch.pipeline
+from imgbatch.buffer import Buffer
+from imgbatch.pipeline import Pipeline, Processed
+from imgbatch.recipe import Recipe
+
+DIE = b"please die"
+HANG = b"please hang"
+_LINGER = re.compile(rb"please take (\d+) ms$")
+
+
+def linger(milliseconds: int) -> bytes:
+    """Return what makes a worker take so much longer over an image."""
+    return b"please take %d ms" % milliseconds
+
+
+class FragilePipeline(Pipeline):
+    def run(self, data: Buffer, recipe: Recipe) -> Processed:
+        last_words = bytes(memoryview(data)[-40:])
+        if last_words.endswith(DIE):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if last_words.endswith(HANG):
+            time.sleep(3600)
+        if match := _LINGER.search(last_words):
+            time.sleep(int(match[1]) / 1000)
+        return super().run(data, recipe)
+
+
+imgbatch.pipeline.Pipeline = FragilePipeline  # type: ignore[misc]
+
+if __name__ == "__main__":
+    from imgbatch.cli.server import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,175 @@
+"""A TCP proxy that can do to a connection what networks do: break, fall silent, damage, delay."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+
+_TURN_SECONDS = 0.05
+_PIECE_BYTES = 65536
+
+
+class Way(Enum):
+    """A direction through the proxy, seen from whoever connects to it."""
+
+    UP = "to the broker"
+    DOWN = "from the broker"
+
+
+@dataclass(eq=False)
+class _Link:
+    """Two sockets, and the threads that carry bytes from each to the other."""
+
+    near: socket.socket
+    far: socket.socket
+    broken: threading.Event = field(default_factory=threading.Event)
+    carriers: list[threading.Thread] = field(default_factory=list)
+
+    def end(self, *, with_reset: bool) -> None:
+        self.broken.set()
+        for carrier in self.carriers:
+            if carrier is not threading.current_thread():
+                carrier.join()
+        for side in (self.near, self.far):
+            if with_reset:
+                linger = struct.pack("ii", 1, 0)
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            side.close()
+
+
+class Proxy:
+    """Listens on a port of its own and carries every connection to another.
+
+    Parameters
+    ----------
+    upstream_port
+        On this machine.
+    host
+        The address that is listened on.
+    """
+
+    def __init__(self, upstream_port: int, host: str = "127.0.0.1") -> None:
+        self._upstream_port = upstream_port
+        self._listener = socket.create_server((host, 0))
+        self._listener.settimeout(_TURN_SECONDS)
+        self.host = host
+        self.port = int(self._listener.getsockname()[1])
+        self._links: list[_Link] = []
+        self._lock = threading.Lock()
+        self._open = {way: threading.Event() for way in Way}
+        self._ending = threading.Event()
+        self._damage_after_bytes: dict[Way, int] = {}
+        self.damaged = 0
+        self.heal()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def heal(self) -> None:
+        """Carry everything again, with what was held back first."""
+        for gate in self._open.values():
+            gate.set()
+
+    def silence(self, *ways: Way) -> None:
+        """Carry nothing in these directions, and tell neither side: half-open, or cut off."""
+        for way in ways or tuple(Way):
+            self._open[way].clear()
+
+    def reset(self) -> int:
+        """Break every connection, as a firewall does that forgot them; return how many."""
+        with self._lock:
+            links, self._links = self._links, []
+        for link in links:
+            link.end(with_reset=True)
+        return len(links)
+
+    def damage(self, way: Way, after_bytes: int) -> None:
+        """Flip one bit of what is carried, so many bytes from now, on whatever connection."""
+        with self._lock:
+            self._damage_after_bytes[way] = after_bytes
+
+    def close(self) -> None:
+        self._ending.set()
+        self.heal()
+        self._thread.join()
+        self._listener.close()
+        self.reset()
+
+    def _accept(self) -> None:
+        while not self._ending.is_set():
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._upstream_port), timeout=5)
+            except OSError:
+                near.close()
+                continue
+            self._join(near, far)
+
+    def _join(self, near: socket.socket, far: socket.socket) -> None:
+        link = _Link(near, far)
+        for source, sink, way in ((near, far, Way.UP), (far, near, Way.DOWN)):
+            source.settimeout(_TURN_SECONDS)
+            carrier = threading.Thread(
+                target=self._carry, args=(link, source, sink, way), daemon=True
+            )
+            link.carriers.append(carrier)
+        with self._lock:
+            self._links.append(link)
+        for carrier in link.carriers:
+            carrier.start()
+
+    def _carry(self, link: _Link, source: socket.socket, sink: socket.socket, way: Way) -> None:
+        with suppress(OSError):
+            while piece := self._receive(link, source):
+                while not self._open[way].wait(_TURN_SECONDS):
+                    if link.broken.is_set():
+                        return
+                self._send(link, sink, self._damaged(way, piece))
+        # The end of one direction is told to the other side, unless we are to be silent.
+        while not self._open[way].wait(_TURN_SECONDS):
+            if link.broken.is_set():
+                return
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def _receive(self, link: _Link, source: socket.socket) -> bytes:
+        while not link.broken.is_set():
+            with suppress(TimeoutError):
+                return source.recv(_PIECE_BYTES)
+        return b""
+
+    def _send(self, link: _Link, sink: socket.socket, piece: bytes) -> None:
+        rest = memoryview(piece)
+        while rest and not link.broken.is_set():
+            with suppress(TimeoutError):
+                rest = rest[sink.send(rest) :]
+
+    def _damaged(self, way: Way, piece: bytes) -> bytes:
+        with self._lock:
+            after_bytes = self._damage_after_bytes.pop(way, None)
+            if after_bytes is None:
+                return piece
+            if after_bytes >= len(piece):
+                self._damage_after_bytes[way] = after_bytes - len(piece)
+                return piece
+            self.damaged += 1
+        changed = bytearray(piece)
+        changed[after_bytes] ^= 0x10
+        return bytes(changed)
+
+
+@contextmanager
+def proxy_to(port: int, host: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Run a proxy for as long as the block lasts."""
+    proxy = Proxy(port, host)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
