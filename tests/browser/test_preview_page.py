@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (600, 400), (200, 0, 0)).save(photos / "3 turned.jpg", exif=exif)
-    (photos / "4 damaged.jpg").write_bytes((photos / "3 turned.jpg").read_bytes()[:-300])
+    (photos / "5 damaged.jpg").write_bytes((photos / "3 turned.jpg").read_bytes()[:-300])
+    Image.new("RGB", (300, 900)).save(photos / f"4 {'a very long name ' * 9}.jpg")
     return photos
 
 
@@ -180,7 +181,7 @@ def test_the_divider_follows_the_keyboard(page):
 
 def test_next_and_previous_go_through_the_folder(page):
     assert page["name"].text == "1 grey.png"
-    assert page["position"].text == "1 of 4"
+    assert page["position"].text == "1 of 5"
     assert not page["previous"].is_enabled()
     page["next"].click()
     page.settle()
@@ -189,7 +190,7 @@ def test_next_and_previous_go_through_the_folder(page):
     page.browser.execute_script("document.activeElement.blur()")
     page.keys(Keys.ARROW_RIGHT)
     page.settle()
-    assert page["status"].get_attribute("textContent") == "3 turned.jpg, 3 of 4"
+    assert page["status"].get_attribute("textContent") == "3 turned.jpg, 3 of 5"
     page.keys(Keys.ARROW_LEFT)
     page.settle()
     assert page["name"].text == "2 noise.png"
@@ -215,10 +216,10 @@ def test_a_photograph_on_its_side_is_shown_upright(page):
 
 
 def test_a_damaged_file_says_so_and_the_others_can_still_be_seen(page):
-    for _ in range(3):
+    for _ in range(4):
         page["next"].click()
     page.until(page["trouble"].is_displayed)
-    assert "4 damaged.jpg" in page["trouble"].text
+    assert "5 damaged.jpg" in page["trouble"].text
     page["previous"].click()
     page.settle()
     page.until(lambda: not page["trouble"].is_displayed())
@@ -320,16 +321,22 @@ def test_the_command_is_copied(page):
     assert copied == page["command"].text
 
 
-@pytest.mark.parametrize("width", [360, 768, 1200])
+@pytest.mark.parametrize("size", [(360, 740), (740, 360), (768, 1000), (1200, 800)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_off_at_any_width(page, show_page, width, scheme):
-    show_page(page.browser, width, 740, prefers_color_scheme=scheme)
+@pytest.mark.parametrize("photo", [1, 4])
+def test_nothing_is_cut_off_in_any_window(page, show_page, size, scheme, photo):
+    width, height = size
+    for _ in range(photo - 1):
+        page["next"].click()
+    show_page(page.browser, width, height, prefers_color_scheme=scheme)
     page.settle()
     assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
-    for name in ("brightness", "stage", "command", "copy", "next"):
+    for name in ("brightness", "stage", "command", "copy", "previous"):
         rect = page[name].rect
         assert rect["x"] >= 0
         assert rect["x"] + rect["width"] <= width
+        assert rect["y"] + rect["height"] <= height
+    assert page["stage"].rect["height"] > 200
     light = page.browser.execute_script(
         "return getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"
     )

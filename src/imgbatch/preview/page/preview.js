@@ -109,6 +109,8 @@ async function open() {
 function showTrouble(sentence) {
   byId("trouble").textContent = sentence;
   byId("trouble").hidden = false;
+  for (const part of ["histogram-before", "histogram-after"]) byId(part).removeAttribute("d");
+  byId("clipped").textContent = "";
   byId("stage").classList.add("empty");
 }
 
