@@ -7,10 +7,12 @@ from pathlib import Path
 from imgbatch.adjustment import FACTOR_RANGES
 from imgbatch.cli.options import (
     Completes,
+    Example,
     Group,
     Kind,
     Option,
     Program,
+    Remark,
     amount,
     procs,
     seconds,
@@ -19,34 +21,43 @@ from imgbatch.cli.options import (
 from imgbatch.cli.presets import PRESETS
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
 
-_EXAMPLES = """\
-examples:
-  imgbatch-client photos/ out/ --contrast 20 --sharpness 30
-      every photograph below photos/, on this machine's cores; the originals
-      stay as they are
-  imgbatch-client photos/ out/ --preset punchy --dry-run
-      only say what would be done
-  imgbatch-client photos/ out/ --include '*.png' --format jpeg --quality 85
-      PNGs as JPEGs
-  imgbatch-client photos/ out/ --contrast 20 --resume
-      go on after Ctrl-C, a crash or a full disk; what is done is not done again
-  imgbatch-client photos/ out/ --contrast 20 --broker amqp://user:secret@host/
-      on all machines that run imgbatch-server there
-
-environment and settings file:
-  Most options can also be given as IMGBATCH_<NAME> (IMGBATCH_BROKER,
-  IMGBATCH_IMAGE_TIMEOUT, ...) or in the [imgbatch] table of
-  ~/.config/imgbatch.toml (or --config FILE). The command line counts most,
-  then --preset, the environment, the settings file.
-
-exit status:
-  0    every image was written (files that are no images are skipped, and
-       listed in the report)
-  1    some images failed; all others are written, and the report says why
-  2    the command makes no sense, or would replace files
-  3    the run could not go on: broker, disk, or worker processes
-  130  interrupted by Ctrl-C; --resume continues
-"""
+_EXAMPLES = (
+    Example(
+        "imgbatch-client photos/ out/ --contrast 20 --sharpness 30",
+        "every photograph below photos/, on this machine's cores; the originals stay as they are",
+    ),
+    Example(
+        "imgbatch-client photos/ out/ --preset punchy --dry-run", "only say what would be done"
+    ),
+    Example(
+        "imgbatch-client photos/ out/ --include '*.png' --format jpeg --quality 85",
+        "PNGs as JPEGs",
+    ),
+    Example(
+        "imgbatch-client photos/ out/ --contrast 20 --resume",
+        "go on after Ctrl-C, a crash or a full disk; what is done is not done again",
+    ),
+    Example(
+        "imgbatch-client photos/ out/ --contrast 20 --broker amqp://user:secret@host/",
+        "on all machines that run imgbatch-server there",
+    ),
+)
+_REMARKS = (
+    Remark(
+        "environment and settings file",
+        "Most options can also be given as IMGBATCH_<NAME> (IMGBATCH_BROKER, "
+        "IMGBATCH_IMAGE_TIMEOUT, ...) or in the [imgbatch] table of ~/.config/imgbatch.toml (or "
+        "--config FILE). The command line counts most, then --preset, the environment, the "
+        "settings file.",
+    ),
+)
+_EXIT_STATUSES = (
+    (0, "every image was written (files that are no images are skipped, and listed in the report)"),
+    (1, "some images failed; all others are written, and the report says why"),
+    (2, "the command makes no sense, or would replace files"),
+    (3, "the run could not go on: broker, disk, or worker processes"),
+    (130, "interrupted by Ctrl-C; --resume continues"),
+)
 
 
 def quality(text: str) -> int | None:
@@ -318,9 +329,11 @@ _SHOWN = Group(
 
 CLIENT = Program(
     name="imgbatch-client",
-    summary="Make a folder of photographs brighter, richer in contrast, sharper, into\n"
-    "another folder: on this machine, or on many through RabbitMQ.",
-    groups=(_WHAT, _ADJUSTMENT, _FILES, _RESULTS, _WHO, _SHOWN),
-    epilog=_EXAMPLES,
     synopsis="imgbatch-client INPUT OUTPUT [options]",
+    summary="Make a folder of photographs brighter, richer in contrast, sharper, into another "
+    "folder: on this machine, or on many through RabbitMQ.",
+    groups=(_WHAT, _ADJUSTMENT, _FILES, _RESULTS, _WHO, _SHOWN),
+    examples=_EXAMPLES,
+    remarks=_REMARKS,
+    exit_statuses=_EXIT_STATUSES,
 )

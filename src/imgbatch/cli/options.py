@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from textwrap import fill
 from typing import Any, NoReturn
 
 from imgbatch.cores import parse_procs
@@ -126,14 +127,40 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A command line, and what it is good for."""
+
+    command: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A paragraph with a heading."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """A command: its name, what it does, its options, and examples."""
+    """A command: its name, what it does, its options, examples, and how it ends.
+
+    Parameters
+    ----------
+    synopsis
+        The command line in one line.
+    exit_statuses
+        What each number means that it ends with.
+    """
 
     name: str
+    synopsis: str
     summary: str
     groups: tuple[Group, ...]
-    epilog: str = ""
-    synopsis: str | None = field(default=None)
+    examples: tuple[Example, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    exit_statuses: tuple[tuple[int, str], ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -162,8 +189,8 @@ def build_parser(program: Program) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program.name,
         usage=program.synopsis,
-        description=program.summary,
-        epilog=program.epilog,
+        description=_filled(program.summary),
+        epilog=_epilog(program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
         add_help=False,
@@ -181,6 +208,25 @@ def build_parser(program: Program) -> argparse.ArgumentParser:
     rest.add_argument(show_version.name, action="version", version=version, help=show_version.help)
     rest.add_argument(print_completion.name, **_arguments(print_completion))
     return parser
+
+
+def _epilog(program: Program) -> str:
+    lines = ["examples:"]
+    for example in program.examples:
+        lines.append(f"  {example.command}")
+        lines += [_filled(example.meaning, "      ")] if example.meaning else []
+    for remark in program.remarks:
+        lines += ["", f"{remark.title}:", _filled(remark.text, "  ")]
+    lines += ["", "exit status:"]
+    for status, meaning in program.exit_statuses:
+        lines.append(_filled(meaning, f"  {status:<5}", "       "))
+    return "\n".join(lines)
+
+
+def _filled(text: str, first: str = "", others: str | None = None) -> str:
+    """Return a text in lines of less than 80 columns, with these indents."""
+    rest = first if others is None else others
+    return fill(text, 79, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 def parse(program: Program, arguments: Sequence[str] | None) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgbatch.cli.options import Completes, Group, Kind, Option, Program, whole
+from imgbatch.cli.options import Completes, Example, Group, Kind, Option, Program, Remark, whole
 
 PREVIEW = Program(
     name="imgbatch-preview",
-    summary="See brightness, contrast and sharpness on your own photographs, and copy the\n"
+    summary="See brightness, contrast and sharpness on your own photographs, and copy the "
     "imgbatch-client command that applies them.",
     synopsis="imgbatch-preview INPUT [options]",
     groups=(
@@ -52,19 +52,23 @@ PREVIEW = Program(
             ),
         ),
     ),
-    epilog="""\
-examples:
-  imgbatch-preview photos/
-      go through the folder, choose, copy the command
-  imgbatch-preview photo.jpg --sheet variants.jpg
-      no browser: a picture of variants side by side
-
-The page is served to this machine only, at an address that nobody can guess;
-nothing leaves the machine, and no file is changed. Ctrl-C ends it.
-
-exit status:
-  0    ended by Ctrl-C, or the sheet is written
-  1    the photograph for the sheet can't be processed
-  2    the command makes no sense
-""",
+    examples=(
+        Example("imgbatch-preview photos/", "go through the folder, choose, copy the command"),
+        Example(
+            "imgbatch-preview photo.jpg --sheet variants.jpg",
+            "no browser: a picture of variants side by side",
+        ),
+    ),
+    remarks=(
+        Remark(
+            "privacy",
+            "The page is served to this machine only, at an address that nobody can guess; "
+            "nothing leaves the machine, and no file is changed. Ctrl-C ends it.",
+        ),
+    ),
+    exit_statuses=(
+        (0, "ended by Ctrl-C, or the sheet is written"),
+        (1, "the photograph for the sheet can't be processed"),
+        (2, "the command makes no sense"),
+    ),
 )

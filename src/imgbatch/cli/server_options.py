@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from imgbatch.broker.address import DEFAULT_URL
-from imgbatch.cli.options import Group, Kind, Option, Program, amount, procs, seconds, whole
+from imgbatch.cli.options import (
+    Example,
+    Group,
+    Kind,
+    Option,
+    Program,
+    Remark,
+    amount,
+    procs,
+    seconds,
+    whole,
+)
 
 _BROKER = Option(
     "--broker",
@@ -13,7 +24,7 @@ _BROKER = Option(
 
 SERVER = Program(
     name="imgbatch-server",
-    summary="Lend this machine's cores to everyone whose imgbatch-client uses the same\nbroker.",
+    summary="Lend this machine's cores to everyone whose imgbatch-client uses the same broker.",
     synopsis="imgbatch-server [options]",
     groups=(
         Group(
@@ -91,23 +102,27 @@ SERVER = Program(
             ),
         ),
     ),
-    epilog="""\
-examples:
-  imgbatch-server
-      all cores, for the RabbitMQ on this machine
-  imgbatch-server --broker amqp://imgbatch:secret@broker.example/ --procs 4
-  IMGBATCH_BROKER=amqps://imgbatch:secret@broker.example/ imgbatch-server
-      the same over TLS, with the password out of the list of processes
-
-It may be started before its broker, and waits for as long as it runs. Ctrl-C
-or SIGTERM: the images at hand are finished, the others given back, within 30
-seconds; a second one: at once.
-
-exit status:
-  0    told to leave
-  2    the command makes no sense
-  3    the broker refuses us, or the kernels can't be compiled
-""",
+    examples=(
+        Example("imgbatch-server", "all cores, for the RabbitMQ on this machine"),
+        Example("imgbatch-server --broker amqp://user:secret@host/ --procs 4", "four of them"),
+        Example(
+            "IMGBATCH_BROKER=amqps://user:secret@host/ imgbatch-server",
+            "over TLS, with the password out of the list of processes",
+        ),
+    ),
+    remarks=(
+        Remark(
+            "beginning and end",
+            "It may be started before its broker, and waits for as long as it runs. Ctrl-C or "
+            "SIGTERM: the images at hand are finished, the others given back, within 30 seconds; "
+            "a second one: at once.",
+        ),
+    ),
+    exit_statuses=(
+        (0, "told to leave"),
+        (2, "the command makes no sense"),
+        (3, "the broker refuses us, or the kernels can't be compiled"),
+    ),
 )
 
 STATUS = Program(
@@ -134,16 +149,15 @@ STATUS = Program(
             ),
         ),
     ),
-    epilog="""\
-examples:
-  imgbatch-status
-  imgbatch-status --broker amqp://imgbatch:secret@broker.example/ --watch
-  imgbatch-status --json | jq '.machines[].images_per_second'
-
-exit status:
-  0    somebody answered
-  1    nobody did
-  2    the command makes no sense
-  3    the broker can't be reached, or refuses us
-""",
+    examples=(
+        Example("imgbatch-status", "once, as a table"),
+        Example("imgbatch-status --broker amqp://user:secret@host/ --watch", "again and again"),
+        Example("imgbatch-status --json | jq '.machines[].images_per_second'", "for programs"),
+    ),
+    exit_statuses=(
+        (0, "somebody answered"),
+        (1, "nobody did"),
+        (2, "the command makes no sense"),
+        (3, "the broker can't be reached, or refuses us"),
+    ),
 )
