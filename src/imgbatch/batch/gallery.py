@@ -32,6 +32,10 @@ LARGEST_PROFILE_BYTES = 4096
 LARGEST_GALLERY_BYTES = 10_000_000
 """Encoded in base64; keeps the whole file below 15 MB."""
 MOST_WORKERS = 4
+FEWEST_PICTURES = 12
+"""Made even if the time is over: on a busy machine, a worker takes a second to start."""
+GRACE_SECONDS = 10.0
+"""When these are over as well, even those are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,11 @@ class _Work:
         """Return the next pair's number; None when there is none, or no time or room for it."""
         with self.lock:
             is_full = self.size_bytes > LARGEST_GALLERY_BYTES
-            if not self.waiting or is_full or self.seconds_left() <= 0:
+            begun = len(self.pairs) - len(self.waiting)
+            seconds = self.seconds_left()
+            if begun < FEWEST_PICTURES:
+                seconds += GRACE_SECONDS
+            if not self.waiting or is_full or seconds <= 0:
                 return None
             return self.waiting.popleft()
 
@@ -88,7 +96,7 @@ def make_thumbnails(pairs: Sequence[Pair], seconds: float) -> dict[int, Thumbnai
     pairs
         The photographs.
     seconds
-        When the time is over, what is done is returned.
+        When the time is over, what is done is returned, once there are `FEWEST_PICTURES`.
 
     Returns
     -------
@@ -123,7 +131,7 @@ def _drive(work: _Work) -> None:
     worker = None
     while (number := work.take()) is not None:
         worker = worker or _start_worker()
-        thumbnails = _ask(worker, work.pairs[number], work.seconds_left())
+        thumbnails = _ask(worker, work.pairs[number], work.seconds_left() + GRACE_SECONDS)
         if thumbnails is not None:
             work.keep(number, thumbnails)
         elif worker.poll() is not None:
