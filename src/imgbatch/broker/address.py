@@ -42,7 +42,8 @@ class Address:
         if parts is None or parts.scheme not in ("amqp", "amqps") or not parts.hostname:
             raise UsageError(
                 Code.BAD_OPTION,
-                f"the broker {redact(self.url)!r} is no address; write it like {DEFAULT_URL}",
+                f"the broker {redact(self.url)!r} is no address; write it like {DEFAULT_URL}, with "
+                "%40 for an @ in the password, %2F for a / and %23 for a #",
             )
 
     def __str__(self) -> str:
@@ -52,10 +53,24 @@ class Address:
         return f"Address({redact(self.url)!r})"
 
     def parameters(self, connection_name: str) -> URLParameters:
-        """Return what pika connects with; `connection_name` is shown by the broker's tools."""
+        """Return what pika connects with; `connection_name` is shown by the broker's tools.
+
+        Raises
+        ------
+        UsageError
+            If the URL's query is none that pika understands.
+        """
         import pika
 
-        parameters = pika.URLParameters(_with_virtual_host(self.url))
+        try:
+            parameters = pika.URLParameters(_with_virtual_host(self.url))
+        except Exception as error:
+            # Not only ValueError: pika evaluates ssl_options. What it says may quote a secret.
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"the broker {self} is followed by options that make no sense "
+                f"({type(error).__name__}); see pika's URLParameters",
+            ) from error
         if parameters.heartbeat is None:
             parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.blocked_connection_timeout = BLOCKED_SECONDS
@@ -69,7 +84,9 @@ class Address:
 def redact(url: str) -> str:
     """Return a URL as it may be shown: the password, and all of what is no URL, left out."""
     parts = _split(url)
-    if parts is None or not parts.hostname:
+    if parts is None:
+        return "***"
+    if not parts.hostname:
         return "***" if "@" in url else url
     user = f"{parts.username}@" if parts.username else ""
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -83,7 +100,8 @@ def _split(url: str) -> SplitResult | None:
         _ = parts.port
     except ValueError:
         return None
-    return parts
+    # An @ behind the host means that what was taken for the host was the start of a password.
+    return None if "@" in parts.path + parts.query + parts.fragment else parts
 
 
 def _with_virtual_host(url: str) -> str:

@@ -80,10 +80,16 @@ class Link:
         Shown by the broker's tools, and in the log.
     hooks
         Whom to tell.
+
+    Raises
+    ------
+    UsageError
+        If the address has an option that has no meaning.
     """
 
     def __init__(self, address: Address, name: str, hooks: Hooks) -> None:
         self._address = address
+        self._parameters = address.parameters(name)
         self._name = name
         self._hooks = hooks
         self._loop: Any = None
@@ -92,7 +98,6 @@ class Link:
         self._up_since_seconds = float("inf")
         self._unexplained_refusals = 0
         self._closing = False
-        self._ready = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"link-{name}", daemon=True)
         self.channel: Channel | None = None
@@ -103,17 +108,17 @@ class Link:
 
     def start(self) -> None:
         """Begin to connect."""
+        from pika.adapters.select_connection import IOLoop
+
+        receive_buffer.widen()
+        self._loop = IOLoop()
+        self._loop.add_callback_threadsafe(self._connect)
         self._thread.start()
-        self._ready.wait()
 
     def submit(self, function: Callable[[], None]) -> None:
         """Have a function run on the link's thread; what it raises ends the connection."""
         if not self._ended.is_set():
             self._loop.add_callback_threadsafe(partial(self.guarded, function))
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Have a function run in a while; to be called on the link's thread."""
-        self._loop.call_later(seconds, partial(self.guarded, function))
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End the connection and its thread; a blocked broker may hold neither for longer."""
@@ -139,20 +144,24 @@ class Link:
         connection.close()
 
     def _run(self) -> None:
-        from pika.adapters.select_connection import IOLoop
-
-        receive_buffer.widen()
         while not self._ended.is_set():
-            self._loop = IOLoop()
-            self._loop.add_callback_threadsafe(self._connect)
-            self._ready.set()
             try:
                 self._loop.start()
                 self._ended.set()
             except Exception:
-                # Nothing of ours raises through the loop (see guarded), so this is pika's own.
-                log.exception("%s: the connection's loop failed; starting over", self._name)
-                self._lost(Cut("the connection's loop failed"))
+                # Nothing of ours raises through the loop (see guarded), so this is pika's own. The
+                # loop is taken up again, not made anew: it holds what was submitted meanwhile.
+                log.exception("%s: starting over after an error in pika", self._name)
+                self._loop.add_callback_threadsafe(self._start_over)
+                self._ended.wait(FIRST_PAUSE_SECONDS)
+        self._loop.close()
+
+    def _start_over(self) -> None:
+        self._lost(Cut("an error in pika"))
+        if self._connection is None:
+            self._connect_later()
+        else:
+            self.reset("an error in pika")
 
     def _connect(self) -> None:
         import pika
@@ -160,8 +169,10 @@ class Link:
         if self._closing:
             self._loop.stop()
             return
+        if self._connection is not None:
+            return
         self._connection = pika.SelectConnection(
-            self._address.parameters(self._name),
+            self._parameters,
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_open_error,
             on_close_callback=self._on_close,
@@ -171,6 +182,9 @@ class Link:
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
     def _on_open(self, connection: SelectConnection) -> None:
+        if self._closing:
+            connection.close()
+            return
         connection.channel(on_open_callback=self._on_channel_open)
 
     def _on_channel_open(self, channel: Channel) -> None:

@@ -1,0 +1,66 @@
+"""A plain pika channel beside the parts under test, and names of one test's own."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from tests.support.brokers import Broker
+
+from imgbatch.broker.address import Address
+from imgbatch.broker.topology import Topology
+
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def address(broker: Broker) -> Address:
+    return Address(broker.url)
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return Topology(f"test-{secrets.token_hex(4)}.")
+
+
+@pytest.fixture
+def channel(broker: Broker) -> Iterator[BlockingChannel]:
+    parameters = Address(broker.url).parameters("imgbatch-test")
+    with pika.BlockingConnection(parameters) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def queue(channel: BlockingChannel, topology: Topology) -> Iterator[str]:
+    """A durable queue, as a batch's work queue is one."""
+    name = topology.work_queue("b")
+    topology.declare_work_queue(_Plain(channel), name)  # type: ignore[arg-type]
+    yield name
+    channel.queue_delete(name)
+
+
+class _Plain:
+    """A blocking channel as the topology uses one: it has no callbacks."""
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self._channel = channel
+
+    def queue_declare(self, queue: str, callback: object = None, **arguments: object) -> None:
+        self._channel.queue_declare(queue, **arguments)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], object]], None]:
+    """Wait until something is so."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.01)
+
+    return wait
