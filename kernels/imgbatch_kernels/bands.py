@@ -71,16 +71,15 @@ def adjust_image(
         samples,
         channels,
     )
-    is_direct = _has_solid_rows(image, samples) and _has_solid_rows(out, samples)
-    run = _adjust_direct if is_direct else _adjust_staged
     count = 1 if threads == 1 else min(threads, height, height * samples // SAMPLES_PER_BAND)
-    if count <= 1:
-        run(work, 0, height, _halo(image, 0, height))
-        return
-    edges = [height * i // count for i in range(count + 1)]
-    # All halos before any band: in place, a band changes the rows that its neighbours look at.
-    bands = [(work, a, b, _halo(image, a, b)) for a, b in pairwise(edges)]
-    _run_all(run, bands)
+    edges = [height * i // count for i in range(count + 1)] if count > 1 else [0, height]
+    is_direct = _has_solid_rows(image, samples) and _has_solid_rows(out, samples)
+    # In place, a band changes the rows its neighbours look at: all halos before any band.
+    needs_halo = not is_direct or work.source_address == work.target_address
+    _run_all(
+        _adjust_direct if is_direct else _adjust_staged,
+        [(work, a, b, _halo(image, a, b) if needs_halo else None) for a, b in pairwise(edges)],
+    )
 
 
 @lru_cache(maxsize=256)
@@ -108,22 +107,33 @@ def _has_solid_rows(image: NDArray[Any], samples: int) -> bool:
     )
 
 
+def _neighbours(height: int, first: int, last: int) -> tuple[int, int]:
+    """Return which rows stand above and below a band; at the border they reflect (101)."""
+    above = first - 1 if first else min(1, height - 1)
+    return above, last if last < height else max(height - 2, 0)
+
+
 def _halo(image: NDArray[Any], first: int, last: int) -> NDArray[Any]:
-    """Copy the row above and the row below a band; at the border they reflect (101)."""
-    height = image.shape[0]
+    """Copy the rows above and below a band."""
     halo = np.empty((2, *image.shape[1:]), image.dtype)
-    halo[0] = image[first - 1 if first else min(1, height - 1)]
-    halo[1] = image[last if last < height else max(height - 2, 0)]
+    halo[0], halo[1] = (image[row] for row in _neighbours(image.shape[0], first, last))
     return halo
 
 
-def _adjust_direct(work: Work, first: int, last: int, halo: NDArray[Any]) -> None:
+def _adjust_direct(work: Work, first: int, last: int, halo: NDArray[Any] | None) -> None:
     """Adjust the rows from `first` up to, not including, `last`, where they are."""
     source_step, target_step = work.image.strides[0], work.out.strides[0]
     source = Rows(work.source_address + first * source_step, source_step)
     target = Rows(work.target_address + first * target_step, target_step)
-    above = halo.ctypes.data
-    _call(work, last - first, source, target, (above, above + halo.strides[0]))
+    if halo is None:
+        above, below = (
+            work.source_address + row * source_step
+            for row in _neighbours(work.image.shape[0], first, last)
+        )
+    else:
+        above = halo.ctypes.data
+        below = above + halo.strides[0]
+    _call(work, last - first, source, target, (above, below))
 
 
 def _adjust_staged(work: Work, first: int, last: int, halo: NDArray[Any]) -> None:
@@ -176,6 +186,9 @@ def _scratch(size_bytes: int) -> tuple[NDArray[np.uint8], int]:
 
 def _run_all(run: Callable[..., None], bands: list[tuple[Any, ...]]) -> None:
     """Run the first band in this thread, the others in threads of their own; wait for all."""
+    if len(bands) == 1:
+        run(*bands[0])
+        return
     failures: list[BaseException] = []
 
     def guarded(band: tuple[Any, ...]) -> None:
