@@ -195,10 +195,13 @@ class Consumer:
 
     def _count_ready(self, queue: str, counted: Callable[[int], None]) -> None:
         channel = self.link.channel
-        if self._find(queue) is not None and channel is not None and channel.is_open:
-            channel.queue_declare(
-                queue, passive=True, callback=lambda frame: counted(frame.method.message_count)
-            )
+        if self._find(queue) is None or channel is None or not channel.is_open:
+            return
+
+        def on_counted(frame: Any) -> None:
+            self.link.guarded(lambda: counted(frame.method.message_count))
+
+        channel.queue_declare(queue, passive=True, callback=on_counted)
 
     def _on_up(self, channel: Channel) -> None:
         self._epoch += 1
@@ -208,12 +211,12 @@ class Consumer:
             self._consume(subscription)
 
     def _on_down(self, cut: Cut) -> None:
+        self._lost()
         # A subscription that makes the broker close the channel would do so for ever.
         for subscription in list(self._subscriptions):
             if subscription.private is None and f"'{subscription.queue}'" in cut.reason:
                 log.warning("the broker refuses the queue %s: %s", subscription.queue, cut.reason)
                 self._end(subscription)
-        self._lost()
 
     def _on_cancel(self, frame: Any) -> None:
         tag = frame.method.consumer_tag
@@ -227,4 +230,4 @@ class Consumer:
 
     def _end(self, subscription: Subscription) -> None:
         self._subscriptions.remove(subscription)
-        subscription.cancelled(subscription.queue)
+        self.link.guarded(lambda: subscription.cancelled(subscription.queue))

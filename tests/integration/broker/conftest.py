@@ -6,9 +6,9 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 
-import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from tests.support.amqp import plain_channel
 from tests.support.brokers import Broker
 
 from imgbatch.broker.address import Address
@@ -29,9 +29,8 @@ def topology() -> Topology:
 
 @pytest.fixture
 def channel(broker: Broker) -> Iterator[BlockingChannel]:
-    parameters = Address(broker.url).parameters("imgbatch-test")
-    with pika.BlockingConnection(parameters) as connection:
-        yield connection.channel()
+    with plain_channel(broker.url) as plain:
+        yield plain
 
 
 @pytest.fixture

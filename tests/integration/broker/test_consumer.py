@@ -1,0 +1,346 @@
+"""Subscriptions that come back, and acknowledgements that know their channel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from imgbatch.broker.address import Address
+from imgbatch.broker.consumer import Consumer, Delivery, Subscription
+from imgbatch.broker.topology import Topology
+
+pytestmark = pytest.mark.broker
+Eventually = Callable[[Callable[[], object]], None]
+
+
+@dataclass
+class Inbox:
+    """What was delivered, and what was told of queues and channels."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    lost: int = 0
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [delivery.body for delivery in self.deliveries]
+
+    def on_lost(self) -> None:
+        self.lost += 1
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def consumer(address: Address, inbox: Inbox) -> Iterator[Consumer]:
+    consumer = Consumer(address, "imgbatch-test-in", lost=inbox.on_lost)
+    consumer.start()
+    yield consumer
+    consumer.close()
+
+
+def subscription(topology: Topology, queue: str, inbox: Inbox, **changes: Any) -> Subscription:
+    fields = {
+        "queue": queue,
+        "declare": topology.declare_work_queue,
+        "received": inbox.deliveries.append,
+        "prefetch": 3,
+        "cancelled": inbox.cancelled.append,
+    }
+    return Subscription(**(fields | changes))
+
+
+def private(topology: Topology, inbox: Inbox, **changes: Any) -> Subscription:
+    declare = partial(topology.declare_private_queue, exchange="amq.topic", topic=topology.prefix)
+    make = partial(topology.private_queue, "test")
+    fields = {"declare": declare, "prefetch": 0, "private": make}
+    return subscription(topology, "", inbox, **(fields | changes))
+
+
+def put(channel: BlockingChannel, queue: str, *bodies: bytes) -> None:
+    for body in bodies:
+        channel.basic_publish("", queue, body)
+
+
+def waiting(channel: BlockingChannel, queue: str) -> int:
+    return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+
+def break_off(consumer: Consumer) -> None:
+    consumer.link.submit(lambda: consumer.link.reset("the test breaks it"))
+
+
+def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"1", b"2", b"3", b"4")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
+    eventually(lambda: waiting(channel, queue) == 2 and inbox.bodies == [b"1", b"2"])
+    consumer.acknowledge(inbox.deliveries[0])
+    eventually(lambda: inbox.bodies == [b"1", b"2", b"3"])
+    assert not any(delivery.redelivered for delivery in inbox.deliveries)
+    assert repr(inbox.deliveries[0]) == "Delivery(1 bytes, tag 1 of channel 1)"
+
+
+def test_what_is_given_back_comes_again_and_what_is_dropped_does_not(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"back", b"gone")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
+    eventually(lambda: len(inbox.deliveries) == 2)
+    consumer.drop(inbox.deliveries[1])
+    consumer.give_back(inbox.deliveries[0])
+    eventually(lambda: len(inbox.deliveries) == 3)
+    assert inbox.bodies[2] == b"back"
+    assert inbox.deliveries[2].redelivered
+    consumer.acknowledge(inbox.deliveries[2])
+    consumer.close()
+    assert waiting(channel, queue) == 0
+
+
+def test_subscriptions_made_before_the_connection_and_after_a_cut_are_there(
+    address: Address,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    consumer = Consumer(address, "imgbatch-test-in", lost=inbox.on_lost)
+    consumer.start()
+    consumer.subscribe(subscription(topology, queue, inbox))
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.bodies == [b"1"])
+    break_off(consumer)
+    eventually(lambda: inbox.bodies == [b"1", b"1"])
+    assert inbox.lost == 1
+    assert inbox.cancelled == []
+    assert inbox.deliveries[1].redelivered
+    assert [delivery.epoch for delivery in inbox.deliveries] == [1, 2]
+    consumer.close()
+
+
+def test_an_acknowledgement_of_an_earlier_channel_is_forgotten(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"1", b"2")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
+    eventually(lambda: inbox.bodies == [b"1"])
+    break_off(consumer)
+    eventually(lambda: len(inbox.deliveries) == 2)
+    for answer in (consumer.acknowledge, consumer.give_back, consumer.drop):
+        answer(inbox.deliveries[0])  # tag 1, as the one at hand now has
+    done = threading.Event()
+    consumer.link.submit(done.set)
+    assert done.wait(30)
+    assert waiting(channel, queue) == 1
+    assert inbox.bodies == [b"1", b"1"]
+    consumer.acknowledge(inbox.deliveries[1])
+    eventually(lambda: inbox.bodies == [b"1", b"1", b"2"])
+    assert inbox.lost == 1
+
+
+def test_a_queue_that_is_deleted_ends_its_own_subscription_only(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    other = topology.work_queue("other")
+    consumer.subscribe(subscription(topology, other, inbox))
+    consumer.subscribe(subscription(topology, queue, inbox))
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.bodies == [b"1"])
+    channel.queue_delete(other)
+    eventually(lambda: inbox.cancelled == [other])
+    put(channel, queue, b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    assert inbox.lost == 0
+    break_off(consumer)
+    eventually(lambda: len(inbox.bodies) == 4)
+    assert inbox.cancelled == [other]
+
+
+def test_a_queue_that_may_not_be_used_ends_its_own_subscription_only(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    channel.queue_declare(topology.work_queue("wrong"), exclusive=True)
+    consumer.subscribe(subscription(topology, queue, inbox))
+    consumer.subscribe(subscription(topology, topology.work_queue("wrong"), inbox))
+    eventually(lambda: inbox.cancelled == [topology.work_queue("wrong")])
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.bodies == [b"1"])
+    assert inbox.lost == 1
+
+
+def test_an_error_in_who_is_told_of_a_lost_queue_hides_no_lost_channel(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    def fail(_queue: str) -> None:
+        raise RuntimeError("a bug")
+
+    channel.queue_declare(topology.work_queue("wrong"), exclusive=True)
+    consumer.subscribe(subscription(topology, queue, inbox))
+    consumer.subscribe(subscription(topology, topology.work_queue("wrong"), inbox, cancelled=fail))
+    eventually(lambda: inbox.lost == 1)
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.bodies == [b"1"])
+
+
+def test_a_private_queue_has_a_new_name_on_each_channel_and_after_each_deletion(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    own = private(topology, inbox)
+    names: list[str] = []
+
+    def speak() -> bool:
+        channel.basic_publish("amq.topic", topology.prefix, b"x")
+        return bool(inbox.deliveries)
+
+    consumer.subscribe(own)
+    eventually(speak)
+    names.append(own.queue)
+    break_off(consumer)
+    eventually(lambda: own.queue not in names)
+    inbox.deliveries.clear()
+    eventually(speak)
+    names.append(own.queue)
+    assert len(set(names)) == 2
+    assert all(topology.is_ours(name) for name in names)
+    assert inbox.cancelled == []
+
+
+def test_an_error_in_who_receives_costs_a_reconnection_and_no_message(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    def fail_at_first(delivery: Delivery) -> None:
+        inbox.deliveries.append(delivery)
+        if len(inbox.deliveries) == 1:
+            raise RuntimeError("a bug")
+        consumer.acknowledge(delivery)
+
+    consumer.subscribe(subscription(topology, queue, inbox, received=fail_at_first, prefetch=1))
+    put(channel, queue, b"1", b"2")
+    eventually(lambda: b"2" in inbox.bodies)
+    assert inbox.bodies == [b"1", b"1", b"2"]
+    assert inbox.lost == 1
+
+
+def test_what_was_delivered_before_unsubscribing_can_still_be_acknowledged(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"1")
+    consumer.subscribe(subscription(topology, queue, inbox))
+    eventually(lambda: inbox.bodies == [b"1"])
+    consumer.unsubscribe(queue)
+    consumer.unsubscribe(queue)
+    done = threading.Event()
+    consumer.link.submit(done.set)
+    assert done.wait(30)
+    put(channel, queue, b"2")
+    consumer.acknowledge(inbox.deliveries[0])
+    consumer.close()
+    eventually(lambda: waiting(channel, queue) == 1)
+    assert inbox.bodies == [b"1"]
+    assert channel.basic_get(queue, auto_ack=True)[2] == b"2"
+
+
+def test_a_subscription_can_be_made_anew(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    consumer.subscribe(subscription(topology, queue, inbox))
+    consumer.subscribe(subscription(topology, queue, inbox))  # the same queue, once
+    consumer.renew(queue)
+    put(channel, queue, b"1", b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    assert inbox.cancelled == []
+    consumers = channel.queue_declare(queue, passive=True).method.consumer_count
+    assert consumers == 1
+
+
+def test_the_messages_that_wait_are_counted(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"1", b"2", b"3")
+    counts: list[int] = []
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
+    eventually(lambda: inbox.bodies == [b"1"])
+    consumer.count_ready(queue, counts.append)
+    consumer.count_ready(topology.work_queue("not subscribed to"), counts.append)
+    eventually(lambda: counts)
+    assert counts == [2]
+
+
+def test_an_error_in_who_is_told_the_count_costs_a_reconnection_and_no_more(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    consumer.subscribe(subscription(topology, queue, inbox))
+    consumer.count_ready(queue, lambda _count: [].index(0))
+    eventually(lambda: inbox.lost == 1)
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.bodies == [b"1"])
