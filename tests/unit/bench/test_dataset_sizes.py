@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from bench.datasets.build import jpeg
 from bench.datasets.sizes import CROPS, LARGE_FILE_BYTES, TOKYO, Figures, one_in_ten, targets
 
