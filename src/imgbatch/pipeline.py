@@ -69,7 +69,7 @@ class Pipeline:
         The largest image that is processed.
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._buffers = Buffers()
 
@@ -134,8 +134,8 @@ def process(
     data: Buffer,
     adjustment: Adjustment,
     *,
-    encoding: Encoding = Encoding(),  # noqa: B008
-    limits: Limits = Limits(),  # noqa: B008
+    encoding: Encoding = Encoding(),
+    limits: Limits = Limits(),
 ) -> bytes:
     """Return an encoded image, adjusted.
 

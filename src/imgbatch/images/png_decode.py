@@ -26,9 +26,7 @@ from imgbatch.images.png_chunks import (
 )
 from imgbatch.images.quiet import quiet_stderr
 
-_PLAIN = frozenset(
-    (b"PLTE", b"tRNS", b"IDAT", b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"bKGD", b"tEXt")
-)
+_PLAIN = frozenset((b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"bKGD", b"tEXt"))
 """Chunks of fixed size or without compression: they cost a decoder nothing."""
 
 _CHANNELS = {GREY: 1, RGB: 3, PALETTE: 3, GREY_ALPHA: 2, RGBA: 4}
@@ -74,8 +72,8 @@ def decode_intact(data: memoryview, structure: PngStructure) -> Pixels:
         If the decoder refuses it.
     """
     needed = _needed_chunks(structure)
-    others = [chunk for chunk in structure.chunks if chunk not in needed]
-    is_plain = all(c.kind in _PLAIN and c.kind not in (b"PLTE", b"tRNS") for c in others)
+    others = len(structure.chunks) - len(needed)
+    is_plain = others == sum(chunk.kind in _PLAIN for chunk in structure.chunks)
     encoded: memoryview | bytes = data
     if not is_plain or structure.end != len(data):
         encoded = join_png(structure.header, [(c.kind, data[c.start : c.stop]) for c in needed])

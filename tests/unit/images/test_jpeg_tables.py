@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from tests.support import images
@@ -54,9 +56,7 @@ def test_the_nearest_quality_of_disturbed_tables_is_near(quality):
 
 def test_the_zigzag_visits_every_place_once_and_each_step_is_to_a_neighbour():
     assert sorted(ZIGZAG) == list(range(64))
-    steps = {
-        (abs(a // 8 - b // 8), abs(a % 8 - b % 8)) for a, b in zip(ZIGZAG, ZIGZAG[1:], strict=False)
-    }
+    steps = {(abs(a // 8 - b // 8), abs(a % 8 - b % 8)) for a, b in pairwise(ZIGZAG)}
     assert steps <= {(0, 1), (1, 0), (1, 1)}
 
 
