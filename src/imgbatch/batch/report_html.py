@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -205,9 +206,9 @@ def _headline(report: Fields) -> str:
 def _end_of_run(report: Fields) -> str:
     """Return why the run ended early, if it did."""
     if failure := report.get("failure"):
-        return f'<p class="ended">The run could not go on: {_text(failure["sentence"])}</p>'
+        return f'<p class="ended">The run could not go on: {_sentence(failure["sentence"])}</p>'
     if report.get("interrupted"):
-        return '<p class="ended">The run was interrupted; --resume continues it.</p>'
+        return '<p class="ended">The run was interrupted; <code>--resume</code> continues it.</p>'
     return ""
 
 
@@ -266,8 +267,13 @@ def _reason_row(file: Fields, folder: str) -> str:
     sentence = sentence[:1].upper() + sentence[1:]
     return (
         f'<li><span class="path">{_name(file["input"], folder)}</span>'
-        f"<span>{_text(sentence)}{tries}</span></li>"
+        f"<span>{_sentence(sentence)}{tries}</span></li>"
     )
+
+
+def _sentence(sentence: str) -> str:
+    """Return HTML for a sentence; the options it names are set as such, and never broken."""
+    return re.sub(r"(?<!\S)--[a-z-]+", r"<code>\g<0></code>", _text(sentence))
 
 
 def _settings(report: Fields) -> str:

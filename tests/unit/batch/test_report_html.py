@@ -182,6 +182,12 @@ def test_names_are_text_never_markup():
     assert evil in page.text
 
 
+def test_options_in_sentences_are_set_as_such():
+    error = {"code": "truncated-image", "sentence": "it ends; use --damaged salvage"}
+    html = render_html(a_report(a_file(1, "failed", error=error)))
+    assert "It ends; use <code>--damaged</code> salvage" in html
+
+
 def test_names_that_are_not_text_are_shown_all_the_same():
     assert "?.jpg" in render_html(a_report(a_file(1, "failed", input="/photos/\udce9.jpg")))
 
