@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imgbatch.batch.journal import Journal, Totals
 from imgbatch.batch.model import Failure, MachineUse, Status
@@ -129,8 +130,9 @@ class Report:
         summary = json.dumps(self.summary(), indent=2, ensure_ascii=False)
         yield summary.removesuffix("\n}") + ',\n  "files": ['
         separator = "\n"
-        for entry in entries:
-            yield f"{separator}    {json.dumps(self._file(entry), ensure_ascii=False)}"
+        encode = json.JSONEncoder(ensure_ascii=False).encode
+        for fields in self._files(entries):
+            yield f"{separator}    {encode(fields)}"
             separator = ",\n"
         yield "\n  ]\n}\n"
 
@@ -140,14 +142,11 @@ class Report:
         writer = csv.DictWriter(line, _COLUMNS)
         writer.writeheader()
         yield line.getvalue()
-        for entry in entries:
-            fields = self._file(entry)
-            del fields["error"]
-            error = _failure_fields(entry.outcome.failure) or {}
-            notes = " ".join(entry.outcome.notes)
+        for fields in self._files(entries):
+            error = fields.pop("error") or {}
             line.seek(0)
             line.truncate()
-            writer.writerow({**fields, **error, "notes": notes})
+            writer.writerow({**fields, **error, "notes": " ".join(fields["notes"])})
             yield line.getvalue()
 
     def write(self, journal: Journal) -> None:
@@ -161,29 +160,37 @@ class Report:
         write_text(self.path, self.to_json(journal.entries()))
         write_text(self.path.with_suffix(".csv"), self.to_csv(journal.entries()))
 
-    def _file(self, entry: Entry) -> dict[str, object | None]:
-        outcome = entry.outcome
-        finished = entry.finished_seconds
-        return {
-            "input": printable(str(self.source_folder / entry.source)),
-            "output": printable(str(self.target / entry.target)),
-            "status": outcome.status,
-            "error": _failure_fields(outcome.failure),
-            "seconds": round(outcome.seconds, 4),
-            "finished_seconds": None if finished is None else round(finished, 3),
-            "machine": outcome.machine,
-            "width": outcome.width_pixels,
-            "height": outcome.height_pixels,
-            "bytes_in": entry.size_bytes,
-            "bytes_out": outcome.bytes_out,
-            "notes": outcome.notes,
-            "attempts": outcome.attempts,
-        }
+    def _files(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+        """Yield the fields of each file: its paths absolute, its numbers without noise."""
+        source, target = str(self.source_folder), str(self.target)
+        for entry in entries:
+            paths = f"{source}/{entry.source}", f"{target}/{entry.target}"
+            yield _file_fields(entry, *map(printable, paths))
 
     @property
     def source_folder(self) -> Path:
         """The folder to which the files' names are relative."""
         return self.source if self.source.is_dir() else self.source.parent
+
+
+def _file_fields(entry: Entry, source: str, target: str) -> dict[str, Any]:
+    outcome = entry.outcome
+    finished = entry.finished_seconds
+    return {
+        "input": source,
+        "output": target,
+        "status": outcome.status.value,
+        "error": _failure_fields(outcome.failure),
+        "seconds": round(outcome.seconds, 4),
+        "finished_seconds": None if finished is None else round(finished, 3),
+        "machine": outcome.machine,
+        "width": outcome.width_pixels,
+        "height": outcome.height_pixels,
+        "bytes_in": entry.size_bytes,
+        "bytes_out": outcome.bytes_out,
+        "notes": outcome.notes,
+        "attempts": outcome.attempts,
+    }
 
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:

@@ -16,12 +16,14 @@ from imgbatch.engines.base import Stop
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 _PLAIN_SECONDS = 5.0
 _LIVE_SECONDS = 0.25
 # A run that is over by then needs no display, nor the tenth of a second to import rich.
 _FIRST_LIVE_SECONDS = 0.4
 _MACHINES_SHOWN = 8
+_BAR_COLUMNS = 80
 
 
 @contextmanager
@@ -84,20 +86,30 @@ def _show_live(tally: Tally, stop: Stop, over: threading.Event) -> None:
 def display(tally: Tally, pace: Pace, stop: Stop, console: Console) -> RenderableType:
     """Return the live display: a bar, the figures, the machines, and why nothing moves."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    total = tally.planned_bytes if tally.plan_complete and tally.planned_bytes else None
-    width = min(console.width, 80)
-    parts: list[RenderableType] = [
-        ProgressBar(total=total, completed=tally.done_bytes, width=width, pulse=total is None),
-        *(Text(line, overflow="ellipsis", no_wrap=True) for line in _figures(tally, pace)),
-        *(Text(line, "dim", overflow="ellipsis", no_wrap=True) for line in _machine_lines(tally)),
+    lines = [
+        _bar(tally, console),
+        *(Text(line) for line in _figures(tally, pace)),
+        *(Text(line, "dim") for line in _machine_lines(tally)),
     ]
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
     why = why_slow(tally, stop)
     if why:
-        parts.append(Text(why, "yellow"))
-    return Group(*parts)
+        lines.append(Text(why, "yellow"))
+    return Group(*lines)
+
+
+def _bar(tally: Tally, console: Console) -> Text:
+    """Return the share of bytes that is done as a line, empty while the whole is not known."""
+    from rich.text import Text
+
+    width = min(console.width, _BAR_COLUMNS)
+    known = tally.plan_complete and tally.planned_bytes
+    filled = width * tally.done_bytes // tally.planned_bytes if known else 0
+    done, open_ = ("━", "─") if console.encoding.startswith("utf") else ("#", "-")
+    return Text.assemble((done * filled, "green"), (open_ * (width - filled), "bright_black"))
 
 
 def progress_line(tally: Tally, pace: Pace) -> str:

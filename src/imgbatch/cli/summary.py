@@ -10,6 +10,7 @@ from imgbatch.batch.report import Report
 from imgbatch.cli.wording import count, duration, size
 from imgbatch.errors import Code
 
+_LONGEST = 400
 _HINTS = {
     Code.TOO_MANY_PIXELS: "--max-pixels raises the limit",
     Code.TOO_MANY_BYTES: "--max-bytes raises the limit",
@@ -75,5 +76,15 @@ def _failures(report: Report) -> list[str]:
         hint = _HINTS.get(example.code)
         first = "" if number == 1 else f"{number:,} files, such as "
         known = hint is None or hint.split()[0] in example.sentence
-        lines.append(f"  {example.code}: {first}{example.sentence}{'' if known else f'; {hint}'}")
+        what = first + _on_one_line(example.sentence)
+        lines.append(f"  {example.code}: {what}{'' if known else f'; {hint}'}")
     return lines
+
+
+def _on_one_line(sentence: str) -> str:
+    """Return a sentence without line breaks, and without the end of a very long one.
+
+    What a bug says can take pages; the report has it whole.
+    """
+    text = " ".join(sentence.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

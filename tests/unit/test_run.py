@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.photos import encoded, fill
+
+import imgbatch
+from imgbatch import Adjustment, Encoding, process, run_batch
+from imgbatch.batch.model import Status
+from imgbatch.batch.tally import Tally
+from imgbatch.engines.base import Stop
+from imgbatch.errors import Code, OutputError, UsageError
+from imgbatch.recipe import OutputFormat
+from imgbatch.run import execute, planned_files
+from imgbatch.settings import Existing, Settings
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "photos"
+    fill(folder, 2)
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path.resolve() / "out"
+
+
+def test_a_folder_is_one_call(photos: Path, out: Path) -> None:
+    report = run_batch(photos, out, Adjustment(10, 20, 40), html=False)
+    assert report.count(Status.WRITTEN) == 2
+    assert report.exit_status == 0
+    assert report.path == out / "imgbatch-report.json"
+    for path in photos.iterdir():
+        expected = process(path.read_bytes(), Adjustment(10, 20, 40))
+        assert (out / path.name).read_bytes() == expected
+
+
+def test_all_of_the_package_s_names_are_there() -> None:
+    for name in imgbatch.__all__:
+        assert getattr(imgbatch, name)
+    assert dir(imgbatch) == sorted(imgbatch.__all__)
+    with pytest.raises(AttributeError):
+        imgbatch.nothing  # noqa: B018
+
+
+def test_options_have_their_keywords(photos: Path, out: Path, tmp_path: Path) -> None:
+    (photos / "notes.txt").write_text("x")
+    report = run_batch(
+        photos,
+        out,
+        encoding=Encoding(OutputFormat.PNG),
+        include=["*_0000.*"],
+        report=tmp_path / "r.json",
+        procs=1,
+        html=False,
+    )
+    assert report.totals.files == 1
+    assert [path.name for path in out.iterdir()] == ["IMG_0000.png"]
+    assert json.loads((tmp_path / "r.json").read_text())["encoding"]["output_format"] == "png"
+
+
+def test_a_bad_file_is_in_the_report_and_no_exception(photos: Path, out: Path) -> None:
+    (photos / "bad.jpg").write_bytes(encoded(".jpg")[:100])
+    report = run_batch(photos, out, html=False)
+    assert report.exit_status == 1
+    (example,) = report.examples
+    assert str(photos / "bad.jpg") in example.sentence
+
+
+def test_overwrite_and_resume_exclude_each_other(photos: Path, out: Path) -> None:
+    with pytest.raises(UsageError):
+        run_batch(photos, out, overwrite=True, resume=True)
+
+
+def test_a_refused_run_leaves_no_folder(photos: Path, out: Path) -> None:
+    (photos / "IMG_0000.png").write_bytes(encoded(".png"))
+    with pytest.raises(UsageError) as caught:
+        run_batch(photos, out / "deep", encoding=Encoding(OutputFormat.JPEG))
+    assert caught.value.code is Code.NAME_COLLISION
+    assert not out.exists()
+
+
+def test_an_output_folder_that_cannot_be_made_is_the_machinery_s(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputError) as caught:
+        run_batch(photos, Path("/proc/imgbatch-cannot-be"))
+    assert caught.value.code is Code.OUTPUT_FOLDER_UNWRITABLE
+
+
+def test_the_tally_ends_where_the_report_does(photos: Path, out: Path) -> None:
+    (photos / "notes.txt").write_text("x")
+    tally = Tally()
+    report = execute(Settings(photos, out, html=False), tally, Stop())
+    assert tally.plan_complete
+    assert (tally.planned_files, tally.done_files) == (3, 3)
+    assert (tally.written, tally.skipped) == (2, 1)
+    assert tally.bytes_out == report.totals.bytes_out
+    assert tally.waiting is None
+
+
+def test_a_run_that_is_stopped_before_it_begins_lists_its_files(photos: Path, out: Path) -> None:
+    stop = Stop()
+    stop.gently.set()
+    report = execute(Settings(photos, out, html=False), Tally(), stop)
+    assert report.interrupted
+    assert report.exit_status == 130
+    assert report.count(Status.NOT_DONE) == 2
+    resumed = Settings(photos, out, existing=Existing.RESUME, html=False)
+    assert execute(resumed, Tally(), Stop()).count(Status.WRITTEN) == 2
+
+
+def test_a_resumed_run_leaves_others_files_alone(photos: Path, out: Path) -> None:
+    execute(Settings(photos, out, html=False), Tally(), Stop())
+    (photos / "new.jpg").write_bytes(encoded(".jpg"))
+    (out / "new.jpg").write_text("somebody's")
+    report = execute(Settings(photos, out, existing=Existing.RESUME, html=False), Tally(), Stop())
+    assert report.totals.by_code == {Code.OUTPUT_EXISTS: 1}
+    assert (out / "new.jpg").read_text() == "somebody's"
+
+
+def test_the_page_is_made_unless_it_is_not_wanted(photos: Path, out: Path) -> None:
+    report = execute(Settings(photos, out), Tally(), Stop())
+    assert report.page == out / "imgbatch-report.html"
+    assert "<html" in report.page.read_text()
+
+
+def test_the_plan_is_known_before_anything_is_done(photos: Path, out: Path) -> None:
+    planned = {found.name: target for found, target in planned_files(Settings(photos, out))}
+    assert planned == {"IMG_0000.jpg": "IMG_0000.jpg", "IMG_0001.jpg": "IMG_0001.jpg"}
+    assert not out.exists()
