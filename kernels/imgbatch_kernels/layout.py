@@ -7,8 +7,8 @@ multiple of a vector.
 
 from __future__ import annotations
 
-VECTOR_SAMPLES = 64
-"""Samples that the widest loop takes at once: a full 512-bit register of uint8."""
+VECTOR_SAMPLES = 128
+"""Samples that the widest loop takes in one turn: four registers of 512 bits, of 16-bit lanes."""
 
 
 def scratch_pitch(samples: int) -> int:
