@@ -76,7 +76,7 @@ def curve(title: str, measured: Mapping[int, Sequence[float]], model: Mapping[in
         told = [(x(count), y(model[machines[0]] / seconds)) for count, seconds in model.items()]
         marks.append(_polyline("model", told))
         marks.append(
-            f'<text class="soft" x="{told[-1][0] + 10:.1f}" y="{told[-1][1] + 16:.1f}">model</text>'
+            f'<text class="soft" x="{told[-1][0] + 10:.1f}" y="{told[-1][1] - 6:.1f}">model</text>'
         )
     for count in machines:
         spread = [first / seconds for seconds in measured[count]]
@@ -84,7 +84,7 @@ def curve(title: str, measured: Mapping[int, Sequence[float]], model: Mapping[in
             f'<line class="line" x1="{x(count):.1f}" x2="{x(count):.1f}" '
             f'y1="{y(min(spread)):.1f}" y2="{y(max(spread)):.1f}"/>',
             f'<circle class="ours" cx="{x(count):.1f}" cy="{y(speed_ups[count]):.1f}" r="5"/>',
-            f'<text x="{x(count) + 10:.1f}" y="{y(speed_ups[count]) - 8:.1f}">'
+            f'<text x="{x(count) + 10:.1f}" y="{y(speed_ups[count]) + 20:.1f}">'
             f"{figure(speed_ups[count])}×</text>",
         ]
     marks.append(

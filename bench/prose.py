@@ -86,11 +86,12 @@ def opening(results: Results, found: list[Answer]) -> str:
     missed = [answer for answer in judged if answer.verdict == "missed"]
     sentences.append(
         f"Of {len(judged)} floors, {len(judged) - len(missed)} are passed."
+        + "\n" * bool(missed)
         + "".join(f"\n- missed: {answer.question.text}" for answer in missed)
     )
     machine = results.machine
     where = (
-        f"\n\nTaken on {results.taken}, {machine.get('cores')} cores of an {machine.get('cpu')} "
+        f"\n\nTaken on {results.taken}, {machine.get('cores')} cores of {machine.get('cpu')} "
         f"with {machine.get('memory_gb')} GB, {machine.get('system')}, on {results.photos}"
         + ("" if results.pace == "whole" else f"; a {results.pace} session")
         + ". On another machine the seconds will differ, and the ratios should not differ much."

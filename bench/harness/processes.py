@@ -76,9 +76,10 @@ def measure(
         written = count_images(output)
         if process.returncode != 0 or written != images:
             log.seek(0)
+            told = log.read().decode(errors="replace").strip()[-3000:]
             raise RuntimeError(
-                f"{' '.join(command)}: exit code {process.returncode}, {written} of {images} "
-                f"images:\n{log.read().decode(errors='replace')[-3000:]}"
+                f"{' '.join(command)}:\n{told}\n"
+                f"exit code {process.returncode}, {written} of {images} images written"
             )
     return Run(seconds, usage.ru_utime + usage.ru_stime)
 

@@ -100,7 +100,7 @@ class Session:
             try:
                 contender.run(small, self.output())
             except RuntimeError as error:
-                failed[who] = str(error)
+                failed[who] = f"its first run failed: {str(error).splitlines()[-1]}"
         able = {who: one for who, one in runs.items() if who not in failed}
         seconds = in_turn(
             {who: self._timer(one, folder) for who, one in able.items()},
