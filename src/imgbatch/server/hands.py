@@ -113,7 +113,7 @@ class Hands:
         """
         with self._changed:
             held = self._awaited.get(chunk.transfer)
-            if held is None or held.ticket.job != chunk.job or held.ticket.batch != chunk.batch:
+            if held is None or not _is_about(chunk, held.ticket):
                 return
             if chunk.size_bytes != held.ticket.size_bytes:
                 raise MalformedFrame("a chunk announces another size than its ticket")
@@ -129,12 +129,11 @@ class Hands:
     def withdraw(self, withdrawal: Withdrawal) -> HeldTicket | None:
         """Let go of a ticket that the client needs no more; None if it is not held."""
         with self._changed:
-            held = self._awaited.pop(withdrawal.transfer, None)
-            if held is None or held.ticket.job != withdrawal.job:
+            held = self._awaited.get(withdrawal.transfer)
+            if held is None or not _is_about(withdrawal, held.ticket):
                 return None
-            held.gone = True
             self._remove(held)
-            self._changed.notify_all()
+            self._forget([held])
             return held
 
     def awaited(self, transfer: int) -> HeldTicket | None:
@@ -152,13 +151,21 @@ class Hands:
                 self._turns.append(held.ticket.batch)
             return held
 
-    def wait_for_image(self, held: HeldTicket, timeout_seconds: float) -> bool:
-        """Wait until a ticket's image is there, or is known not to come; tell if so."""
+    def wait_for_image(self, held: HeldTicket, patience_seconds: float) -> bool:
+        """Wait until a ticket's image is there, or is known not to come; tell if so.
+
+        For as long as pieces of it come: only the time without any is limited.
+        """
+
+        def settled() -> bool:
+            return held.image is not None or held.gone or self._interrupted
+
         with self._changed:
-            return self._changed.wait_for(
-                lambda: held.image is not None or held.gone or self._interrupted,
-                timeout_seconds,
-            )
+            seen_seconds = None
+            while not settled() and seen_seconds != held.asked_seconds:
+                seen_seconds = held.asked_seconds
+                self._changed.wait_for(settled, patience_seconds)
+            return settled()
 
     def begin(self, held: HeldTicket) -> bool:
         """Take a ticket out of what can be given back; False if it is not held any more."""
@@ -238,3 +245,7 @@ class Hands:
             held.gone = True
         self._turns = deque(batch for batch in self._turns if batch in self._batches)
         self._changed.notify_all()
+
+
+def _is_about(frame: Chunk | Withdrawal, ticket: Ticket) -> bool:
+    return frame.job == ticket.job and frame.batch == ticket.batch

@@ -155,7 +155,7 @@ class Worker:
             Subscription(
                 queue=order.queue,
                 declare=self._topology.declare_work_queue,
-                received=self._on_ticket,
+                received=partial(self._on_ticket, order.batch),
                 prefetch=self._settings.prefetch,
                 cancelled=partial(self._on_queue_gone, order.batch),
             )
@@ -180,43 +180,42 @@ class Worker:
 
     # What arrives, on the consumer's thread
 
-    def _on_ticket(self, delivery: Delivery) -> None:
+    def _on_ticket(self, batch: str, delivery: Delivery) -> None:
         self._last_delivery_seconds = time.monotonic()
-        if self._draining.is_set():
+        if self._draining.is_set() or batch not in self._queues:
             self._consumer.give_back(delivery)
             return
         try:
             received = decode(delivery.body)
         except DamagedPayload as error:
-            self._take_damaged(delivery, error)
+            self._refuse_damaged(delivery, error)
             return
         except ProtocolError as error:
             log.warning("dropped a message from a work queue: %s", error)
             self._consumer.drop(delivery)
             return
-        if isinstance(received.frame, Ticket):
-            self._take(received.frame, delivery, received.payload)
+        ticket = received.frame
+        if isinstance(ticket, Ticket) and ticket.batch == batch:
+            self._take(ticket, delivery, received.payload)
         else:
-            log.warning("dropped a %s from a work queue", type(received.frame).__name__)
+            log.warning("dropped a %s from a work queue", type(ticket).__name__)
             self._consumer.drop(delivery)
 
-    def _take_damaged(self, delivery: Delivery, error: DamagedPayload) -> None:
-        """Fetch the image of a ticket that was damaged, if it still says which one it is."""
+    def _refuse_damaged(self, delivery: Delivery, error: DamagedPayload) -> None:
+        """Have a damaged ticket sent again; nothing in it can be believed, its recipe least."""
         log.warning("a ticket arrived damaged: %s", error)
-        ticket = error.frame
-        if isinstance(ticket, Ticket) and ticket.batch in self._queues:
-            self._take(ticket, delivery, memoryview(b""))
-        else:
+        if delivery.redelivered:
+            # The broker's own copy is damaged. The client misses it, and offers the image again.
             self._consumer.drop(delivery)
+        else:
+            self._consumer.give_back(delivery)
 
     def _take(self, ticket: Ticket, delivery: Delivery, payload: memoryview) -> None:
         suspect = delivery.redelivered or ticket.attempt > 0
         held = HeldTicket(ticket, delivery, suspect)
-        if ticket.batch not in self._queues:
-            self._consumer.give_back(delivery)
-            return
         too_large = ticket.size_bytes > self._settings.limits.max_bytes
-        if not suspect and (len(payload) == ticket.size_bytes or too_large):
+        # What is too large will be refused unseen, whoever has died with it.
+        if too_large or (not suspect and len(payload) == ticket.size_bytes):
             held.image = payload
         self._hands.take(held)
         if not held.can_begin:

@@ -180,10 +180,11 @@ class Offers:
         offer = self.note(index, Event.FETCHED, now_seconds)
         if offer is None:
             return Verdict.WITHDRAW, None
-        if begins and offer.attempts >= MAX_ATTEMPTS:
-            return Verdict.FAIL, offer
-        offer.claims += begins
-        return Verdict.SEND, offer
+        with self._lock:
+            if begins and offer.attempts >= MAX_ATTEMPTS:
+                return Verdict.FAIL, offer
+            offer.claims += begins
+            return Verdict.SEND, offer
 
     def hold(self, indexes: tuple[int, ...], now_seconds: float) -> None:
         """Take note that a worker still has these."""

@@ -20,7 +20,7 @@ from imgbatch.batch.write import OutputFile
 from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer
-from imgbatch.errors import FileError, MalformedFrame, OutputError, ProtocolError
+from imgbatch.errors import FileError, OutputError, ProtocolError
 from imgbatch.protocol import Chunk, Received, Result, ResultKind
 from imgbatch.protocol.assembly import Piece, Transfer
 
@@ -137,11 +137,10 @@ class Writer:
         if offer is None:
             self._desk.offers.end(result.job)  # counts the repetition
             return
-        if _kind_of(result) is not ResultKind.DONE:
-            self._discard(result.job)
+        self._discard(result.job)
+        if result.kind != ResultKind.DONE:
             self._finish(offer, result, _failure_of(result))
             return
-        self._discard(result.job)
         try:
             transfer = Transfer(result.size_bytes, LARGEST_RESULT_BYTES)
             file = OutputFile(offer.job, self._placement)
@@ -182,7 +181,7 @@ class Writer:
             ResultKind.DONE: Status.WRITTEN,
             ResultKind.FAILED: Status.FAILED,
             ResultKind.SKIPPED: Status.SKIPPED,
-        }[_kind_of(result)]
+        }[ResultKind(result.kind)]
         outcome = Outcome(
             index=offer.job.index,
             status=status,
@@ -206,13 +205,6 @@ class Writer:
         arriving = self._arriving.pop(job, None)
         if arriving is not None:
             arriving.file.discard()
-
-
-def _kind_of(result: Result) -> ResultKind:
-    try:
-        return ResultKind(result.kind)
-    except ValueError:
-        raise MalformedFrame(f"a result is of no known kind: {result.kind!r}") from None
 
 
 def _failure_of(result: Result) -> Failure:

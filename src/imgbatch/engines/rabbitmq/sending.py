@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from imgbatch.batch.model import Job, Outcome
@@ -221,7 +221,8 @@ def _name_of(request: Fetch | Offer) -> tuple[str, int]:
 
 def _chunks(fetch: Fetch, job: Job) -> Iterator[tuple[Chunk, bytes]]:
     with open_source(job) as file:
-        for offset in range(0, job.size_bytes, CHUNK_BYTES):
+        # An empty file is one empty piece, since a worker waits for something.
+        for offset in range(0, max(1, job.size_bytes), CHUNK_BYTES):
             piece = _read_piece(job, file, min(CHUNK_BYTES, job.size_bytes - offset))
             yield Chunk(fetch.batch, job.index, fetch.transfer, offset, job.size_bytes), piece
 
@@ -245,4 +246,4 @@ def _poisoned(offer: Offer) -> Outcome:
     code = Code.IMAGE_TIMEOUT if codes == {Code.IMAGE_TIMEOUT} else Code.WORKER_CRASHED
     last = offer.casualties[-1][1] if offer.casualties else "nothing was heard of them"
     sentence = f"{MAX_ATTEMPTS} workers were lost with this image in their hands; last: {last}"
-    return failed(offer.job, WorkerFailed(code, sentence))
+    return replace(failed(offer.job, WorkerFailed(code, sentence)), attempts=offer.attempts)

@@ -1,0 +1,319 @@
+"""One worker process, spoken to in bytes by a client that is the test."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from multiprocessing import Pipe
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from tests.support.amqp import plain_channel
+from tests.support.brokers import Broker
+from tests.support.frames import ticket
+from tests.support.photos import encoded
+from tests.support.programs import wait_until
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.broker.topology import Topology
+from imgbatch.images.limits import Limits
+from imgbatch.pipeline import process
+from imgbatch.protocol import (
+    Chunk,
+    Fetch,
+    Frame,
+    Holding,
+    Received,
+    Release,
+    Result,
+    Ticket,
+    Withdrawal,
+    decode,
+    encode,
+)
+from imgbatch.recipe import Recipe
+from imgbatch.server.crew import Crew
+from imgbatch.server.orders import Leave, Ready, Serve, WorkerSettings
+
+pytestmark = pytest.mark.broker
+PATIENCE_SECONDS = 60.0
+LIMIT = 100_000
+IMAGE = encoded(".jpg")
+ADJUSTMENT = Adjustment(brightness=10, contrast=20, sharpness=40)
+RESULT = process(IMAGE, ADJUSTMENT)
+
+
+@pytest.fixture(scope="module")
+def topology() -> Topology:
+    return Topology(f"test-{secrets.token_hex(4)}.")
+
+
+@pytest.fixture(scope="module")
+def crew(broker: Broker, topology: Topology) -> Iterator[Crew]:
+    settings = WorkerSettings(broker.url, topology.prefix, "machine-1", 3, Limits(max_bytes=LIMIT))
+    crew = Crew(1, settings, image_timeout_seconds=60.0, memory_bytes=2**40)
+    crew.fill([])
+    _, wake = Pipe()
+    while not any(isinstance(word, Ready) for word in crew.watch(PATIENCE_SECONDS, wake)):
+        assert not crew.is_empty
+    yield crew
+    crew.kill()
+    while not crew.is_empty:
+        list(crew.watch(1.0, wake))
+
+
+class Client:
+    """A batch of one worker's, whose client is the test."""
+
+    def __init__(self, channel: BlockingChannel, topology: Topology) -> None:
+        self.channel = channel
+        self.topology = topology
+        self.batch = secrets.token_hex(4)
+        self.topic = secrets.token_hex(4)
+        self.queue = topology.work_queue(self.batch)
+        arguments = {"x-expires": 60_000}
+        channel.queue_declare(self.queue, durable=True, arguments=arguments)
+        channel.exchange_declare(topology.clients, "topic", durable=True)
+        self.inbox = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(self.inbox, topology.clients, self.topic)
+
+    def ticket(self, **changes: Any) -> Ticket:
+        fields = {
+            "batch": self.batch,
+            "topic": self.topic,
+            "size_bytes": len(IMAGE),
+            "recipe": Recipe(ADJUSTMENT).to_fields(),
+        }
+        return ticket(**(fields | changes))
+
+    def offer(self, frame: Ticket, image: bytes = b"") -> None:
+        self.put(encode(frame, image))
+
+    def put(self, body: bytes) -> None:
+        self.channel.basic_publish("", self.queue, body)
+
+    def answer(self, fetch: Fetch, image: bytes) -> None:
+        chunk = Chunk(fetch.batch, fetch.job, fetch.transfer, 0, len(image))
+        self.say(fetch, chunk, image)
+
+    def say(self, fetch: Fetch, frame: Frame, payload: bytes = b"") -> None:
+        self.channel.basic_publish("", fetch.queue, encode(frame, payload))
+
+    def hear(self) -> Received:
+        """Return the next frame that the worker sends to this client."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
+            if body is not None and not isinstance(decode(body).frame, Holding):
+                return decode(body)
+            assert time.monotonic() < deadline, "the worker says nothing"
+            time.sleep(0.01)
+
+    def expect(self, kind: type) -> Any:
+        frame = self.hear().frame
+        assert isinstance(frame, kind), frame
+        return frame
+
+    def expect_result(self, job: int) -> None:
+        received = self.hear()
+        assert isinstance(received.frame, Result), received.frame
+        assert (received.frame.job, received.frame.kind) == (job, "done")
+        assert received.payload == RESULT
+
+    def redeliver(self, frame: Ticket, image: bytes = b"") -> None:
+        """Offer a ticket as one that another worker had before."""
+        self.offer(frame, image)
+        method, _, _ = self.channel.basic_get(self.queue)
+        self.channel.basic_reject(method.delivery_tag, requeue=True)
+
+    def waiting(self) -> int:
+        """Return how many tickets are in the queue, in nobody's hands."""
+        return int(self.channel.queue_declare(self.queue, passive=True).method.message_count)
+
+
+@pytest.fixture
+def client(broker: Broker, topology: Topology, crew: Crew) -> Iterator[Client]:
+    with plain_channel(broker.url) as channel:
+        client = Client(channel, topology)
+        yield client
+        crew.order(Leave(client.batch))
+        channel.queue_delete(client.queue)
+
+
+@pytest.fixture
+def serve(crew: Crew, client: Client) -> Callable[[], None]:
+    return lambda: crew.order(Serve(client.batch, client.queue))
+
+
+def test_an_image_in_its_ticket_comes_back_as_the_pipeline_makes_it(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    client.offer(client.ticket(job=1), IMAGE)
+    received = client.hear()
+    assert isinstance(received.frame, Result)
+    assert (received.frame.kind, received.frame.machine) == ("done", "machine-1")
+    assert (received.frame.width_pixels, received.frame.height_pixels) == (48, 32)
+    assert received.payload == RESULT
+
+
+def test_an_image_that_did_not_ride_along_is_fetched(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    client.offer(client.ticket(job=2))
+    fetch = client.expect(Fetch)
+    assert not fetch.begins
+    assert client.topology.is_ours(fetch.queue)
+    client.answer(fetch, IMAGE)
+    client.expect_result(2)
+
+
+def test_a_ticket_that_another_worker_had_is_begun_with_the_clients_consent(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    client.redeliver(client.ticket(job=3), IMAGE)
+    serve()
+    fetch = client.expect(Fetch)
+    assert fetch.begins
+    client.answer(fetch, IMAGE)
+    client.expect_result(3)
+
+
+def test_a_ticket_that_was_offered_again_is_begun_with_the_clients_consent(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    client.offer(client.ticket(job=4, attempt=1), IMAGE)
+    fetch = client.expect(Fetch)
+    assert fetch.begins
+    client.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
+    client.offer(client.ticket(job=5), IMAGE)
+    client.expect_result(5)
+
+
+def test_a_damaged_piece_is_asked_for_again(client: Client, serve: Callable[[], None]) -> None:
+    serve()
+    client.offer(client.ticket(job=6))
+    fetch = client.expect(Fetch)
+    body = bytearray(encode(Chunk(fetch.batch, 6, fetch.transfer, 0, len(IMAGE)), IMAGE))
+    body[-10] ^= 1
+    client.channel.basic_publish("", fetch.queue, bytes(body))
+    again = client.expect(Fetch)
+    assert (again.job, again.begins) == (6, False)
+    client.answer(again, IMAGE)
+    client.expect_result(6)
+
+
+def test_nothing_in_a_damaged_ticket_is_believed(client: Client, serve: Callable[[], None]) -> None:
+    """Least of all its recipe, with which the output would look right and be wrong."""
+    body = encode(client.ticket(job=7), IMAGE)
+    position = body.index(b"brightness") + len(b"brightness")
+    assert body[position] == 10
+    serve()
+    client.put(body[:position] + b"\x0b" + body[position + 1 :])
+    client.offer(client.ticket(job=8), IMAGE)
+    client.expect_result(8)
+    assert client.waiting() == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"random bytes of another program",
+        b"\x95\x02\xcf" + bytes(8) + b"\xa6ticket\x80\xc4\x00",
+        encode(Holding("b", (1,), "m")),
+        encode(ticket(batch="somebody else's")),
+        b"\x91" * 100_000,
+    ],
+    ids=["empty", "garbage", "another version", "another kind", "another batch", "nested"],
+)
+def test_what_is_no_ticket_of_the_batch_is_dropped(
+    client: Client, serve: Callable[[], None], body: bytes
+) -> None:
+    serve()
+    for _ in range(5):
+        client.put(body)
+    client.offer(client.ticket(job=9), IMAGE)
+    client.expect_result(9)
+    assert client.waiting() == 0
+
+
+def test_a_recipe_that_makes_no_sense_fails_its_image_only(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    client.offer(client.ticket(job=10, recipe={"brightness": 9999}), IMAGE)
+    result = client.expect(Result)
+    assert result.kind == "failed"
+    client.offer(client.ticket(job=11), IMAGE)
+    client.expect_result(11)
+
+
+@pytest.mark.parametrize("had_before", [False, True])
+def test_what_is_too_large_is_refused_unseen(
+    client: Client, serve: Callable[[], None], had_before: bool
+) -> None:
+    offer = client.redeliver if had_before else client.offer
+    offer(client.ticket(job=12, size_bytes=LIMIT + 1))
+    serve()
+    result = client.expect(Result)
+    assert (result.kind, result.code) == ("failed", "too-many-bytes")
+    assert "--max-bytes" in result.sentence
+
+
+@pytest.mark.parametrize("had_before", [False, True])
+def test_an_empty_file_is_told_as_one(
+    client: Client, serve: Callable[[], None], had_before: bool
+) -> None:
+    frame = replace(client.ticket(job=13), size_bytes=0)
+    if had_before:
+        client.redeliver(frame)
+        serve()
+        client.answer(client.expect(Fetch), b"")
+    else:
+        serve()
+        client.offer(frame)
+    assert client.expect(Result).code == "empty-file"
+
+
+def test_garbage_in_a_workers_own_queue_is_passed_over(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    client.offer(client.ticket(job=14))
+    fetch = client.expect(Fetch)
+    lies = [
+        Chunk(fetch.batch, 14, fetch.transfer, 0, len(IMAGE) + 1),
+        Chunk(fetch.batch, 14, fetch.transfer, 7, len(IMAGE)),
+        Chunk(fetch.batch, 15, fetch.transfer, 0, len(IMAGE)),
+        Withdrawal(fetch.batch, 15, fetch.transfer),
+        Withdrawal("somebody else's", 14, fetch.transfer),
+        client.ticket(job=14),
+    ]
+    for lie in lies:
+        client.say(fetch, lie, b"x")
+    client.channel.basic_publish("", fetch.queue, b"garbage")
+    client.answer(fetch, IMAGE)
+    client.expect_result(14)
+
+
+def test_a_batch_that_is_left_gets_back_what_was_not_begun(
+    client: Client, crew: Crew, serve: Callable[[], None]
+) -> None:
+    serve()
+    for job in (15, 16):
+        client.offer(client.ticket(job=job))
+    assert {client.expect(Fetch).job for _ in range(2)} == {15, 16}
+    crew.order(Leave(client.batch))
+    assert sorted(client.expect(Release).jobs) == [15, 16]
+    wait_until(lambda: client.waiting() == 2, "both tickets wait again")
+
+
+def test_the_worker_has_lived_through_all_of_this(crew: Crew) -> None:
+    assert crew.ready == 1
+    assert crew._workers[0].process.is_alive()
