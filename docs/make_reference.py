@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,13 @@ def report_page(schema: Mapping[str, Any]) -> str:
         "Programs should ignore fields that they do not know: fields are added, never changed, "
         "as long as `schema` stays the same. The "
         "[JSON Schema](../report.schema.json) says the same to programs.",
-        fields_table(schema),
+        fields_table(schema, schema["$defs"]),
     ]
     for name, definition in schema["$defs"].items():
         parts.append(f"## {name}")
         if "description" in definition:
             parts.append(definition["description"])
-        parts.append(fields_table(definition))
+        parts.append(fields_table(definition, schema["$defs"]))
     parts.append("## notes")
     parts.append(
         "What a result could not keep, or is worth knowing; `notes` of a file holds these."
@@ -161,13 +162,20 @@ def report_page(schema: Mapping[str, Any]) -> str:
     return _page(parts)
 
 
-def fields_table(definition: Mapping[str, Any]) -> str:
+def fields_table(definition: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     """Return the properties of one object of the schema as a table."""
     rows = (
-        (f"`{name}`", _type(field), field.get("description", "").removesuffix("."))
+        (f"`{name}`", _type(field), _meaning(field, others).removesuffix("."))
         for name, field in definition["properties"].items()
     )
     return table(("field", "type", "meaning"), rows)
+
+
+def _meaning(field: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """Return a field's description, or that of what it refers to."""
+    name = field.get("$ref", field.get("items", {}).get("$ref", "")).rpartition("/")[2]
+    text: str = field.get("description", others.get(name, {}).get("description", ""))
+    return text
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -195,10 +203,14 @@ def _range(field: Mapping[str, Any]) -> str:
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    )
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell, which a bar would end; a backslash before one would be shown."""
+    marked = re.sub(r"`([^`]*\|[^`]*)`", lambda code: f"<code>{escape(code[1])}</code>", text)
+    return marked.replace("|", "&#124;")
 
 
 def _forms(option: Option) -> str:
