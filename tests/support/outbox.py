@@ -1,0 +1,28 @@
+"""A publisher's place, taken by a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.protocol import Received, decode
+
+
+class Outbox(Publisher):
+    """Keeps what is published, and settles it at once: confirmed, unless its queue is missing."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.missing: set[str] = set()
+
+    def publish(
+        self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
+    ) -> None:
+        self.messages.append(message)
+        found = message.routing_key not in self.missing
+        settled(Settlement.CONFIRMED if found else Settlement.RETURNED)
+
+    post = publish
+
+    def frames(self) -> list[Received]:
+        return [decode(message.body) for message in self.messages]
