@@ -29,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.addoption("--results", type=Path, metavar="FILE", help="add what was measured to FILE")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # A contender that is not installed is skipped before its clock runs, which is no mistake.
+    unused = "ignore:Benchmark fixture was not used at all"
+    config.addinivalue_line("filterwarnings", unused)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.timeout(0))  # a race takes as long as its slowest contender
