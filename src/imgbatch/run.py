@@ -151,6 +151,7 @@ def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
         If the run can't begin; nothing was written then.
     """
     settings = check_paths(settings)
+    engine = _engine(settings)
     made = _make_folder(settings.target)
     try:
         naming = _check_names(settings)
@@ -159,7 +160,7 @@ def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
         _unmake(made)
         raise
     try:
-        report = _Run(settings, journal, naming, tally, stop).carry_out()
+        report = _Run(settings, journal, naming, tally, stop).carry_out(engine)
     finally:
         journal.close()
     return _with_page(report) if settings.html and not stop.now.is_set() else report
@@ -194,10 +195,9 @@ class _Run:
     open_jobs: dict[int, Job] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def carry_out(self) -> Report:
+    def carry_out(self, engine: Engine) -> Report:
         planner = self._planner()
         planner.start()
-        engine = _engine(self.settings)
         failure = None
         try:
             engine.run(self._jobs(planner), self.settings.recipe, self, self.stop)

@@ -246,6 +246,7 @@ def test_a_broker_s_password_is_never_shown(photos: Path, out: Path) -> None:
     done = client(photos, out, "--broker", "http://user:secret@nowhere/")
     assert done.returncode == 2
     assert "secret" not in done.stderr + done.stdout
+    assert not out.exists()
 
 
 def test_times_and_permissions_are_kept(photos: Path, out: Path) -> None:

@@ -26,6 +26,7 @@ _BATCH_FILES = 256
 _BATCH_SECONDS = 0.05
 _JOBS_AT_ONCE = 64
 _LOOK_UP_SECONDS = 0.1
+_GIVEN_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Planner:
         """
         self._thread.join(patience_seconds)
         self._closed = True
-        self._thread.join()
+        self._thread.join(_GIVEN_UP_SECONDS)  # it may hang in a network file system for ever
         return self._tally.plan_complete
 
     def _search(self) -> None:

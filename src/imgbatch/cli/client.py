@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.batch.rows import printable
 from imgbatch.batch.scan import Selection
 from imgbatch.batch.tally import Tally
 from imgbatch.broker.address import redact
@@ -41,17 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; the interpreter must not complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Exception as error:
+        if os.environ.get("IMGBATCH_TRACEBACK"):
+            raise
+        _tell(
+            f"imgbatch-client: this is an error of imgbatch, please report it: {error!r} "
+            "(IMGBATCH_TRACEBACK=1 shows where)"
+        )
+        return 3
 
 
 def _run(options: Mapping[str, Any], arguments: Sequence[str] | None) -> int:
     if options.get("explain"):
         from imgbatch.cli.explain import explain
 
-        print(explain(_adjustment(options)), flush=True)
+        _print(explain(_adjustment(options)))
         return 0
     settings = settings_of(options)
     if options.get("dry_run"):
@@ -195,12 +200,11 @@ def _show_plan(settings: Settings) -> int:
     for found, target in planned_files(settings):
         if found.failure is not None:
             left_alone += 1
-            print(f"{found.name}: {found.failure.sentence}")
+            _print(found.failure.sentence)
             continue
         files += 1
         size_bytes += found.size_bytes
-        print(f"{found.name} -> {settings.target / target}")
-    sys.stdout.flush()
+        _print(f"{found.name} -> {settings.target / target}")
     rest = f"; {left_alone:,} left alone" if left_alone else ""
     _tell(
         f"Dry run: {count(files, 'file')} ({size(size_bytes)}) would be read{rest}; those that are "
@@ -219,7 +223,7 @@ def _carry_out(settings: Settings, options: Mapping[str, Any], command: Sequence
     with interruptible(stop), watched(progress, tally, stop):
         report = execute(settings, tally, stop)
     if options.get("json"):
-        print(json.dumps({**report.summary(), "report": str(report.path)}, indent=2), flush=True)
+        _print(json.dumps({**report.summary(), "report": str(report.path)}, indent=2))
     for line in summary_lines(report, command):
         _tell(line)
     return report.exit_status
@@ -261,8 +265,17 @@ def interruptible(stop: Stop) -> Iterator[None]:
             handler.patience.cancel()
 
 
+def _print(text: str) -> None:
+    """Print on standard output, as long as somebody reads it."""
+    try:
+        print(printable(text), flush=True)
+    except BrokenPipeError:
+        # Whoever read it has seen enough; neither the rest nor the end of the interpreter,
+        # which flushes once more, is to complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tell(line: str) -> None:
     """Print a line on standard error; that nobody reads it any more is no reason to fail."""
     with suppress(OSError):
-        text = line.encode("utf-8", "backslashreplace").decode("utf-8")
-        print(text, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)

@@ -97,6 +97,21 @@ def test_explain_needs_no_folders(capsys: pytest.CaptureFixture[str]) -> None:
     assert "358" in capsys.readouterr().out
 
 
+def test_a_bug_is_a_sentence_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("imgbatch.cli.client.settings_of", broken)
+    monkeypatch.delenv("IMGBATCH_TRACEBACK", raising=False)
+    assert main(["photos", "out"]) == 3
+    assert "please report it: ZeroDivisionError('oh')" in capsys.readouterr().err
+    monkeypatch.setenv("IMGBATCH_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["photos", "out"])
+
+
 def test_the_first_signal_stops_gently_and_the_second_at_once() -> None:
     stop = Stop()
     before = signal.getsignal(signal.SIGINT)

@@ -144,7 +144,7 @@ def start_worker(setup: Setup, module: str = WORKER_MODULE) -> Worker:
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             process_group=0,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
         )
     except BaseException:
         ours.close()

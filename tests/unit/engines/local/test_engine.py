@@ -157,6 +157,16 @@ def test_a_stop_at_once_does_not_wait_for_an_image_that_hangs(tmp_path: Path, ta
     assert list(notes.outcomes) == [0]
 
 
+def test_a_worker_that_holds_too_much_memory_is_replaced(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgbatch.engines.local.engine._HEAVY_BYTES", 1)
+    notes = run(fragile(target), fill(tmp_path / "in", 8), target)
+    assert {outcome.status for outcome in notes.outcomes.values()} == {Status.WRITTEN}
+    starts = len(notes.seen_machines)
+    assert starts >= 2
+
+
 def test_jobs_that_come_late_are_waited_for(tmp_path: Path, target: Path) -> None:
     sources = fill(tmp_path / "in", 2)
     first, second = jobs_of(sources, target)
