@@ -99,7 +99,7 @@ class Hands:
             held.transfer = held.transfer or next(self._transfers)
             held.asked_seconds = now_seconds
             held.asked_times += 1
-            if not held.gone:
+            if not held.gone and held.image is None:
                 self._awaited[held.transfer] = held
             return held.transfer
 
