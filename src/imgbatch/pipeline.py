@@ -99,10 +99,12 @@ class Pipeline:
                 "lower --max-pixels or --procs, or process this file elsewhere",
             ) from error
         except Exception as error:
+            # Of a compiler's complaint, the first of twenty lines.
+            reason = str(error).partition("\n")[0]
             raise ImageError(
                 Code.INTERNAL_ERROR,
                 f"imgbatch has an error that this image brings out ({type(error).__name__}: "
-                f"{error}); please report it together with the file",
+                f"{reason}); please report it together with the file",
             ) from error
 
     def _run(self, data: memoryview, recipe: Recipe) -> Processed:

@@ -111,7 +111,7 @@ def check_paths(settings: Settings) -> Settings:
             "choose another OUTPUT",
         )
     if target.exists() and not target.is_dir():
-        raise UsageError(Code.OUTPUT_FOLDER_UNWRITABLE, f"OUTPUT {target} is a file, no folder")
+        raise UsageError(Code.OUTPUT_FOLDER_UNWRITABLE, f"OUTPUT {target} is a file; give a folder")
     if report is not None and report.suffix in {".csv", ".html", SUFFIX}:
         raise UsageError(
             Code.BAD_OPTION,

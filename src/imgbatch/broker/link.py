@@ -224,7 +224,10 @@ class Link:
                 f"the broker at {self._address} refuses the connection: {_describe(cause)}; "
                 "check user, password and virtual host",
             )
-        self.trouble = f"no broker is answering at {self._address} ({_describe(cause)})"
+        self.trouble = (
+            f"no broker is answering at {self._address} ({_describe(cause)}); start RabbitMQ "
+            "there, or correct --broker"
+        )
         self._connect_later()
 
     def _is_refusal(self, cause: BaseException) -> bool:

@@ -55,7 +55,9 @@ def _write_sheet(album: Album, target: Path) -> int:
         target.write_bytes(contact_sheet(photograph, variants(PRESETS)))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(Code.BAD_OPTION, f"{error.filename}: {reason}") from error
+        raise UsageError(
+            Code.BAD_OPTION, f"{error.filename} can't be read or written: {reason}"
+        ) from error
     except ImageError as error:
         raise type(error)(error.code, f"{first}: {error.sentence}") from error
     sys.stdout.write(f"{target}\n")

@@ -9,6 +9,7 @@ from imgbatch.batch.model import Status
 from imgbatch.batch.report import Report
 from imgbatch.cli.wording import count, duration, size
 from imgbatch.errors import Code
+from imgbatch.recipe import Recipe
 
 _LONGEST = 400
 _HINTS = {
@@ -31,6 +32,11 @@ def summary_lines(report: Report, command: Sequence[str]) -> list[str]:
         The command line without a password, as it was typed, to show how to go on.
     """
     lines = [*_trouble(report), _result(report), *_failures(report)]
+    if report.recipe == Recipe() and report.count(Status.WRITTEN):
+        lines.append(
+            "Brightness, contrast and sharpness are 0, so nothing was adjusted; --preset punchy "
+            "is a good start."
+        )
     if report.saved:
         beside = ".csv and .html beside it" if report.page else ".csv beside it"
         lines.append(f"Report: {report.path} ({beside})")
@@ -54,6 +60,11 @@ def _trouble(report: Report) -> list[str]:
 
 
 def _result(report: Report) -> str:
+    if not report.totals.files and not report.interrupted and report.failure is None:
+        return (
+            f"No files were found in {report.source}; --include, --exclude, --hidden and "
+            "--no-recursive choose which."
+        )
     written = report.count(Status.WRITTEN)
     parts = [f"{count(written, 'image')} written to {report.target} in {duration(report.seconds)}"]
     if written:

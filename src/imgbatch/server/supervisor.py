@@ -160,6 +160,7 @@ class Supervisor:
         self._stop_requests = 0
         self._announce_after_seconds = 0.0
         self._is_listening = False
+        self._told_trouble: str | None = None
         self._crew = Crew(
             settings.procs,
             WorkerSettings(
@@ -200,8 +201,9 @@ class Supervisor:
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
+        self._told_trouble = self._consumer.link.trouble
         log.info(
-            "%s: %d workers, listening on %s",
+            "%s: worker processes: %d; broker: %s",
             self._machine,
             self._settings.procs,
             Address(self._settings.broker),
@@ -227,9 +229,20 @@ class Supervisor:
         self._crew.look_after()
         self._crew.fill(self._leases.orders())
         self._announce_when_due(now)
+        self._tell_of_trouble()
         refusal = self._consumer.link.refusal
         if refusal is not None and not self._consumer.link.was_up:
             raise BrokerError(refusal.code, refusal.sentence)
+
+    def _tell_of_trouble(self) -> None:
+        trouble = self._consumer.link.trouble
+        if trouble == self._told_trouble:
+            return
+        self._told_trouble = trouble
+        if trouble is None:
+            log.info("connected to the broker; waiting for work")
+        else:
+            log.info("%s; trying again, Ctrl-C to stop", trouble)
 
     def _handle(self, event: object) -> None:
         match event:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import Totals
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.report import Report
@@ -18,7 +19,7 @@ def report(totals: Totals, **changes: object) -> Report:
         "path": Path("/out/imgbatch-report.json"),
         "source": Path("/photos"),
         "target": Path("/out"),
-        "recipe": Recipe(),
+        "recipe": Recipe(Adjustment(contrast=20)),
         "engine": "local",
         "version": "1",
         "started": "",
@@ -38,6 +39,21 @@ def test_a_good_run_takes_two_lines() -> None:
         "2 skipped as no images.",
         "Report: /out/imgbatch-report.json (.csv and .html beside it)",
     ]
+
+
+def test_a_run_that_found_no_files_says_what_chooses_them() -> None:
+    lines = summary_lines(report(Totals()), COMMAND)
+    assert lines[0] == (
+        "No files were found in /photos; --include, --exclude, --hidden and --no-recursive choose "
+        "which."
+    )
+
+
+def test_a_run_that_adjusted_nothing_says_so() -> None:
+    totals = Totals({Status.WRITTEN: 3})
+    neutral = " ".join(summary_lines(report(totals, recipe=Recipe()), COMMAND))
+    assert "nothing was adjusted" in neutral
+    assert "nothing was adjusted" not in " ".join(summary_lines(report(totals), COMMAND))
 
 
 def test_failures_are_told_by_code_with_an_example_and_a_way_out() -> None:
