@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CHECKSUM_BYTES = 32
-_SOURCES = ("rows.py", "layout.py", "compiler.py", "machine.py")
+_SOURCES = ("rows.py", "kernel.py", "layout.py", "compiler.py", "machine.py")
 """The files that decide what the code does and how it is called."""
 
 

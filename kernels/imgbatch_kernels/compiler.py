@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from imgbatch_kernels.kernel import KERNELS
 from imgbatch_kernels.machine import KERNEL_TYPE, processor, target_machine
-from imgbatch_kernels.rows import KERNELS
 
 
 class ForeignSymbolError(Exception):

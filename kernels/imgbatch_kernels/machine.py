@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KERNEL_TYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 7)
-"""Source, target, above, below, rows, shape, steps; see `rows.rows_kernel`. Frees the GIL."""
+"""Source, target, above, below, rows, shape, steps; see `kernel.rows_kernel`. Frees the GIL."""
 
 _engines: list[Any] = []
 """Owners of the memory that loaded kernels run in; kept for as long as the process lives."""

@@ -65,7 +65,7 @@ def _versions() -> tuple[str, ...]:
 
 def _interpreted(dtype_name: str) -> Callable[..., None]:
     """Call the loops of `rows` on arrays over the memory at the addresses."""
-    from imgbatch_kernels.rows import KERNELS
+    from imgbatch_kernels.kernel import KERNELS
 
     loops = KERNELS[dtype_name]
     sample = np.ctypeslib.as_ctypes_type(np.dtype(dtype_name))

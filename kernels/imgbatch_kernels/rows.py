@@ -22,15 +22,13 @@ This module imports numba, so it is itself imported only when there is something
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
-from numpy import int16, int32, int64, uint16
+from numpy import int16, int32, uint16
 
-from imgbatch_kernels.layout import VECTOR_SAMPLES
-
-_jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(error_model="numpy", nogil=True)
+jit: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(error_model="numpy", nogil=True)
 
 Samples: TypeAlias = Any
 """A pointer to samples: in compiled code that of C, in plain Python a flat numpy array."""
@@ -39,7 +37,7 @@ Samples: TypeAlias = Any
 # --- 8 bits: lanes of int16 -----------------------------------------------------------------------
 
 
-@_jit
+@jit
 def _move_uint8(
     value: uint16, whole: uint16, fraction: uint16, level: int16, remainder: uint16
 ) -> int16:
@@ -55,7 +53,7 @@ def _move_uint8(
     return min(max(moved, int16(0)), int16(255))
 
 
-@_jit
+@jit
 def _sharpen_uint8(sample: int16, around: int16, weight: int16) -> int16:
     """Sharpness of one sample: ``p + weight * (4 * p - around) / 256``.
 
@@ -78,10 +76,11 @@ def _sharpen_uint8(sample: int16, around: int16, weight: int16) -> int16:
     return min(max(result, int16(0)), int16(255))
 
 
-@_jit
-def _move_row_uint8(
+@jit
+def move_row_uint8(
     target: Samples, target_at: int, source: Samples, source_at: int, count: int, steps: Samples
 ) -> None:
+    """Apply brightness and contrast to samples."""
     whole, fraction = uint16(steps[0]), uint16(steps[1])
     level, remainder = int16(steps[2]), uint16(steps[3] + 128)
     for i in range(count):
@@ -89,8 +88,8 @@ def _move_row_uint8(
         target[target_at + i] = np.uint8(_move_uint8(value, whole, fraction, level, remainder))
 
 
-@_jit
-def _sharpen_row_uint8(
+@jit
+def sharpen_row_uint8(
     target: Samples,
     target_at: int,
     source: Samples,
@@ -102,6 +101,7 @@ def _sharpen_row_uint8(
     count: int,
     steps: Samples,
 ) -> None:
+    """Sharpen the samples at `middle`; `column` goes from the row above to the one below."""
     weight = int16(steps[4] * 8)
     for i in range(count):
         south = int16(source[source_at + i])
@@ -111,8 +111,8 @@ def _sharpen_row_uint8(
         target[target_at + i] = np.uint8(_sharpen_uint8(int16(rows[middle + i]), around, weight))
 
 
-@_jit
-def _adjust_row_uint8(
+@jit
+def adjust_row_uint8(
     target: Samples,
     target_at: int,
     source: Samples,
@@ -124,6 +124,7 @@ def _adjust_row_uint8(
     count: int,
     steps: Samples,
 ) -> None:
+    """Do as `sharpen_row_uint8`, with brightness and contrast applied to the row below."""
     whole, fraction = uint16(steps[0]), uint16(steps[1])
     level, remainder = int16(steps[2]), uint16(steps[3] + 128)
     weight = int16(steps[4] * 8)
@@ -138,7 +139,7 @@ def _adjust_row_uint8(
 # --- 16 bits: lanes of int32 ----------------------------------------------------------------------
 
 
-@_jit
+@jit
 def _move_uint16(value: int32, slope: int32, offset: int32) -> int32:
     """Brightness and contrast as for 8 bits; 65535 * 768 plus any offset fits int32."""
     moved = int32(int32(value * slope) + offset)
@@ -147,7 +148,7 @@ def _move_uint16(value: int32, slope: int32, offset: int32) -> int32:
     return min(max(moved, int32(0)), int32(65535))
 
 
-@_jit
+@jit
 def _sharpen_uint16(sample: int32, around: int32, weight: int32) -> int32:
     """Sharpness as for 8 bits; 4 * 65535 * 256 fits int32."""
     change = int32(int32(int32(int32(sample * 4) - around) * weight) + 128)
@@ -156,17 +157,18 @@ def _sharpen_uint16(sample: int32, around: int32, weight: int32) -> int32:
     return min(max(result, int32(0)), int32(65535))
 
 
-@_jit
-def _move_row_uint16(
+@jit
+def move_row_uint16(
     target: Samples, target_at: int, source: Samples, source_at: int, count: int, steps: Samples
 ) -> None:
+    """Apply brightness and contrast to samples."""
     slope, offset = int32(steps[0] * 256 + steps[1]), int32(steps[2] * 256 + steps[3] + 128)
     for i in range(count):
         target[target_at + i] = uint16(_move_uint16(int32(source[source_at + i]), slope, offset))
 
 
-@_jit
-def _sharpen_row_uint16(
+@jit
+def sharpen_row_uint16(
     target: Samples,
     target_at: int,
     source: Samples,
@@ -178,6 +180,7 @@ def _sharpen_row_uint16(
     count: int,
     steps: Samples,
 ) -> None:
+    """Sharpen the samples at `middle`; `column` goes from the row above to the one below."""
     weight = int32(steps[4])
     for i in range(count):
         south = int32(source[source_at + i])
@@ -187,8 +190,8 @@ def _sharpen_row_uint16(
         target[target_at + i] = uint16(_sharpen_uint16(int32(rows[middle + i]), around, weight))
 
 
-@_jit
-def _adjust_row_uint16(
+@jit
+def adjust_row_uint16(
     target: Samples,
     target_at: int,
     source: Samples,
@@ -200,6 +203,7 @@ def _adjust_row_uint16(
     count: int,
     steps: Samples,
 ) -> None:
+    """Do as `sharpen_row_uint16`, with brightness and contrast applied to the row below."""
     slope, offset = int32(steps[0] * 256 + steps[1]), int32(steps[2] * 256 + steps[3] + 128)
     weight = int32(steps[4])
     for i in range(count):
@@ -213,14 +217,15 @@ def _adjust_row_uint16(
 # --- any depth ------------------------------------------------------------------------------------
 
 
-@_jit
-def _copy_row(target: Samples, target_at: int, source: Samples, source_at: int, count: int) -> None:
+@jit
+def copy_row(target: Samples, target_at: int, source: Samples, source_at: int, count: int) -> None:
+    """Copy samples."""
     for i in range(count):
         target[target_at + i] = source[source_at + i]
 
 
-@_jit
-def _keep_alpha(
+@jit
+def keep_alpha(
     target: Samples,
     target_at: int,
     source: Samples,
@@ -240,8 +245,8 @@ def _keep_alpha(
         )
 
 
-@_jit
-def _fill_mask(rows: Samples, mask: int, channels: int, count: int, ones: int) -> None:
+@jit
+def fill_mask(rows: Samples, mask: int, channels: int, count: int, ones: int) -> None:
     """All ones at colours, 0 at alpha, which is the last channel."""
     for i in range(count):
         rows[mask + i] = ones
@@ -249,248 +254,11 @@ def _fill_mask(rows: Samples, mask: int, channels: int, count: int, ones: int) -
         rows[mask + i] = 0
 
 
-@_jit
-def _reflect_ends(rows: Samples, row: int, samples: int, channels: int) -> None:
+@jit
+def reflect_ends(rows: Samples, row: int, samples: int, channels: int) -> None:
     """Fill the pixels beside the first and the last: reflect 101, OpenCV's default border."""
     inwards = channels if samples > channels else 0
     end = row + samples
     for i in range(channels):
         rows[row - channels + i] = rows[row + inwards + i]
         rows[end + i] = rows[end - channels - inwards + i]
-
-
-class RowFunctions(NamedTuple):
-    """The loops of one depth."""
-
-    move: Callable[..., None]
-    sharpen: Callable[..., None]
-    adjust: Callable[..., None]
-    largest: int
-    """The largest sample: all bits set."""
-
-
-def point_function(functions: RowFunctions) -> Callable[..., None]:
-    """Build the function that applies brightness and contrast to one row."""
-    move_row = functions.move
-
-    @_jit
-    def move(
-        target: Samples,
-        target_at: int,
-        source: Samples,
-        source_at: int,
-        rows: Samples,
-        pitch: int,
-        samples: int,
-        has_alpha: int,
-        steps: Samples,
-    ) -> None:
-        mask, tail_in, tail_out = 2 * pitch, 3 * pitch, 3 * pitch + VECTOR_SAMPLES
-        tail = samples % VECTOR_SAMPLES
-        whole = samples - tail
-        move_row(target, target_at, source, source_at, whole, steps)
-        if has_alpha:
-            _keep_alpha(target, target_at, source, source_at, rows, mask, whole)
-        if tail and whole:
-            # The last vector once more, shifted to end with the row.
-            at = samples - VECTOR_SAMPLES
-            move_row(target, target_at + at, source, source_at + at, int64(VECTOR_SAMPLES), steps)
-            if has_alpha:
-                _keep_alpha(
-                    target,
-                    target_at + at,
-                    source,
-                    source_at + at,
-                    rows,
-                    mask + at,
-                    int64(VECTOR_SAMPLES),
-                )
-        elif tail:
-            _copy_row(rows, tail_in, source, source_at + whole, tail)
-            move_row(rows, tail_out, rows, tail_in, int64(VECTOR_SAMPLES), steps)
-            if has_alpha:
-                at = mask + whole
-                _keep_alpha(rows, tail_out, rows, tail_in, rows, at, int64(VECTOR_SAMPLES))
-            _copy_row(target, target_at + whole, rows, tail_out, tail)
-
-    return move
-
-
-def row_function(functions: RowFunctions) -> Callable[..., None]:
-    """Build the function that adjusts one row, and prepares the next on its way.
-
-    The row to adjust is in `middle`, the one above it in `column`, both with brightness and
-    contrast applied. The row below is read from `source`, and takes the place of the one above.
-    """
-    sharpen_row, adjust_row = functions.sharpen, functions.adjust
-
-    @_jit
-    def adjust_vectors(
-        target: Samples,
-        target_at: int,
-        source: Samples,
-        source_at: int,
-        rows: Samples,
-        column: int,
-        middle: int,
-        mask: int,
-        channels: int,
-        count: int,
-        steps: Samples,
-    ) -> None:
-        if steps[0] == 1 and steps[1] == 0 and steps[2] == 0 and steps[3] == 0:
-            sharpen_row(
-                target, target_at, source, source_at, rows, column, middle, channels, count, steps
-            )
-        else:
-            adjust_row(
-                target, target_at, source, source_at, rows, column, middle, channels, count, steps
-            )
-        if mask:
-            _keep_alpha(target, target_at, rows, middle, rows, mask, count)
-            _keep_alpha(rows, column, source, source_at, rows, mask, count)
-
-    @_jit
-    def adjust(
-        target: Samples,
-        target_at: int,
-        source: Samples,
-        source_at: int,
-        rows: Samples,
-        column: int,
-        middle: int,
-        pitch: int,
-        samples: int,
-        channels: int,
-        has_alpha: int,
-        steps: Samples,
-    ) -> None:
-        mask = 2 * pitch if has_alpha else 0
-        tail_in, tail_out = 3 * pitch, 3 * pitch + VECTOR_SAMPLES
-        tail = samples % VECTOR_SAMPLES
-        whole = samples - tail
-        adjust_vectors(
-            target, target_at, source, source_at, rows, column, middle, mask, channels, whole, steps
-        )
-        if tail:
-            _copy_row(rows, tail_in, source, source_at + whole, tail)
-            adjust_vectors(
-                rows,
-                tail_out,
-                rows,
-                tail_in,
-                rows,
-                column + whole,
-                middle + whole,
-                mask + whole if mask else 0,
-                channels,
-                int64(VECTOR_SAMPLES),
-                steps,
-            )
-            _copy_row(target, target_at + whole, rows, tail_out, tail)
-        _reflect_ends(rows, column, samples, channels)
-
-    return adjust
-
-
-def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
-    """Build the kernel of one depth.
-
-    The kernel takes seven pointers and returns nothing:
-
-    ``source``, ``target``
-        The first sample of the first row. They may be the same address.
-    ``above``, ``below``
-        The source rows next to the first and the last row; no part of the target.
-    ``rows``
-        Scratch memory, as `layout` describes it.
-    ``shape``
-        int64: rows; samples in a row; channels; samples from one row to the next in the source,
-        and in the target; whether the last channel is alpha; whether source and target are the
-        same; samples from one scratch row to the next.
-    ``steps``
-        In the lanes' type: slope and offset of `coefficients.Coefficients`, each as whole part
-        and 256ths, and the weight.
-    """
-    move, adjust = point_function(functions), row_function(functions)
-    largest = functions.largest
-
-    @_jit
-    def move_all(
-        source: Samples, target: Samples, rows: Samples, shape: Samples, steps: Samples
-    ) -> None:
-        height, samples, source_step, target_step = shape[0], shape[1], shape[3], shape[4]
-        has_alpha, in_place, pitch = shape[5], shape[6], shape[7]
-        scratch = int64(VECTOR_SAMPLES)
-        for y in range(height):
-            here, there = y * source_step, y * target_step
-            if in_place:
-                # Through scratch memory: LLVM vectorises only what it sees to be distinct.
-                move(rows, scratch, source, here, rows, pitch, samples, has_alpha, steps)
-                _copy_row(target, there, rows, scratch, samples)
-            else:
-                move(target, there, source, here, rows, pitch, samples, has_alpha, steps)
-
-    @_jit
-    def adjust_all(
-        source: Samples,
-        target: Samples,
-        above: Samples,
-        below: Samples,
-        rows: Samples,
-        shape: Samples,
-        steps: Samples,
-    ) -> None:
-        height, samples, channels = shape[0], shape[1], shape[2]
-        source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
-        zero, column = int64(0), int64(VECTOR_SAMPLES)
-        middle = column + pitch
-        move(rows, column, above, zero, rows, pitch, samples, has_alpha, steps)
-        move(rows, middle, source, zero, rows, pitch, samples, has_alpha, steps)
-        _reflect_ends(rows, middle, samples, channels)
-        for y in range(height):
-            following, at = below, zero
-            if y + 1 < height:
-                following, at = source, (y + 1) * source_step
-            adjust(
-                target,
-                y * target_step,
-                following,
-                at,
-                rows,
-                column,
-                middle,
-                pitch,
-                samples,
-                channels,
-                has_alpha,
-                steps,
-            )
-            column, middle = middle, column
-
-    def kernel(
-        source: Samples,
-        target: Samples,
-        above: Samples,
-        below: Samples,
-        rows: Samples,
-        shape: Samples,
-        steps: Samples,
-    ) -> None:
-        if shape[5]:
-            _fill_mask(rows, 2 * shape[7], shape[2], shape[7], largest)
-        if steps[4] == 0:
-            move_all(source, target, rows, shape, steps)
-        else:
-            adjust_all(source, target, above, below, rows, shape, steps)
-
-    return kernel
-
-
-KERNELS: dict[str, Callable[..., None]] = {
-    "uint8": rows_kernel(RowFunctions(_move_row_uint8, _sharpen_row_uint8, _adjust_row_uint8, 255)),
-    "uint16": rows_kernel(
-        RowFunctions(_move_row_uint16, _sharpen_row_uint16, _adjust_row_uint16, 65535)
-    ),
-}
-"""The kernel for each dtype of samples."""
