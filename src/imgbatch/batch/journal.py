@@ -135,9 +135,9 @@ class Journal:
         UsageError
             If there is a journal with files written, or one that another run is using.
         """
-        if not path.exists():
+        journal = cls._open_begun(path)
+        if journal is None:
             return
-        journal = cls._open(path)
         try:
             written = journal.totals().by_status.get(Status.WRITTEN, 0)
             source = journal.about().get("input")
@@ -160,12 +160,12 @@ class Journal:
         UsageError
             If there is none, it belongs to another input, or another run is using it.
         """
-        if not path.exists():
+        journal = cls._open_begun(path)
+        if journal is None:
             raise UsageError(
                 Code.NOTHING_TO_RESUME,
                 f"there is no run to resume: {path} is missing; leave --resume out to start one",
             )
-        journal = cls._open(path)
         before = journal.about()
         if before.get("input") != about.get("input"):
             journal.close()
@@ -326,6 +326,17 @@ class Journal:
         """Close the journal of a run that never began, and leave no trace of it."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+    @classmethod
+    def _open_begun(cls, path: Path) -> Journal | None:
+        """Open a journal that has its tables; a run that was killed at once may not have made any."""
+        if not path.exists():
+            return None
+        journal = cls._open(path)
+        if journal._rows("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
+            return journal
+        journal.close()
+        return None
 
     @classmethod
     def _open(cls, path: Path) -> Journal:

@@ -301,6 +301,14 @@ def test_a_journal_of_use_is_not_replaced_unasked(path: Path, tmp_path: Path) ->
     Journal.create(path, about(tmp_path)).close()
 
 
+def test_a_journal_that_was_never_begun_is_none(path: Path) -> None:
+    sqlite3.connect(path).close()
+    Journal.refuse_if_of_use(path)
+    with pytest.raises(UsageError, match="no run to resume"):
+        Journal.resume(path, ABOUT)
+    Journal.create(path, ABOUT).close()
+
+
 def test_what_is_no_journal_is_left_alone(path: Path) -> None:
     path.write_bytes(b"a diary, and no database at all" * 100)
     for use in (lambda: Journal.create(path, ABOUT), lambda: Journal.resume(path, ABOUT)):
