@@ -329,7 +329,7 @@ class Journal:
 
     @classmethod
     def _open_begun(cls, path: Path) -> Journal | None:
-        """Open a journal that has its tables; a run that was killed at once may not have made any."""
+        """Open a journal if it has its tables; a run that was killed at once made none."""
         if not path.exists():
             return None
         journal = cls._open(path)
