@@ -13,7 +13,7 @@ import pytest
 
 from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.completion import completion
-from imgbatch.cli.options import SHELLS, Program
+from imgbatch.cli.options import SHELLS, Program, parse
 from imgbatch.cli.preview_options import PREVIEW
 from imgbatch.cli.server_options import SERVER, STATUS
 
@@ -112,3 +112,10 @@ def test_every_shell_can_read_the_script_of_every_command(
     done = subprocess.run([shell, "-n", script], capture_output=True, check=True, timeout=60)
     assert (done.stdout, done.stderr) == (b"", b"")
     assert program.name in script.read_text()
+
+
+def test_the_command_prints_its_script(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(STATUS, ["--print-completion", "fish"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == completion(STATUS, "fish")
