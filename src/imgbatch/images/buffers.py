@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from imgbatch.images.picture import Pixels, Shape
 
@@ -24,20 +25,22 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, np.ndarray[tuple[int], np.dtype[np.uint8]]] = {}
+        self._kept: dict[str, npt.NDArray[np.uint8]] = {}
 
     def get(self, name: str, shape: Shape) -> Pixels:
         """Return an uninitialised array of this shape, in the memory kept under `name`."""
         dtype = np.dtype(np.uint8 if shape.bits_per_sample == 8 else np.uint16)
         size_bytes = math.prod(shape.array_shape) * dtype.itemsize
-        memory = self.memory(name, size_bytes)
-        return memory[:size_bytes].view(dtype).reshape(shape.array_shape)
+        return self._memory(name, size_bytes).view(dtype).reshape(shape.array_shape)
 
-    def memory(self, name: str, size_bytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        """Return at least `size_bytes` bytes, uninitialised, in the memory kept under `name`."""
+    def bytes_of(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Return an uninitialised array of bytes, in the memory kept under `name`."""
+        return self._memory(name, math.prod(shape)).reshape(shape)
+
+    def _memory(self, name: str, size_bytes: int) -> npt.NDArray[np.uint8]:
         kept = self._kept.get(name)
         if kept is not None and kept.size >= size_bytes:
-            return kept
+            return kept[:size_bytes]
         self._kept.pop(name, None)
         fresh = np.empty(size_bytes, np.uint8)
         if size_bytes <= LARGEST_KEPT_BYTES:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgbatch.images import png_filters
-from imgbatch.images.picture import Pixels, Shape
+from imgbatch.images import png_native
+from imgbatch.images.picture import Pixels
 from imgbatch.recipe import PngLevel
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ _BAND_ROWS = 16
 _LEAST_SAMPLE_BYTES, _MOST_SAMPLE_BYTES = 2**15, 2**19
 _SAMPLED_SHARE = 48
 _FAST_FILTERS = (
-    png_filters.NONE,
-    png_filters.SUB,
-    png_filters.UP,
-    png_filters.AVERAGE,
-    png_filters.PAETH,
+    png_native.NONE,
+    png_native.SUB,
+    png_native.UP,
+    png_native.AVERAGE,
+    png_native.PAETH,
 )
-_SMALL_FILTERS = (*_FAST_FILTERS, png_filters.ADAPTIVE)
+_SMALL_FILTERS = (*_FAST_FILTERS, png_native.ADAPTIVE)
 _FLAT_RATIO = 1 / 8
-_FLAT_FILTERS = (png_filters.NONE, png_filters.ADAPTIVE)
+_FLAT_FILTERS = (png_native.NONE, png_native.ADAPTIVE)
 
 
 def compress_pixels(pixels: Pixels, level: PngLevel, buffers: Buffers) -> bytes:
@@ -90,10 +90,10 @@ def _sample(rows: Rows) -> Rows:
 
 def _filtered(rows: Rows, step: int, kind: int, buffers: Buffers) -> Rows:
     height, row_bytes = rows.shape
-    out = buffers.get("filtered", Shape(1 + row_bytes, height, 1))[:, :, 0]
-    scratch = buffers.get("filter rows", Shape(row_bytes, 2, 1))[:, :, 0]
-    png_filters.filter_rows(rows, out, scratch, step, kind)
-    return out.view(np.uint8)
+    out = buffers.bytes_of("filtered", (height, 1 + row_bytes))
+    scratch = buffers.bytes_of("filter rows", (2, row_bytes))
+    png_native.filter_rows(rows, out, scratch, step, kind)
+    return out
 
 
 def deflate_bytes(raw: Rows | bytes, level: PngLevel) -> bytes:

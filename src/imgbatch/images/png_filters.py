@@ -1,20 +1,29 @@
 """PNG's row filters (W3C PNG, section 9), as loops over whole rows so that they vectorise.
 
-Only imported when a PNG is written: it brings in numba.
+This module imports numba, so it is itself imported only when there is something to compile; see
+`png_native`. Nothing in it may allocate, raise, or call Python.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import carray, njit  # type: ignore[attr-defined]
 from numpy import int16, uint8, uint16, uint32
 
-NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
+from imgbatch.images.png_native import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP
 
 _Bytes = npt.NDArray[Any]
-_jit = njit(error_model="numpy", nogil=True, cache=True)
+_Loop = TypeVar("_Loop", bound=Callable[..., Any])
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+
+
+def _jit(function: _Loop) -> _Loop:
+    compiled: _Loop = njit(**_OPTIONS)(function)
+    return compiled
 
 
 @_jit
@@ -68,7 +77,7 @@ def _filter_row(target: _Bytes, row: _Bytes, above: _Bytes, step: int, kind: int
     if kind == NONE:
         _copy(target, row)
     elif kind == SUB:
-        head[:] = row[:step]
+        _copy(head, row[:step])
         _difference(rest, row[step:], row[:end])
     elif kind == UP:
         _difference(target, row, above)
@@ -99,7 +108,8 @@ def filter_rows(rows: _Bytes, out: _Bytes, scratch: _Bytes, step: int, kind: int
         0..4, the filter, or `ADAPTIVE`: for each row the one whose output is nearest to zero.
     """
     above = scratch[0]
-    above[:] = 0
+    for i in range(above.shape[0]):
+        above[i] = 0
     trial = scratch[1]
     for y in range(rows.shape[0]):
         row = rows[y]
@@ -117,3 +127,21 @@ def filter_rows(rows: _Bytes, out: _Bytes, scratch: _Bytes, step: int, kind: int
                     out[y, 0] = candidate
                     _copy(target, trial)
         above = row
+
+
+def kernel(  # type: ignore[no-untyped-def]
+    rows, out, scratch, shape, _fifth, _sixth, _seventh
+) -> None:
+    """Filter rows at addresses: `filter_rows` for whoever calls from C.
+
+    ``shape`` has height, row bytes, step and kind, int64. The other three are not used.
+    """
+    counts = carray(shape, 4, np.int64)
+    height, width, step, kind = counts[0], counts[1], counts[2], counts[3]
+    filter_rows(
+        carray(rows, (height, width), uint8),
+        carray(out, (height, width + 1), uint8),
+        carray(scratch, (2, width), uint8),
+        step,
+        kind,
+    )

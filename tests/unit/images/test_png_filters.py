@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from imgbatch.images.png_filters import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter_rows
+from imgbatch.images.png_native import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter_rows
 
 
 def unfiltered(filtered: np.ndarray, step: int) -> np.ndarray:
