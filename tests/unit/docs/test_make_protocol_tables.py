@@ -1,0 +1,60 @@
+"""docs/protocol.md says what the code does."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgbatch.protocol.codec import DEFAULT_LIMITS, KINDS, checks_of
+from imgbatch.protocol.frames import PROTOCOL_VERSION
+from imgbatch.recipe import Recipe
+
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "protocol.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def script() -> dict[str, Any]:
+    return runpy.run_path(str(DOCS / "make_protocol_tables.py"))
+
+
+def test_the_tables_are_those_of_the_code(script: dict[str, Any]) -> None:
+    assert script["current"](PAGE) == PAGE, "run: python docs/make_protocol_tables.py"
+
+
+def test_every_kind_has_its_table_and_its_row() -> None:
+    for name in KINDS:
+        assert f"<!-- table of {name} -->" in PAGE
+        assert f"[{name}](#{name})" in PAGE
+
+
+def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
+    for name in KINDS:
+        rows = script["table_of"](name).splitlines()[2:]
+        assert len(rows) == len(checks_of(name))
+        assert all(len(row.split("|")) == 5 and len(row.split("|")[3]) > 4 for row in rows), rows
+    assert all(f"| `{field}` |" in PAGE for field in Recipe().to_fields())
+
+
+def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
+    from imgbatch.broker import publisher, topology
+    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers
+    from imgbatch.protocol import slicing
+    from imgbatch.server import leases, supervisor, worker
+
+    assert f"**version {PROTOCOL_VERSION}**" in PAGE
+    assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.payload_bytes) == (64 * 1024, 16 * 2**20)
+    assert slicing.CHUNK_BYTES == 2**20
+    assert publisher.WINDOW_BYTES == 16 * 2**20
+    assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
+    assert desk.TICKETS_PER_WORKER == 5
+    assert offers.MAX_ATTEMPTS == 3
+    assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
+    assert (engine.SILENT_SECONDS, fleet.SILENT_SECONDS) == (30, 10)
+    assert worker.FETCH_PATIENCE_SECONDS == 10
+    assert f"{worker.FETCH_TIMES} times in all" in PAGE
+    assert (worker.HOLDING_SECONDS, supervisor.ANNOUNCE_SECONDS) == (5, 3)
+    assert leases.LONGEST_LEASE_SECONDS == 300
