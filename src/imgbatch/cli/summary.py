@@ -8,19 +8,9 @@ from collections.abc import Sequence
 from imgbatch.batch.model import Status
 from imgbatch.batch.report import Report
 from imgbatch.cli.wording import count, duration, size
-from imgbatch.errors import Code
 from imgbatch.recipe import Recipe
 
 _LONGEST = 400
-_HINTS = {
-    Code.TOO_MANY_PIXELS: "--max-pixels raises the limit",
-    Code.TOO_MANY_BYTES: "--max-bytes raises the limit",
-    Code.DAMAGED_IMAGE: "--damaged salvage writes what can be decoded",
-    Code.TRUNCATED_IMAGE: "--damaged salvage writes what can be decoded",
-    Code.OUTPUT_EXISTS: "--overwrite replaces them",
-    Code.CHANGED_FILE: "--resume processes them as they are now",
-    Code.IMAGE_TIMEOUT: "--image-timeout allows more",
-}
 
 
 def summary_lines(report: Report, command: Sequence[str]) -> list[str]:
@@ -72,7 +62,7 @@ def _result(report: Report) -> str:
         parts[0] += f" ({size(totals.bytes_in)} in, {size(totals.bytes_out)} out)"
     for status, word in (
         (Status.FAILED, "failed"),
-        (Status.SKIPPED, "skipped as no images"),
+        (Status.SKIPPED, "skipped (no images, or of formats that are not written)"),
         (Status.NOT_DONE, "not done"),
     ):
         if report.count(status):
@@ -81,14 +71,12 @@ def _result(report: Report) -> str:
 
 
 def _failures(report: Report) -> list[str]:
+    """Return a line for each code, with the sentence of one file, which says what to do."""
     lines = []
     for example in report.examples:
         number = report.totals.by_code[example.code]
-        hint = _HINTS.get(example.code)
         first = "" if number == 1 else f"{number:,} files, such as "
-        known = hint is None or hint.split()[0] in example.sentence
-        what = first + _on_one_line(example.sentence)
-        lines.append(f"  {example.code}: {what}{'' if known else f'; {hint}'}")
+        lines.append(f"  {example.code}: {first}{_on_one_line(example.sentence)}")
     return lines
 
 
