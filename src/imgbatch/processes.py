@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
 
@@ -22,6 +24,23 @@ def settle_in() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()
     _silence_native_code()
+
+
+@contextmanager
+def spared_from_interrupts() -> Iterator[None]:
+    """Let what is started in the block ignore Ctrl-C from its very first instruction.
+
+    A terminal sends Ctrl-C to all its processes, and one that has not come as far as `settle_in`
+    would print a traceback. Only the main thread may decide that; on another it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _die_with_parent() -> None:

@@ -221,8 +221,7 @@ class Link:
         if self._is_refusal(cause) and not self.was_up:
             self.refusal = BrokerError(
                 Code.BROKER_REFUSED,
-                f"the broker at {self._address} refuses the connection: {_describe(cause)}; "
-                "check user, password and virtual host",
+                f"the broker at {self._address} refuses the connection: {_refusal(cause)}",
             )
         self.trouble = (
             f"no broker is answering at {self._address} ({_describe(cause)}); start RabbitMQ "
@@ -289,6 +288,12 @@ def _root_cause(error: BaseException) -> BaseException:
     if inner is None and error.args and isinstance(error.args[0], BaseException):
         inner = error.args[0]
     return error if inner is None else _root_cause(inner)
+
+
+def _refusal(cause: BaseException) -> str:
+    if getattr(cause, "reply_code", ACCESS_REFUSED) == NOT_ALLOWED:
+        return f"{_describe(cause)}; check the virtual host, and that the user may use it"
+    return "check user and password"
 
 
 def _describe(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from imgbatch.errors import Code
-from imgbatch.processes import describe_exit, resident_bytes
+from imgbatch.processes import describe_exit, resident_bytes, spared_from_interrupts
 from imgbatch.server.orders import Begun, Drain, Ended, Order, Ready, Word, WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,8 @@ class Crew:
         process = self._context.Process(
             target=_enter, args=(self._settings, theirs), name="imgbatch-worker", daemon=True
         )
-        process.start()
+        with spared_from_interrupts():
+            process.start()
         theirs.close()
         worker = WorkerProcess(process, ours)
         self._workers.append(worker)

@@ -23,6 +23,7 @@ from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import BrokerError, Code, EngineError, ProtocolError, VersionMismatch
 from imgbatch.images.limits import Limits
+from imgbatch.processes import spared_from_interrupts
 from imgbatch.protocol import (
     Announcement,
     Call,
@@ -108,7 +109,8 @@ def warm_up() -> Fitness:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_prove_fitness, args=(theirs,), name="imgbatch-warm-up")
     begun = time.monotonic()
-    process.start()
+    with spared_from_interrupts():
+        process.start()
     theirs.close()
     try:
         if not ours.poll(WARM_UP_SECONDS):

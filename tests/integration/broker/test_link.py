@@ -165,7 +165,7 @@ def test_a_wrong_password_is_a_refusal_that_does_not_repeat_it(
     link.close()
     assert link.refusal is not None
     assert link.refusal.code is Code.BROKER_REFUSED
-    assert "check user, password and virtual host" in str(link.refusal)
+    assert "check user and password" in str(link.refusal)
     assert "wr0ngpass" not in f"{link.refusal} {link.trouble}"
     assert not link.was_up
 
