@@ -153,7 +153,7 @@ CODES: dict[str, dict[Code, tuple[str, str]]] = {
 """By heading: what happened, and what to do."""
 
 NOTES: dict[Note, str] = {
-    Note.CONTENT_IS_JPEG: "The name says another format; the content is JPEG, and stays it.",
+    Note.NAME_SAYS_ANOTHER_FORMAT: "The content is of another format than the name; both stayed.",
     Note.ALPHA_FLATTENED: "JPEG knows no transparency; the image was laid on white.",
     Note.DEPTH_REDUCED: "16 bits for each sample became 8, as the output format has no more.",
     Note.CMYK_CONVERTED: "The image was in ink, CMYK; it became sRGB, by its profile.",

@@ -9,7 +9,7 @@ class Note(StrEnum):
     """What an output lost, or how it differs from its input besides the adjustment."""
 
     # the file
-    CONTENT_IS_JPEG = "content-is-jpeg"
+    NAME_SAYS_ANOTHER_FORMAT = "name-says-another-format"
     # pixels
     ALPHA_FLATTENED = "alpha-flattened"
     DEPTH_REDUCED = "depth-reduced"

@@ -22,6 +22,7 @@ from imgbatch.engines.local.messages import (
     unpack_setup,
 )
 from imgbatch.errors import Code, ImageError, OutputError, SkippedFile
+from imgbatch.images.suffixes import name_notes
 from imgbatch.pipeline import Pipeline
 from imgbatch.processes import resident_bytes, settle_in
 
@@ -75,13 +76,14 @@ def perform(order: Order, setup: Setup, pipeline: Pipeline) -> Answer:
 def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: Delivery) -> Outcome:
     data = read_source(job, setup.limits.max_bytes)
     processed = pipeline.run(data, setup.recipe)
+    bytes_out = write_output(job, [processed.data], delivery)
     return Outcome(
         job.index,
         Status.WRITTEN,
         width_pixels=processed.width_pixels,
         height_pixels=processed.height_pixels,
-        bytes_out=write_output(job, [processed.data], delivery),
-        notes=processed.notes,
+        bytes_out=bytes_out,
+        notes=(*processed.notes, *name_notes(job.target)),
     )
 
 

@@ -21,6 +21,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer
 from imgbatch.errors import FileError, OutputError, ProtocolError
+from imgbatch.images.suffixes import name_notes
 from imgbatch.protocol import Chunk, Received, Result, ResultKind
 from imgbatch.protocol.assembly import Piece, Transfer
 
@@ -191,7 +192,7 @@ class Writer:
             width_pixels=result.width_pixels,
             height_pixels=result.height_pixels,
             bytes_out=bytes_out,
-            notes=result.notes,
+            notes=(*result.notes, *(name_notes(offer.job.target) if bytes_out else ())),
             attempts=max(1, offer.attempts),
         )
         self._desk.fleet.count(result.machine, result.seconds)

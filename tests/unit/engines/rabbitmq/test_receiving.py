@@ -89,7 +89,7 @@ def test_a_result_becomes_a_file(client: Client) -> None:
     assert outcome.bytes_out == len(DATA)
     assert (outcome.width_pixels, outcome.height_pixels) == (4000, 3000)
     assert (outcome.machine, outcome.seconds) == (result().machine, 0.125)
-    assert outcome.notes == ("icc-dropped",)
+    assert outcome.notes == ("icc-dropped", "name-says-another-format")  # it is no JPEG
     assert outcome.attempts == 1
     assert [(use.images, use.busy_seconds) for use in client.desk.fleet.uses] == [(1, 0.125)]
 

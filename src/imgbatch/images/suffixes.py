@@ -1,0 +1,36 @@
+"""Names that say another format than the content is of. Imports nothing but names of notes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from imgbatch.images.notes import Note
+
+_FORMATS: dict[str, tuple[tuple[str, ...], int, tuple[bytes, ...]]] = {
+    "JPEG": ((".jpg", ".jpeg", ".jpe", ".jfif"), 0, (b"\xff\xd8\xff",)),
+    "PNG": ((".png",), 0, (b"\x89PNG",)),
+    "TIFF": ((".tif", ".tiff"), 0, (b"II*\0", b"MM\0*")),
+    "WebP": ((".webp",), 8, (b"WEBP",)),
+    "BMP": ((".bmp", ".dib"), 0, (b"BM",)),
+}
+"""For each format its suffixes, and at which offset it begins with which bytes."""
+
+_HEAD_BYTES = 12
+
+
+def name_notes(written: Path) -> tuple[str, ...]:
+    """Return the note that a written file's name says another format than its content, if so.
+
+    With ``--format keep`` the content decides the format and the name stays as it was. A suffix
+    that is of no image format says nothing.
+    """
+    suffix = written.suffix.lower()
+    named = [starts for suffixes, *starts in _FORMATS.values() if suffix in suffixes]
+    head = b""
+    with suppress(OSError), written.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not named or not head:
+        return ()
+    offset, beginnings = named[0]
+    return () if head[offset:].startswith(beginnings) else (Note.NAME_SAYS_ANOTHER_FORMAT.value,)
