@@ -37,6 +37,7 @@ def _serve(given: Mapping[str, Any]) -> int:
     from imgbatch.server.supervisor import ServerSettings, Supervisor, warm_up
 
     address = Address(given.get("broker", DEFAULT_URL))
+    address.parameters("")  # refuses what makes no sense, before anything is compiled
     fitness = warm_up()
     if given.get("check"):
         sys.stdout.write(f"ready after {fitness.seconds:.1f} s; digest {fitness.digest}\n")

@@ -16,6 +16,17 @@ from imgbatch.cli.options import (
     whole,
 )
 
+LONGEST_NAME = 100
+"""Half of what a frame takes, since a machine's id is its name and nine characters more."""
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text) <= LONGEST_NAME:
+        message = f"it is {text!r}; it takes 1 to {LONGEST_NAME} printable characters"
+        raise ValueError(message)
+    return text
+
+
 _BROKER = Option(
     "--broker",
     f"where RabbitMQ is, amqp:// or amqps://; also IMGBATCH_BROKER (default: {DEFAULT_URL})",
@@ -35,6 +46,7 @@ SERVER = Program(
                     "--name",
                     "what people call this machine (default: its host name)",
                     "NAME",
+                    _name,
                 ),
             ),
         ),

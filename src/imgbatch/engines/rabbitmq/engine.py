@@ -115,7 +115,7 @@ class RabbitEngine:
     name = "rabbitmq"
 
     def __init__(self, options: RabbitOptions, limits: Limits, delivery: Placement) -> None:
-        Address(options.broker)
+        Address(options.broker).parameters("")  # refuses what makes no sense, before a run begins
         if options.machines is not None and options.machines < 1:
             raise UsageError(Code.BAD_OPTION, f"machines is {options.machines}; it takes 1 or more")
         self._options = options

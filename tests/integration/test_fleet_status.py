@@ -1,0 +1,47 @@
+"""The observer against a broker on which others speak."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import pytest
+from tests.support.amqp import plain_channel
+from tests.support.brokers import Broker
+from tests.support.frames import announcement, news
+
+from imgbatch.broker.topology import Topology
+from imgbatch.fleet_status import Observer
+from imgbatch.protocol import Call, decode, encode
+
+pytestmark = pytest.mark.broker
+
+
+def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: Broker) -> None:
+    topology = Topology(f"test-{secrets.token_hex(4)}.")
+    observer = Observer(broker.url, topology.prefix)
+    with plain_channel(broker.url) as channel:
+        for exchange in (topology.calls, topology.announcements):
+            channel.exchange_declare(exchange, "fanout", durable=True)
+        heard = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(heard, topology.calls)
+        observer.start(30.0)
+        try:
+            observer.call()
+            deadline = time.monotonic() + 30
+            while (body := channel.basic_get(heard, auto_ack=True)[2]) is None:
+                assert time.monotonic() < deadline
+            assert decode(body).frame == Call("status")
+            later = b"\x95\x02" + encode(announcement())[2:]
+            for body in (b"garbage", later, encode(announcement()), encode(news())):
+                channel.basic_publish(topology.announcements, "", body)
+            while not observer.picture().batches:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            observer.stop()
+        picture = observer.picture()
+        assert list(picture.machines) == [announcement().machine]
+        assert "version 2" in picture.foreign
+        for exchange in (topology.calls, topology.announcements, topology.clients):
+            channel.exchange_delete(exchange)

@@ -1,0 +1,84 @@
+"""Who listens on a broker: the answers to one call, collected."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.support.frames import announcement, news
+from tests.support.rabbitmq import free_port
+
+from imgbatch.errors import BrokerError, Code, UsageError
+from imgbatch.fleet_status import STALE_SECONDS, Observer, Picture
+from imgbatch.protocol import Call
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return Picture()
+
+
+def test_the_last_that_was_heard_counts(picture: Picture) -> None:
+    picture.hear(announcement(busy=1), 0.0)
+    picture.hear(announcement(busy=2), 3.0)
+    picture.hear(news(done=5), 1.0)
+    picture.hear(news(done=6), 4.0)
+    fields = picture.fields()
+    assert [machine["busy"] for machine in fields["machines"]] == [2]
+    assert [batch["done"] for batch in fields["batches"]] == [6]
+
+
+def test_who_leaves_or_has_ended_is_gone(picture: Picture) -> None:
+    picture.hear(announcement(), 0.0)
+    picture.hear(news(), 0.0)
+    picture.hear(announcement(leaving=True), 1.0)
+    picture.hear(news(ended=True), 1.0)
+    assert picture.fields() == {"machines": [], "batches": []}
+
+
+def test_who_has_said_nothing_for_a_while_is_gone(picture: Picture) -> None:
+    picture.hear(announcement(machine="a"), 0.0)
+    picture.hear(announcement(machine="b"), 5.0)
+    picture.hear(news(batch="c"), 0.0)
+    picture.forget_silent(STALE_SECONDS + 1.0)
+    assert list(picture.machines) == ["b"]
+    assert picture.batches == {}
+
+
+def test_other_frames_are_not_looked_at(picture: Picture) -> None:
+    picture.hear(Call("status"), 0.0)
+    assert picture == Picture()
+
+
+def test_machines_come_by_name_and_batches_by_age(picture: Picture) -> None:
+    for name, machine in (("b", "b-1"), ("a", "a-2"), ("a", "a-1")):
+        picture.hear(announcement(name=name, machine=machine), 0.0)
+    for batch, seconds in (("young", 1.0), ("old", 9.0)):
+        picture.hear(news(batch=batch, seconds=seconds), 0.0)
+    fields = picture.fields()
+    assert [machine["machine"] for machine in fields["machines"]] == ["a-1", "a-2", "b-1"]
+    assert [batch["batch"] for batch in fields["batches"]] == ["old", "young"]
+
+
+def test_a_picture_is_plain_values(picture: Picture) -> None:
+    picture.hear(announcement(), 0.0)
+    picture.hear(news(), 0.0)
+    fields = json.loads(json.dumps(picture.fields()))
+    assert fields["machines"][0]["components"] == {"imgbatch": "1.0.0", "numba": "0.62.1"}
+    assert fields["batches"][0]["scanning"] is True
+
+
+def test_where_no_broker_answers_the_reason_is_told_without_the_password() -> None:
+    observer = Observer(f"amqp://user:s3cret@127.0.0.1:{free_port()}/")
+    try:
+        with pytest.raises(BrokerError, match="no broker is answering") as caught:
+            observer.start(timeout_seconds=0.5)
+    finally:
+        observer.stop()
+    assert caught.value.code is Code.BROKER_UNREACHABLE
+    assert "s3cret" not in str(caught.value)
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(UsageError):
+        Observer("http://broker/")
