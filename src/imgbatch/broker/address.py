@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -92,6 +93,11 @@ def redact(url: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = f":{parts.port}" if parts.port else ""
     return urlunsplit((parts.scheme, f"{user}{host}{port}", parts.path, "", ""))
+
+
+def hide_password(words: str) -> str:
+    """Return a part of a command line with PASSWORD in place of a broker's password."""
+    return re.sub(r"(amqps?://[^:@/\s]*):\S*@", r"\1:PASSWORD@", words)
 
 
 def _split(url: str) -> SplitResult | None:

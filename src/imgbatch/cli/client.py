@@ -19,7 +19,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.batch.rows import printable
 from imgbatch.batch.scan import Selection
 from imgbatch.batch.tally import Tally
-from imgbatch.broker.address import redact
+from imgbatch.broker.address import hide_password
 from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.config import gather
 from imgbatch.cli.options import parse
@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-client and return its exit status."""
     given = parse(CLIENT, arguments)
     try:
-        return _run(gather(CLIENT, given, os.environ), arguments)
+        options = gather(CLIENT, given, os.environ)
+        _refuse_without_broker(given, options)
+        return _run(options, arguments)
     except ImgbatchError as error:
         _tell(f"imgbatch-client: {error}")
         return error.exit_status
@@ -62,7 +64,7 @@ def _run(options: Mapping[str, Any], arguments: Sequence[str] | None) -> int:
     if options.get("dry_run"):
         return _show_plan(settings)
     command = ["imgbatch-client", *(sys.argv[1:] if arguments is None else arguments)]
-    return _carry_out(settings, options, [redact(word) for word in command])
+    return _carry_out(settings, options, [hide_password(word) for word in command])
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
@@ -108,6 +110,17 @@ def _refuse_contradictions(options: Mapping[str, Any]) -> None:
         if options.get(one) and options.get(other):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
             raise UsageError(Code.BAD_OPTION, f"{names} exclude each other; leave one out")
+
+
+def _refuse_without_broker(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    # Only on the command line: a settings file may well be meant for runs of both kinds.
+    for name in ("machines", "timeout", "mixed_fleet"):
+        if name in given and not options.get("broker"):
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"--{name.replace('_', '-')} is for runs on other machines; give --broker URL as "
+                "well, or leave it out",
+            )
 
 
 def _adjustment(options: Mapping[str, Any]) -> Adjustment:

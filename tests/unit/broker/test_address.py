@@ -15,6 +15,7 @@ from imgbatch.broker.address import (
     DEFAULT_URL,
     HEARTBEAT_SECONDS,
     Address,
+    hide_password,
     redact,
 )
 from imgbatch.errors import Code, UsageError
@@ -122,3 +123,16 @@ def test_options_that_make_no_sense_are_refused_without_repeating_them(query: st
 
 def test_a_url_may_set_the_heartbeat() -> None:
     assert Address("amqp://broker/?heartbeat=3").parameters("x").heartbeat == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("amqp://user:secret@host/", "amqp://user:PASSWORD@host/"),
+        ("--broker=amqps://user:se@cret@host:5671/v", "--broker=amqps://user:PASSWORD@host:5671/v"),
+        ("amqp://host/", "amqp://host/"),
+        ("photos@home", "photos@home"),
+    ],
+)
+def test_a_command_line_is_repeated_without_its_password(word: str, shown: str) -> None:
+    assert hide_password(word) == shown

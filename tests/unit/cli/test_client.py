@@ -132,3 +132,11 @@ def test_gentleness_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with interruptible(stop):
         signal.raise_signal(signal.SIGINT)
         assert stop.now.wait(10)
+
+
+@pytest.mark.parametrize("option", ["--machines=2", "--timeout=9", "--mixed-fleet"])
+def test_options_for_other_machines_are_refused_without_a_broker(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["photos", "out", option]) == 2
+    assert "give --broker URL" in capsys.readouterr().err
