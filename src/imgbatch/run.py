@@ -22,7 +22,7 @@ from imgbatch.batch.scan import Found, Selection, base_of
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import Delivery
 from imgbatch.cores import usable_cores
-from imgbatch.engines.base import Engine, Stop
+from imgbatch.engines.base import Engine, Progress, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Encoding, Recipe
@@ -233,6 +233,16 @@ class _Run:
         """Record who takes part."""
         self.tally.machines = tuple(machines)
         self.journal.note_machines(machines)
+
+    def progress(self) -> Progress:
+        """Tell how far the run is."""
+        tally = self.tally
+        return Progress(
+            total=tally.planned_files,
+            scanning=not tally.plan_complete,
+            done=tally.done_files,
+            failed=tally.failed,
+        )
 
     def _planner(self) -> Planner:
         settings = self.settings

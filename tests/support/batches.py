@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgbatch.batch.model import Job, MachineUse, Outcome
+from imgbatch.engines.base import Progress
 
 
 def jobs_of(sources: Iterable[Path], target: Path) -> Iterator[Job]:
@@ -35,6 +36,9 @@ class Notes:
 
     def waiting(self, why: str | None) -> None:
         self.reasons.append(why)
+
+    def progress(self) -> Progress:
+        return Progress(len(self.outcomes), False, len(self.outcomes), 0)
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
         self.seen_machines.append(machines)

@@ -53,7 +53,7 @@ class Broker:
         The address of the broker, if it is not.
     """
 
-    PLACES = 100
+    PLACES = 40
 
     def __init__(self, node: Node | None, elsewhere: str = "") -> None:
         self._node = node
@@ -74,6 +74,17 @@ class Broker:
         """The address of its default place, for tests that use names of their own there."""
         return self._elsewhere or self.node.url
 
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return urlsplit(self.url).port or 5672
+
+    def url_at(self, host: str, port: int, **query: int) -> str:
+        """Return the address of its default place at another host and port that lead to it."""
+        parts = urlsplit(self.url)
+        login = f"{parts.username}:{parts.password}"
+        return Place(host, port, parts.path, login).through(**query)
+
     def control(self, *words: str) -> str:
         """Run rabbitmqctl; see `Node.control`."""
         return self.node.control(*words)
@@ -83,7 +94,7 @@ class Broker:
         if self._node is None:
             parts = urlsplit(self._elsewhere)
             login = f"{parts.username}:{parts.password}"
-            return Place(parts.hostname or "localhost", parts.port or 5672, parts.path, login)
+            return Place(parts.hostname or "localhost", self.port, parts.path, login)
         self._taken += 1
         assert self._taken <= self.PLACES
         return Place("127.0.0.1", self._node.port, f"/test-{self._taken}")

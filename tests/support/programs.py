@@ -18,14 +18,16 @@ from tests.support.children import children_of
 
 PATIENCE_SECONDS = 90.0
 """For what takes a second or two: the machine may be busy with something else."""
+CLIENT = "import sys; from imgbatch.cli.client import main; sys.exit(main())"
 FRAGILE = str(Path(__file__).with_name("fragile_server.py"))
+ODD = str(Path(__file__).with_name("odd_server.py"))
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which nobody's settings play a part."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IMGBATCH_")}
-    here = str(Path(__file__).parents[2])
-    return kept | {"XDG_CONFIG_HOME": "/nonexistent", "PYTHONPATH": here} | dict(more or {})
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    return kept | {"XDG_CONFIG_HOME": "/nonexistent", "PYTHONPATH": path} | dict(more or {})
 
 
 def wait_until(
@@ -138,6 +140,26 @@ class Programs:
         words = ["--broker", broker, "--name", name, "--procs", procs, *options]
         return self._start([*prefix, sys.executable, *module, *map(str, words)], "server", env)
 
+    @property
+    def servers(self) -> list[Program]:
+        """All servers that were started, in order."""
+        return [program for program in self._started if program.log.name.startswith("server")]
+
+    def wait_for_machines(self, broker: str, count: int) -> None:
+        """Wait until so many machines answer at a broker."""
+        wait_until(lambda: len(self.machines(broker)) == count, f"{count} machines")
+
+    def machines(self, broker: str) -> list[dict[str, Any]]:
+        """Return what each machine at a broker announces."""
+        machines: list[dict[str, Any]] = json.loads(self.status(broker, "--json").stdout)[
+            "machines"
+        ]
+        return machines
+
+    def odd_server(self, broker: str, name: str) -> Program:
+        """Start a server that claims to compute other bits than all others."""
+        return self._start([sys.executable, ODD, broker, name], "server", None)
+
     def client(
         self,
         source: Path,
@@ -149,7 +171,7 @@ class Programs:
     ) -> Client:
         """Start imgbatch-client."""
         words = [source, target, *(("--broker", broker) if broker else ()), "--no-html", *options]
-        command = [*prefix, sys.executable, "-m", "imgbatch.cli.client", *map(str, words)]
+        command = [*prefix, sys.executable, "-c", CLIENT, *map(str, words)]
         program = self._start(command, "client", env)
         client = Client(program.process, program.log, source, target)
         self._started[-1] = client

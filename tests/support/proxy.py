@@ -28,6 +28,7 @@ class _Link:
     near: socket.socket
     far: socket.socket
     broken: threading.Event = field(default_factory=threading.Event)
+    silent: set[Way] = field(default_factory=set)
     carriers: list[threading.Thread] = field(default_factory=list)
 
     def end(self, *, with_reset: bool) -> None:
@@ -49,35 +50,43 @@ class Proxy:
     ----------
     upstream_port
         On this machine.
-    host
-        The address that is listened on.
+    host, port
+        The address that is listened on; a free port by default.
     """
 
-    def __init__(self, upstream_port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, upstream_port: int, host: str = "127.0.0.1", port: int = 0) -> None:
         self._upstream_port = upstream_port
-        self._listener = socket.create_server((host, 0))
+        self._listener = socket.create_server((host, port))
         self._listener.settimeout(_TURN_SECONDS)
         self.host = host
         self.port = int(self._listener.getsockname()[1])
         self._links: list[_Link] = []
         self._lock = threading.Lock()
-        self._open = {way: threading.Event() for way in Way}
+        self._silent: set[Way] = set()
         self._ending = threading.Event()
         self._damage_after_bytes: dict[Way, int] = {}
         self.damaged = 0
-        self.heal()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def heal(self) -> None:
         """Carry everything again, with what was held back first."""
-        for gate in self._open.values():
-            gate.set()
+        self._silent.clear()
+        with self._lock:
+            for link in self._links:
+                link.silent.clear()
 
-    def silence(self, *ways: Way) -> None:
-        """Carry nothing in these directions, and tell neither side: half-open, or cut off."""
-        for way in ways or tuple(Way):
-            self._open[way].clear()
+    def cut_off(self) -> None:
+        """Carry nothing, and tell neither side; new connections are as silent as old ones."""
+        self._silent.update(Way)
+
+    def half_open(self, *ways: Way) -> int:
+        """Carry nothing of the connections that there are in these directions, and tell neither
+        side, as a router does that lost its tables; return how many connections there are."""
+        with self._lock:
+            for link in self._links:
+                link.silent.update(ways)
+            return len(self._links)
 
     def reset(self) -> int:
         """Break every connection, as a firewall does that forgot them; return how many."""
@@ -128,16 +137,16 @@ class Proxy:
     def _carry(self, link: _Link, source: socket.socket, sink: socket.socket, way: Way) -> None:
         with suppress(OSError):
             while piece := self._receive(link, source):
-                while not self._open[way].wait(_TURN_SECONDS):
-                    if link.broken.is_set():
-                        return
+                self._wait_until_heard(link, way)
                 self._send(link, sink, self._damaged(way, piece))
         # The end of one direction is told to the other side, unless we are to be silent.
-        while not self._open[way].wait(_TURN_SECONDS):
-            if link.broken.is_set():
-                return
+        self._wait_until_heard(link, way)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def _wait_until_heard(self, link: _Link, way: Way) -> None:
+        while (way in self._silent or way in link.silent) and not link.broken.is_set():
+            link.broken.wait(_TURN_SECONDS)
 
     def _receive(self, link: _Link, source: socket.socket) -> bytes:
         while not link.broken.is_set():
@@ -166,9 +175,9 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(port: int, host: str = "127.0.0.1") -> Iterator[Proxy]:
+def proxy_to(upstream_port: int, host: str = "127.0.0.1", port: int = 0) -> Iterator[Proxy]:
     """Run a proxy for as long as the block lasts."""
-    proxy = Proxy(port, host)
+    proxy = Proxy(upstream_port, host, port)
     try:
         yield proxy
     finally:

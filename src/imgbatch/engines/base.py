@@ -11,6 +11,24 @@ from imgbatch.batch.model import Job, MachineUse, Outcome
 from imgbatch.recipe import Recipe
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, with what an earlier one had done.
+
+    Parameters
+    ----------
+    total
+        Files found so far; more may come while `scanning`.
+    done, failed
+        Those that have ended, in whatever way, and those that failed.
+    """
+
+    total: int
+    scanning: bool
+    done: int
+    failed: int
+
+
 class Listener(Protocol):
     """Who is told how a run goes on; called from one thread at a time."""
 
@@ -23,7 +41,11 @@ class Listener(Protocol):
         ...
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
-        """The machines that take part, and what each has done so far."""
+        """Say which machines take part, and what each has done so far."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far the run is, for those who ask from elsewhere."""
         ...
 
 

@@ -232,12 +232,12 @@ class Supervisor:
         self._crew.fill(self._leases.orders())
         self._announce_when_due(now)
         self._tell_of_trouble()
-        refusal = self._consumer.link.refusal
-        if refusal is not None and not self._consumer.link.was_up:
+        refusal = self._consumer.link.refusal or self._publisher.link.refusal
+        if refusal is not None:
             raise BrokerError(refusal.code, refusal.sentence)
 
     def _tell_of_trouble(self) -> None:
-        trouble = self._consumer.link.trouble
+        trouble = self._consumer.link.trouble or self._publisher.link.trouble
         if trouble == self._told_trouble:
             return
         self._told_trouble = trouble
@@ -354,8 +354,8 @@ class Supervisor:
             batches=self._leases.batches[:100],
             leaving=leaving,
         )
-        # While the broker is away, announcements would pile up, each of them stale.
-        if self._publisher.link.channel is not None:
+        # While the broker takes nothing, announcements would pile up, each of them stale.
+        if self._publisher.link.trouble is None:
             self._publisher.post(
                 Message(self._topology.announcements, "", encode(announcement), mandatory=False)
             )

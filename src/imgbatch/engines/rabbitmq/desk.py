@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
-from imgbatch.engines.base import Listener
+from imgbatch.engines.base import Listener, Progress
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import Offers
 from imgbatch.errors import Code, ImgbatchError, SkippedFile
@@ -36,7 +36,6 @@ class Desk:
         self._stopped = False
         self.error: BaseException | None = None
         self.done = 0
-        self.failed = 0
         self.fed = threading.Event()
 
     def wait_for_room(self) -> bool:
@@ -94,7 +93,6 @@ class Desk:
 
     def _tell(self, outcome: Outcome) -> None:
         self.done += 1
-        self.failed += outcome.status is Status.FAILED
         self._listener.finished(outcome)
 
     def settle(self) -> None:
@@ -105,6 +103,10 @@ class Desk:
     def fail(self, job: Job, error: ImgbatchError) -> None:
         """End an image that this side could not read or write."""
         self.finish(failed(job, error))
+
+    def progress(self) -> Progress:
+        """Return how far the run is."""
+        return self._listener.progress()
 
     def waiting(self, why: str | None) -> None:
         """Tell the listener that nothing moves, and why."""

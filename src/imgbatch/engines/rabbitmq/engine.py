@@ -419,15 +419,15 @@ class _Run:
     def _announce_news(self, *, ended: bool) -> None:
         if self._publisher.link.trouble:
             return
-        desk = self._desk
+        progress = self._desk.progress()
         news = BatchNews(
             batch=self._route.batch,
             host=socket.gethostname(),
-            total=desk.done + len(desk.offers),
-            scanning=not desk.fed.is_set(),
-            done=desk.done,
-            failed=desk.failed,
-            machines=desk.fleet.working,
+            total=progress.total,
+            scanning=progress.scanning,
+            done=progress.done,
+            failed=progress.failed,
+            machines=self._desk.fleet.working,
             seconds=time.monotonic() - self._begun_seconds,
             ended=ended,
         )

@@ -1,0 +1,215 @@
+"""Messages that nobody of ours would send: garbage, replays, gaps, surplus, lies.
+
+Nothing of it may cost more than a line in a log.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgpack
+import pika
+import pytest
+from tests.support.brokers import Broker, Place
+from tests.support.oracle import FACTORS, check
+from tests.support.programs import Programs
+from tests.support.slow_photos import large, slow
+
+from imgbatch.broker.topology import Topology
+from imgbatch.protocol import (
+    Casualty,
+    Chunk,
+    Enlistment,
+    Fetch,
+    Frame,
+    Holding,
+    Release,
+    Result,
+    decode,
+    encode,
+)
+
+pytestmark = [pytest.mark.broker, pytest.mark.chaos]
+TOPOLOGY = Topology()
+
+
+class Spy:
+    """Reads along what is sent to clients, and publishes what it likes."""
+
+    def __init__(self, place: Place) -> None:
+        self._connection = pika.BlockingConnection(pika.URLParameters(place.url))
+        self._channel = self._connection.channel()
+        self._queue = self._channel.queue_declare("", exclusive=True).method.queue
+        self._channel.exchange_declare(TOPOLOGY.clients, "topic", durable=True)
+        self._channel.queue_bind(self._queue, TOPOLOGY.clients, "#")
+
+    def next(self) -> tuple[str, bytes]:
+        """Return the next message to a client, with its topic."""
+        for method, _, body in self._channel.consume(self._queue, auto_ack=True):
+            return method.routing_key, body
+        raise AssertionError("the connection ended")
+
+    def publish(self, exchange: str, routing_key: str, body: bytes) -> None:
+        self._channel.basic_publish(exchange, routing_key, body)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def junk() -> Iterator[bytes]:
+    """Yield messages that are no frames, or worse."""
+    noise = random.Random(0)
+    yield b""
+    yield b"\x95"
+    yield noise.randbytes(100)
+    yield noise.randbytes(200_000)
+    yield msgpack.packb({"a": 1})
+    yield b"\x91" * 100_000  # lists in lists
+    yield b"\x95\x01\xcf" + b"\0" * 8 + b"\xdb\xff\xff\xff\xff"  # a string of 4 GB
+    yield b"\x95\x01\xcf" + b"\0" * 8 + b"\xa5chunk\xdf\xff\xff\xff\xff"  # a map of 2**32 entries
+    yield b'{"image": "gASVAAAAAA=="}'
+    yield encode(Holding("b", (1,), "m"))[:-3]
+    yield b"\0" * (15 * 1024 * 1024)
+
+
+def queues(broker: Broker, place: Place) -> list[str]:
+    words = ("list_queues", "-p", place.path[1:], "--no-table-headers", "name")
+    return [name for name in broker.control(*words).split() if name.startswith("imgbatch.")]
+
+
+def test_garbage_in_every_queue_and_exchange_disturbs_nobody(
+    place: Place, broker: Broker, programs: Programs, tmp_path: Path
+) -> None:
+    """Nothing is lost."""
+    slow(tmp_path / "in", 60, 100)
+    server = programs.server(place.url, procs=2, fragile=True)
+    client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+    client.wait_for_results(5)
+    spy = Spy(place)
+    topic, _ = spy.next()
+    kinds = set()
+    for name in queues(broker, place):
+        kinds.add(name.split(".")[1])
+        for body in junk():
+            spy.publish("", name, body)
+    for exchange in (TOPOLOGY.clients, TOPOLOGY.announcements, TOPOLOGY.calls):
+        for body in junk():
+            spy.publish(exchange, topic, body)
+    spy.close()
+    assert kinds == {"batch", "client", "listener", "server", "worker"}
+    assert client.wait() == 0, client.said()
+    check(client)
+    assert server.is_alive
+    assert "starting over" not in server.said() + client.said()
+    assert "was killed" not in server.said()
+
+
+@contextmanager
+def meddling(place: Place, meddle) -> Iterator[None]:
+    """Answer what is sent to clients with other messages, for as long as the block lasts."""
+    spy = Spy(place)
+    ending = threading.Event()
+
+    def read() -> None:
+        while not ending.is_set():
+            topic, body = spy.next()
+            for exchange, routing_key, message in meddle(topic, body):
+                spy.publish(exchange, routing_key, message)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield
+    ending.set()
+
+
+def lies_about(frame: Frame) -> Iterator[tuple[Frame, bytes]]:
+    """Yield frames that contradict one that was sent."""
+    payload = b"\xff" * 1000
+    if isinstance(frame, Chunk):
+        end = frame.size_bytes
+        yield replace(frame, offset_bytes=end), payload  # beyond the end
+        yield replace(frame, offset_bytes=min(end, frame.offset_bytes + 7)), payload  # a gap
+        yield replace(frame, size_bytes=2**50), payload
+        yield replace(frame, transfer=frame.transfer + 1), payload  # of another sending
+        yield replace(frame, job=10**9), payload
+        yield replace(frame, batch="another"), payload
+    if isinstance(frame, Result):
+        yield replace(frame, transfer=frame.transfer + 1, size_bytes=2**52), payload
+        yield replace(frame, job=10**9), payload
+        yield replace(frame, batch="another"), payload
+        yield Casualty(frame.batch, 10**9, "nobody", "worker-crashed", "a lie"), b""
+        yield Release(frame.batch, (10**9,), "nobody"), b""
+        yield Fetch(frame.batch, frame.job, "imgbatch.worker.nobody", 1, False, "nobody"), b""
+        yield Fetch(frame.batch, 10**9, "amq.gen-somebody", 1, True, "nobody"), b""
+        yield Enlistment(frame.batch, "somewhere", "else", 9, "h"), b""
+
+
+def test_replayed_reordered_and_contradicting_results_change_no_byte(
+    place: Place, programs: Programs, tmp_path: Path
+) -> None:
+    """Time lost: that of the results which the lies broke off, done again."""
+    large(tmp_path / "in", 24)
+    server = programs.server(place.url, procs=2, fragile=True)
+    held_back: list[tuple[str, bytes]] = []
+    ours: set[bytes] = set()
+
+    def meddle(topic: str, body: bytes) -> Iterator[tuple[str, str, bytes]]:
+        if body in ours:
+            return
+        frame = decode(body).frame
+        for lie, payload in lies_about(frame):
+            message = encode(lie, payload)
+            ours.add(message)
+            yield TOPOLOGY.clients, topic, message
+        held_back.append((topic, body))
+        if len(held_back) == 8:
+            ours.update(late for _, late in held_back)
+            for late_topic, late in reversed(held_back):
+                yield TOPOLOGY.clients, late_topic, late
+            held_back.clear()
+
+    with meddling(place, meddle):
+        client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+        assert client.wait() == 0, client.said()
+        check(client)
+    assert ours
+    assert server.is_alive
+
+
+def test_tickets_and_chunks_that_come_twice_are_done_once(
+    place: Place, broker: Broker, programs: Programs, tmp_path: Path
+) -> None:
+    """Time lost: that of the images which two workers began with at the same time."""
+    large(tmp_path / "in", 30, 100)
+    server = programs.server(place.url, procs=2, fragile=True)
+    client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+    client.wait_for_results(3)
+    (work_queue,) = (name for name in queues(broker, place) if name.startswith("imgbatch.batch."))
+    spy, doubled = Spy(place), 0
+    with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
+        channel = connection.channel()
+        while client.is_alive and doubled < 12:
+            method, _, ticket = channel.basic_get(work_queue)
+            if method is not None:
+                for _ in range(2):
+                    channel.basic_publish("", work_queue, ticket)
+                channel.basic_ack(method.delivery_tag)
+                doubled += 1
+            _, body = spy.next()
+            frame = decode(body).frame
+            if isinstance(frame, Fetch):  # a false piece before the right ones, or among them
+                piece = Chunk(frame.batch, frame.job, frame.transfer, 5, 2_000_000)
+                spy.publish("", frame.queue, encode(piece, b"nonsense"))
+                first = Chunk(frame.batch, frame.job, frame.transfer, 0, 99)
+                spy.publish("", frame.queue, encode(first, b"\0" * 100))
+    spy.close()
+    assert client.wait() == 0, client.said()
+    report = check(client)
+    assert doubled > 5
+    assert sum(machine["images"] for machine in report["machines"]) == 30
+    assert server.is_alive
