@@ -124,7 +124,7 @@ class Publisher:
         self._accept(_Entry(message, settled, 0))
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all is settled; tell whether it is."""
+        """Wait until all is settled and told; tell whether it is."""
         with self._room:
             return self._room.wait_for(lambda: self._unsettled == 0, timeout_seconds)
 
@@ -216,11 +216,12 @@ class Publisher:
         return [known for known in self._unconfirmed if known <= tag]
 
     def _settle(self, entry: _Entry, settlement: Settlement) -> None:
+        # Told first: whoever has flushed may close what the told still need, to acknowledge.
+        self.link.guarded(lambda: entry.settled(settlement))
         with self._room:
             self._unsettled -= 1
             self._unsettled_bytes -= entry.counted_bytes
             self._room.notify_all()
-        self.link.guarded(lambda: entry.settled(settlement))
 
 
 def _properties(tag: int) -> Any:

@@ -72,6 +72,18 @@ def test_messages_do_not_outlive_the_broker(
     assert properties.content_type == "application/msgpack"
 
 
+def test_whoever_has_flushed_knows_that_all_were_told(publisher: Publisher, queue: str) -> None:
+    told: list[int] = []
+
+    def tell_slowly(_settlement: Settlement) -> None:
+        threading.Event().wait(0.2)
+        told.append(1)
+
+    publisher.post(Message("", queue, b"x"), tell_slowly)
+    assert publisher.flush(30)
+    assert told == [1]
+
+
 def test_a_message_for_a_queue_that_is_not_there_comes_back(
     publisher: Publisher, topology: Topology, queue: str, settled: Settled
 ) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.frames import values_of
 
@@ -86,6 +86,7 @@ def test_anything_else_is_refused_by_the_name_of_its_field(
         check("the_field", value)
 
 
+@settings(max_examples=30)
 @pytest.mark.parametrize("check", CHECKS, ids=str)
 @given(
     value=st.recursive(

@@ -1,0 +1,57 @@
+"""A server's figures, as Prometheus reads them."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from imgbatch.server.crew import Tally
+from imgbatch.server.metrics import Metrics
+
+
+@dataclass
+class Crew:
+    ready: int = 3
+    busy: int = 2
+    tally: Tally = field(default_factory=Tally)
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    metrics = Metrics(0)
+    yield metrics
+    metrics.close()
+
+
+def figures(metrics: Metrics) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=30) as page:
+        lines = page.read().decode().splitlines()
+    pairs = [line.split() for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, value in pairs if not name.endswith("_created")}
+
+
+def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
+    crew = Crew()
+    for second in range(5):
+        crew.tally.count(0.5, 100.0 + second)
+    metrics.show(crew, batches=4, now_seconds=105.0)  # type: ignore[arg-type]
+    assert figures(metrics) == {
+        "imgbatch_workers": 3,
+        "imgbatch_workers_busy": 2,
+        "imgbatch_batches": 4,
+        "imgbatch_images_per_second": 0.5,
+        "imgbatch_images_total": 5,
+        "imgbatch_busy_seconds_total": 2.5,
+    }
+
+
+def test_what_was_done_is_counted_once_however_often_it_is_shown(metrics: Metrics) -> None:
+    crew = Crew()
+    for shown in range(1, 4):
+        crew.tally.count(1.0, float(shown))
+        for _ in range(3):
+            metrics.show(crew, 0, float(shown))  # type: ignore[arg-type]
+        assert figures(metrics)["imgbatch_images_total"] == shown
