@@ -24,6 +24,10 @@ _DECODED_FRAMES = frozenset((0xC0, 0xC1, *PROGRESSIVE_FRAMES, *ARITHMETIC_FRAMES
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 
+MOST_SEGMENTS = 100_000
+"""A profile has at most 255 segments, extended XMP about as many; 64 million empty ones fit into
+the largest file allowed, and would take a minute to walk."""
+
 # A marker inside or after entropy-coded data: not a stuffed zero, a restart or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
@@ -97,12 +101,14 @@ def parse_jpeg(data: memoryview) -> JpegStructure:
     """
     structure = JpegStructure(frame=Frame(0, 0, 0, ()))
     position = 2
-    while True:
+    for _ in range(MOST_SEGMENTS):
         segment = _next_segment(data, position)
         if segment.marker == SOS:
             break
         _note_segment(structure, segment, bytes(data[segment.start : segment.stop]))
         position = segment.stop
+    else:
+        raise beyond_repair(f"the JPEG has more than {MOST_SEGMENTS} segments")
     if not structure.frame.components:
         raise beyond_repair("the JPEG has a scan before its frame header")
     _note_scans(structure, data, segment.stop)
@@ -179,7 +185,9 @@ def _note_scans(structure: JpegStructure, data: memoryview, position: int) -> No
     front of the first scan is what the encoder chose, so only Huffman tables are noted.
     """
     structure.scans = 1
-    for match in _NEXT_MARKER.finditer(data, position):
+    for number, match in enumerate(_NEXT_MARKER.finditer(data, position)):
+        if number > MOST_SEGMENTS:
+            raise beyond_repair(f"the JPEG has more than {MOST_SEGMENTS} segments")
         marker = data[match.end() - 1]
         if match.start() < position:
             continue

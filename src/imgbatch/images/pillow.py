@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,15 @@ from imgbatch.images.picture import Pixels
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+_COMPLAINTS = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, RuntimeError),
+    *(LookupError, ArithmeticError, struct.error),
+)
+"""What Pillow's readers have been seen to raise over damaged files, and their kin."""
+
+_settings = threading.RLock()
 
 
 class ViewFile(io.RawIOBase):
@@ -55,24 +66,22 @@ class ViewFile(io.RawIOBase):
 def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[Image.Image]:
     """Open an image of one named format, with Pillow's every complaint turned into ours.
 
-    The sizes have been checked against the limits, so Pillow's own bound on pixels, which is
-    meant for those who have not looked, does not apply.
-
     Raises
     ------
     DamagedImage
         If Pillow can't open it, or the block fails to decode it.
+    RefusedImage
+        If Pillow says that it knows no such kind.
     """
-    from PIL import Image, ImageFile
+    from PIL import Image
 
-    bound, tolerant = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, not is_strict
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BufferedReader(ViewFile(data)), formats=(name,)) as image:
-                yield image
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
+        with (
+            _pillow_settings(is_tolerant=not is_strict),
+            Image.open(io.BufferedReader(ViewFile(data)), formats=(name,)) as image,
+        ):
+            yield image
+    except _COMPLAINTS as error:
         if "nsupported" in str(error):
             raise unsupported(f"the {name} is of an unusual kind ({error})") from error
         if not is_strict:
@@ -80,8 +89,25 @@ def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[Image.Im
         if "truncated" in str(error):
             raise truncated(f"the {name} breaks off ({error})") from error
         raise damaged(f"the {name} can't be decoded ({error})") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = bound, tolerant
+
+
+@contextmanager
+def _pillow_settings(*, is_tolerant: bool) -> Iterator[None]:
+    """Set what Pillow keeps for the whole process, one thread at a time, and set it back.
+
+    Sizes have been checked against the limits, so Pillow's own bound on pixels, which is meant
+    for those who have not looked, does not apply.
+    """
+    from PIL import Image, ImageFile
+
+    with _settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bound, tolerant = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, is_tolerant
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = bound, tolerant
 
 
 def load_jpeg(data: memoryview, icc: bytes | None, *, is_strict: bool) -> Pixels:

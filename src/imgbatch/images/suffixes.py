@@ -26,11 +26,10 @@ def name_notes(written: Path) -> tuple[str, ...]:
     that is of no image format says nothing.
     """
     suffix = written.suffix.lower()
-    named = [starts for suffixes, *starts in _FORMATS.values() if suffix in suffixes]
     head = b""
     with suppress(OSError), written.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if not named or not head:
-        return ()
-    offset, beginnings = named[0]
-    return () if head[offset:].startswith(beginnings) else (Note.NAME_SAYS_ANOTHER_FORMAT.value,)
+    for suffixes, offset, beginnings in _FORMATS.values():
+        if suffix in suffixes and head and not head[offset:].startswith(beginnings):
+            return (Note.NAME_SAYS_ANOTHER_FORMAT.value,)
+    return ()

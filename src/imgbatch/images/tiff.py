@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from imgbatch.images.limits import Limits
 
 _STRIP_BYTES = 2**18
+_MOST_PREVIEWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,9 @@ def _check_following(data: memoryview, directory: Directory) -> bool:
     """Refuse further pages; return whether there are previews."""
     has_previews = bool(directory.entries.keys() & tags.EMBEDDED_PICTURES)
     seen: set[int] = set()
-    while directory.following and directory.following not in seen and len(seen) < 1000:
+    while directory.following and directory.following not in seen:
+        if len(seen) == _MOST_PREVIEWS:
+            raise several_pictures(f"the TIFF has more than {_MOST_PREVIEWS} previews")
         seen.add(directory.following)
         directory = read_directory(data, directory.order, directory.following)
         if not directory.number(tags.SUBFILE_KIND) & 1:

@@ -6,7 +6,7 @@ import pytest
 from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage
-from imgbatch.images.jpeg_markers import APP0, COM, check_cost, parse_jpeg
+from imgbatch.images.jpeg_markers import APP0, COM, MOST_SEGMENTS, check_cost, parse_jpeg
 
 
 def parse(file: bytes):
@@ -110,3 +110,13 @@ def test_cost_grows_with_scans_and_pixels():
     structure.scans = 1001
     with pytest.raises(DamagedImage, match="1001 scans"):
         check_cost(structure, max_pixels=1_000_000)
+
+
+@pytest.mark.parametrize("where", ["headers", "between scans"])
+def test_more_segments_than_any_file_has_are_refused_in_bounded_time(where):
+    flood = images.segment(0xFE, b"") * (MOST_SEGMENTS + 2)
+    file = images.with_segments(images.jpeg(), flood)
+    if where == "between scans":
+        file = images.jpeg()[:-2] + flood + b"\xff\xd9"
+    with pytest.raises(DamagedImage, match="segments"):
+        parse(file)
