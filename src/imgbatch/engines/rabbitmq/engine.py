@@ -150,7 +150,7 @@ class _Run:
         self._topology = Topology(options.prefix)
         batch = uuid.uuid4().hex
         self._route = Route(
-            batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits.max_bytes
+            batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits
         )
         address = Address(options.broker)
         name = f"imgbatch-client-{batch}"
@@ -322,9 +322,7 @@ class _Run:
             log.warning("passed over an announcement: %s", error)
             return
         if isinstance(frame, Announcement):
-            before = self._desk.fleet.procs
-            self._desk.fleet.hear(frame, time.monotonic())
-            if not before or frame.leaving:
+            if self._desk.fleet.hear(frame, time.monotonic()):
                 self._due.pop("enlist", None)
                 self._desk.wake()
         elif isinstance(frame, Call):

@@ -54,8 +54,8 @@ class Fleet:
         self._digest: tuple[str, str] | None = None
         self._dropped: list[str] = []
 
-    def hear(self, announcement: Announcement, now_seconds: float) -> None:
-        """Take note of an announcement."""
+    def hear(self, announcement: Announcement, now_seconds: float) -> bool:
+        """Take note of an announcement; tell whether there is now something to decide."""
         with self._lock:
             machine = self._machines.get(announcement.machine)
             if announcement.leaving:
@@ -65,6 +65,7 @@ class Fleet:
             else:
                 machine.announcement = announcement
                 machine.heard_seconds = now_seconds
+            return machine is None or announcement.leaving
 
     def refuse(self, machine_id: str, sentence: str) -> None:
         """Have a machine work no more: it said itself why it can't."""

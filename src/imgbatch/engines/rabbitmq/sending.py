@@ -23,6 +23,7 @@ from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.engines.rabbitmq.desk import Desk, failed
 from imgbatch.engines.rabbitmq.offers import MAX_ATTEMPTS, Offer, Verdict
 from imgbatch.errors import Code, ImageError, WorkerFailed
+from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal, encode
 from imgbatch.protocol.slicing import CHUNK_BYTES
 from imgbatch.recipe import Recipe
@@ -44,15 +45,15 @@ class Route:
         Its tickets' queue.
     recipe
         What its tickets ask for.
-    max_bytes
-        The largest file that is sent.
+    limits
+        The largest file that is sent, and the largest image that is to be processed.
     """
 
     batch: str
     topic: str
     work_queue: str
     recipe: Recipe
-    max_bytes: int
+    limits: Limits
 
 
 class Feeder:
@@ -98,7 +99,7 @@ class Feeder:
 
     def _offer_new(self, job: Job) -> None:
         try:
-            check_size(job.source, job.size_bytes, self._route.max_bytes)
+            check_size(job.source, job.size_bytes, self._route.limits.max_bytes)
         except ImageError as error:
             self._desk.tell(failed(job, error))
             return
@@ -114,7 +115,13 @@ class Feeder:
             return
         route = self._route
         ticket = Ticket(
-            route.batch, job.index, offer.attempt, route.topic, job.size_bytes, self._recipe
+            batch=route.batch,
+            job=job.index,
+            attempt=offer.attempt,
+            topic=route.topic,
+            size_bytes=job.size_bytes,
+            max_pixels=route.limits.max_pixels,
+            recipe=self._recipe,
         )
         # Whoever has to fetch the image anyway, because the ticket is not new, needs no copy.
         body = encode(ticket, image if offer.attempt == 0 else b"")
@@ -123,7 +130,7 @@ class Feeder:
         )
 
     def _read(self, job: Job) -> bytes:
-        return read_source(job, self._route.max_bytes)
+        return read_source(job, self._route.limits.max_bytes)
 
     def _settled(self, index: int, settlement: Settlement) -> None:
         if settlement is Settlement.CONFIRMED:
