@@ -25,7 +25,7 @@ IMAGE_MEGAPIXELS = 12
 def frames_of(data: bytes) -> Iterator[bytes]:
     """Yield what travels for one image that is larger than a chunk: its ticket, its pieces."""
     recipe = Recipe(Adjustment(**FACTORS)).to_fields()
-    yield encode(Ticket("batch", 7, 0, "client", len(data), recipe))
+    yield encode(Ticket("batch", 7, 0, "client", len(data), 250_000_000, recipe))
     for offset, piece in pieces(data):
         yield encode(Chunk("batch", 7, 1, offset, len(data)), piece)
 

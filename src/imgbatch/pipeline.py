@@ -73,7 +73,7 @@ class Pipeline:
         self._limits = limits
         self._buffers = Buffers()
 
-    def run(self, data: Buffer, recipe: Recipe) -> Processed:
+    def run(self, data: Buffer, recipe: Recipe, max_pixels: int | None = None) -> Processed:
         """Process one image.
 
         Parameters
@@ -82,6 +82,8 @@ class Pipeline:
             An encoded file. It is read where it lies; a view of it must not be changed meanwhile.
         recipe
             The adjustment and the encoding.
+        max_pixels
+            A tighter limit for this one; it never widens the pipeline's own.
 
         Raises
         ------
@@ -89,7 +91,8 @@ class Pipeline:
             Of the subclass that says what is wrong with the image, and never anything else.
         """
         try:
-            return self._run(memoryview(data).toreadonly(), recipe)
+            limits = self._limits.tightened(max_pixels)
+            return self._run(memoryview(data).toreadonly(), recipe, limits)
         except ImageError:
             raise
         except MemoryError as error:
@@ -107,8 +110,8 @@ class Pipeline:
                 f"{reason}); please report it together with the file",
             ) from error
 
-    def _run(self, data: memoryview, recipe: Recipe) -> Processed:
-        source = inspect(data, self._limits)
+    def _run(self, data: memoryview, recipe: Recipe, limits: Limits) -> Processed:
+        source = inspect(data, limits)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
         pixels = self._adjust(picture.pixels, recipe.adjustment)
         encoded = encode(pixels, source, recipe.encoding, self._buffers)

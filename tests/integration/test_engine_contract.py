@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 from tests.support.batches import Notes, jobs_of
+from tests.support.brokers import Broker
 from tests.support.photos import encoded, fill
+from tests.support.programs import programs_in
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
 from imgbatch.batch.write import Delivery
 from imgbatch.engines.base import Engine, Stop
 from imgbatch.engines.local import LocalEngine
+from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import Code, EngineError
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import process
@@ -28,14 +31,30 @@ def _local_engine(delivery: Delivery, limits: Limits) -> Engine:
     return LocalEngine(2, limits, delivery)
 
 
-# An engine joins the contract by one line here; one that needs a broker, by a fixture's name.
-BUILDERS: dict[str, Build | str] = {"local": _local_engine}
+@pytest.fixture(scope="module")
+def working_broker(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a broker on which a server with two workers listens."""
+    url = broker.place().url
+    with programs_in(tmp_path_factory.mktemp("server")) as programs:
+        programs.server(url, procs=2)
+        programs.wait_for_machines(url, 1)
+        yield url
 
 
-@pytest.fixture(params=sorted(BUILDERS))
+@pytest.fixture
+def rabbitmq_engine(working_broker: str) -> Build:
+    options = RabbitOptions(working_broker, timeout_seconds=60)
+    return lambda delivery, limits: RabbitEngine(options, limits, delivery)
+
+
+@pytest.fixture(
+    params=["local", pytest.param("rabbitmq", marks=[pytest.mark.broker, pytest.mark.timeout(180)])]
+)
 def build(request: pytest.FixtureRequest) -> Build:
-    builder = BUILDERS[request.param]
-    return request.getfixturevalue(builder) if isinstance(builder, str) else builder
+    if request.param == "local":
+        return _local_engine
+    engine: Build = request.getfixturevalue("rabbitmq_engine")
+    return engine
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ def ticket(**changes: Any) -> Ticket:
         "attempt": 0,
         "topic": TOPIC,
         "size_bytes": 4,
+        "max_pixels": 250_000_000,
         "recipe": Recipe(Adjustment(brightness=10, contrast=20, sharpness=40)).to_fields(),
     }
     return Ticket(**(fields | changes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgbatch.errors import Code, LimitExceeded
 
@@ -24,6 +24,12 @@ class Limits:
 
     max_pixels: int = 250_000_000
     max_bytes: int = 256 * MEBI
+
+    def tightened(self, max_pixels: int | None) -> Limits:
+        """Return these limits with the smaller of two numbers of pixels."""
+        if max_pixels is None or max_pixels >= self.max_pixels:
+            return self
+        return replace(self, max_pixels=max_pixels)
 
     def check_bytes(self, size_bytes: int) -> None:
         """Raise `LimitExceeded` if a file is larger than allowed."""

@@ -6,7 +6,7 @@ Previews and thumbnails are made of it; nothing of it goes into an output.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -134,11 +134,11 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     for step in _TURNS[orientation]:
         match step:
             case "T":
-                turned = cv2.transpose(turned)
+                turned = cast("Pixels", cv2.transpose(turned))
             case "H":
-                turned = cv2.flip(turned, 1)
+                turned = cast("Pixels", cv2.flip(turned, 1))
             case _:
-                turned = cv2.flip(turned, 0)
+                turned = cast("Pixels", cv2.flip(turned, 0))
     return turned.reshape(*turned.shape[:2], pixels.shape[2])
 
 
@@ -182,7 +182,7 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
     import cv2
 
     size = max(round(columns * scale), 1), max(round(rows * scale), 1)
-    smaller: Pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    smaller = cast("Pixels", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     return smaller.reshape(size[1], size[0], channels)
 
 

@@ -62,6 +62,8 @@ class Ticket:
         Where the client listens: the routing key of everything that is sent to it.
     size_bytes
         Of the whole image; larger than the payload if it has to be fetched.
+    max_pixels
+        The largest image that the client wants processed; the server may allow less.
     recipe
         The fields of a `imgbatch.recipe.Recipe`.
     """
@@ -71,6 +73,7 @@ class Ticket:
     attempt: Number
     topic: Name
     size_bytes: Number
+    max_pixels: Number
     recipe: Plain
 
 

@@ -306,7 +306,7 @@ class Worker:
             self._refuse_too_large(ticket)
             recipe = Recipe.from_fields(ticket.recipe)
             assert held.image is not None
-            processed = self._pipeline.run(held.image, recipe)
+            processed = self._pipeline.run(held.image, recipe, ticket.max_pixels)
         except ImageError as error:
             spent = time.monotonic() - begun
             return failure_of(ticket, machine, transfer, spent, error), b""

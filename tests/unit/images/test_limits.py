@@ -30,3 +30,9 @@ def test_bytes_are_refused_exactly_above_the_limit():
 
 def test_the_defaults_are_250_million_pixels_and_256_mebibytes():
     assert Limits() == Limits(250_000_000, 268_435_456)
+
+
+def test_limits_are_tightened_and_never_widened() -> None:
+    limits = Limits(max_pixels=100, max_bytes=7)
+    assert limits.tightened(None) == limits.tightened(1000) == limits
+    assert limits.tightened(10) == Limits(max_pixels=10, max_bytes=7)

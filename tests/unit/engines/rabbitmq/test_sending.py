@@ -20,13 +20,17 @@ from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
 from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
 from imgbatch.errors import Code
+from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal
 from imgbatch.protocol.assembly import Assembly
 from imgbatch.protocol.slicing import CHUNK_BYTES
 from imgbatch.recipe import Recipe
 
 LIMIT = 4 * CHUNK_BYTES
-ROUTE = Route("b", "topic", "imgbatch.batch.b", Recipe(Adjustment(brightness=7)), LIMIT)
+PIXELS = 1_000_000
+ROUTE = Route(
+    "b", "topic", "imgbatch.batch.b", Recipe(Adjustment(brightness=7)), Limits(PIXELS, LIMIT)
+)
 QUEUE = "imgbatch.worker.1"
 
 
@@ -87,7 +91,7 @@ def test_a_small_image_rides_in_its_ticket(
     (job,) = files(tmp_path, size)
     feeder.offer(desk.offers.add(job, 0.0))
     (received,) = outbox.frames()
-    assert received.frame == Ticket("b", 0, 0, "topic", size, ROUTE.recipe.to_fields())
+    assert received.frame == Ticket("b", 0, 0, "topic", size, PIXELS, ROUTE.recipe.to_fields())
     assert received.payload == job.source.read_bytes()
     assert outbox.messages[0].routing_key == ROUTE.work_queue
     assert outbox.messages[0].mandatory
