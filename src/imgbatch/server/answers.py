@@ -55,7 +55,7 @@ def failure_of(
 
 def _showable(sentence: str) -> str:
     # A codec may quote what it found in the file; a frame takes no control characters.
-    return "".join(char if char.isprintable() else "?" for char in sentence)[:SENTENCE.longest]
+    return "".join(char if char.isprintable() else "?" for char in sentence)[: SENTENCE.longest]
 
 
 def frames_of(result: Result, data: bytes) -> Iterator[bytes]:
