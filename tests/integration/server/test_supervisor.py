@@ -1,0 +1,191 @@
+"""A machine's supervisor, spoken to in frames by a client that is the test."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from tests.support import small_worker
+from tests.support.amqp import plain_channel
+from tests.support.brokers import Broker
+from tests.support.frames import enlistment
+from tests.support.programs import wait_until
+
+from imgbatch.broker.topology import Topology
+from imgbatch.protocol import (
+    Announcement,
+    Call,
+    Casualty,
+    Dismissal,
+    Frame,
+    Refusal,
+    decode,
+    encode,
+)
+from imgbatch.server import crew as crew_module
+from imgbatch.server.supervisor import Fitness, ServerSettings, Supervisor
+
+pytestmark = pytest.mark.broker
+FITNESS = Fitness("d1657e57", {"numba": "0.62.1"}, 0.0)
+
+
+class Client:
+    """Hears what a machine announces, and what it says to one topic."""
+
+    def __init__(self, channel: BlockingChannel, topology: Topology) -> None:
+        self.channel = channel
+        self.topology = topology
+        self.batch = secrets.token_hex(4)
+        self.topic = secrets.token_hex(4)
+        for exchange, kind in (
+            (topology.clients, "topic"),
+            (topology.announcements, "fanout"),
+            (topology.calls, "fanout"),
+        ):
+            channel.exchange_declare(exchange, kind, durable=True)
+        self.inbox = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(self.inbox, topology.clients, self.topic)
+        channel.queue_bind(self.inbox, topology.announcements)
+
+    def hear(self, kind: type, holds: Callable[[Any], object] = lambda _frame: True) -> Any:
+        """Return the next frame of a kind for which something holds."""
+        found: list[Frame] = []
+
+        def look() -> bool:
+            body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
+            if body is not None:
+                frame = decode(body).frame
+                found.extend([frame] if isinstance(frame, kind) and holds(frame) else [])
+            return bool(found)
+
+        wait_until(look, f"a {kind.__name__}")
+        return found[0]
+
+    def call(self) -> None:
+        self.channel.basic_publish(self.topology.calls, "", encode(Call("client")))
+
+    def say(self, machine: Announcement, body: bytes) -> None:
+        self.channel.basic_publish("", machine.queue, body)
+
+    def enlist(self, machine: Announcement, **changes: Any) -> None:
+        queue = self.topology.work_queue(self.batch)
+        fields = {"batch": self.batch, "topic": self.topic, "queue": queue}
+        self.say(machine, encode(enlistment(**(fields | changes))))
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return Topology(f"test-{secrets.token_hex(4)}.")
+
+
+@pytest.fixture
+def client(broker: Broker, topology: Topology) -> Iterator[Client]:
+    with plain_channel(broker.url) as channel:
+        yield Client(channel, topology)
+        for exchange in (topology.clients, topology.announcements, topology.calls):
+            channel.exchange_delete(exchange)
+
+
+@pytest.fixture
+def supervisor(
+    broker: Broker, topology: Topology, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Supervisor]:
+    monkeypatch.setattr(crew_module, "_enter", small_worker.enter)
+    settings = ServerSettings(broker.url, procs=2, name="den", prefix=topology.prefix)
+    supervisor = Supervisor(settings, FITNESS)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    yield supervisor
+    supervisor.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def machine(client: Client, supervisor: Supervisor) -> Announcement:
+    announced = client.hear(Announcement)
+    assert isinstance(announced, Announcement)
+    return announced
+
+
+def test_a_machine_announces_itself_and_answers_a_call(
+    client: Client, machine: Announcement
+) -> None:
+    assert machine.machine.startswith("den-")
+    assert (machine.name, machine.procs, machine.digest) == ("den", 2, "d1657e57")
+    assert machine.components == {"numba": "0.62.1"}
+    assert client.topology.is_ours(machine.queue)
+    client.call()
+    assert client.hear(Announcement).machine == machine.machine
+
+
+def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
+    client: Client, machine: Announcement
+) -> None:
+    client.enlist(machine)
+    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
+    client.say(machine, encode(Dismissal(client.batch)))
+    client.call()
+    client.hear(Announcement, lambda frame: frame.batches == ())
+
+
+def test_a_client_that_falls_silent_loses_its_lease(client: Client, machine: Announcement) -> None:
+    client.enlist(machine, lease_seconds=1)
+    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
+    client.hear(Announcement, lambda frame: frame.batches == ())
+
+
+def test_a_queue_of_another_program_is_refused(client: Client, machine: Announcement) -> None:
+    client.enlist(machine, queue="mail")
+    refusal = client.hear(Refusal)
+    assert (refusal.batch, refusal.machine) == (client.batch, machine.machine)
+    assert refusal.sentence == "'mail' is no queue of imgbatch's"
+
+
+def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
+    client: Client, machine: Announcement
+) -> None:
+    client.enlist(machine, batch="kill")  # each of the small workers dies of it
+    casualty = client.hear(Casualty)
+    assert (casualty.batch, casualty.job, casualty.machine) == ("kill", 2, machine.machine)
+    assert (casualty.code, casualty.sentence) == (
+        "worker-crashed",
+        "a worker was killed by SIGSEGV",
+    )
+    client.say(machine, encode(Dismissal("kill")))
+    client.call()
+    client.hear(Announcement, lambda frame: frame.batches == ())
+    client.enlist(machine, batch="one image")
+    client.hear(Announcement, lambda frame: frame.images > 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"garbage", b"\x95\x02" + encode(Call("x"))[2:], encode(Casualty("b", 1, "m", "c", "s"))],
+    ids=["empty", "garbage", "another version", "another kind"],
+)
+def test_what_is_not_for_a_machine_is_passed_over(
+    client: Client, machine: Announcement, body: bytes
+) -> None:
+    client.say(machine, body)
+    client.enlist(machine)
+    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
+
+
+def test_a_machine_that_is_told_to_stop_says_that_it_leaves(
+    client: Client, supervisor: Supervisor, machine: Announcement
+) -> None:
+    supervisor.stop()
+    client.hear(Announcement, lambda frame: frame.leaving)
+
+
+def test_a_renewed_enlistment_is_no_new_one(client: Client, machine: Announcement) -> None:
+    for _ in range(3):
+        client.enlist(machine, batch="one image")
+    client.hear(Announcement, lambda frame: frame.images == 2)
+    client.call()
+    assert client.hear(Announcement).images == 2
