@@ -72,12 +72,8 @@ def point_function(functions: RowFunctions) -> Callable[..., None]:
     return move
 
 
-def row_function(functions: RowFunctions) -> Callable[..., None]:
-    """Build the function that adjusts one row, and prepares the next on its way.
-
-    The row to adjust is in `middle`, the one above it in `column`, both with brightness and
-    contrast applied. The row below is read from `source`, and takes the place of the one above.
-    """
+def _vector_function(functions: RowFunctions) -> Callable[..., None]:
+    """Build the function that adjusts a part of a row that is made of whole vectors."""
     sharpen_row, adjust_row = functions.sharpen, functions.adjust
 
     @jit
@@ -105,6 +101,17 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
         if mask:
             keep_alpha(target, target_at, rows, middle, rows, mask, count)
             keep_alpha(rows, column, source, source_at, rows, mask, count)
+
+    return adjust_vectors
+
+
+def row_function(functions: RowFunctions) -> Callable[..., None]:
+    """Build the function that adjusts one row, and prepares the next on its way.
+
+    The row to adjust is in `middle`, the one above it in `column`, both with brightness and
+    contrast applied. The row below is read from `source`, and takes the place of the one above.
+    """
+    adjust_vectors = _vector_function(functions)
 
     @jit
     def adjust(
