@@ -156,27 +156,8 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
     return adjust
 
 
-def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
-    """Build the kernel of one depth.
-
-    The kernel takes seven pointers and returns nothing:
-
-    ``source``, ``target``
-        The first sample of the first row. They may be the same address.
-    ``above``, ``below``
-        The source rows next to the first and the last row; no part of the target.
-    ``rows``
-        Scratch memory, as `layout` describes it.
-    ``shape``
-        int64: rows; samples in a row; channels; samples from one row to the next in the source,
-        and in the target; whether the last channel is alpha; whether source and target are the
-        same; samples from one scratch row to the next.
-    ``steps``
-        In the lanes' type: slope and offset of `coefficients.Coefficients`, each as whole part
-        and 256ths, and the weight.
-    """
-    move, adjust = point_function(functions), row_function(functions)
-    largest = functions.largest
+def _point_walk(move: Callable[..., None]) -> Callable[..., None]:
+    """Build the walk through the rows of an image that is not sharpened."""
 
     @jit
     def move_all(
@@ -193,6 +174,12 @@ def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
                 copy_row(target, there, rows, scratch, samples)
             else:
                 move(target, there, source, here, rows, pitch, samples, has_alpha, steps)
+
+    return move_all
+
+
+def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> Callable[..., None]:
+    """Build the walk through the rows of an image that is: each row is prepared once, in scratch."""
 
     @jit
     def adjust_all(
@@ -230,6 +217,33 @@ def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
                 steps,
             )
             column, middle = middle, column
+
+    return adjust_all
+
+
+def rows_kernel(functions: RowFunctions) -> Callable[..., None]:
+    """Build the kernel of one depth.
+
+    The kernel takes seven pointers and returns nothing:
+
+    ``source``, ``target``
+        The first sample of the first row. They may be the same address.
+    ``above``, ``below``
+        The source rows next to the first and the last row; no part of the target.
+    ``rows``
+        Scratch memory, as `layout` describes it.
+    ``shape``
+        int64: rows; samples in a row; channels; samples from one row to the next in the source,
+        and in the target; whether the last channel is alpha; whether source and target are the
+        same; samples from one scratch row to the next.
+    ``steps``
+        In the lanes' type: slope and offset of `coefficients.Coefficients`, each as whole part
+        and 256ths, and the weight.
+    """
+    move = point_function(functions)
+    move_all = _point_walk(move)
+    adjust_all = _sharpening_walk(move, row_function(functions))
+    largest = functions.largest
 
     def kernel(
         source: Samples,

@@ -156,7 +156,7 @@ class Crew:
         for worker in self._workers:
             handles[worker.pipe] = handles[worker.process.sentinel] = worker
         happened = wait([*handles, wake], timeout_seconds)
-        if wake in happened:
+        while wake.poll():
             wake.recv_bytes()
         for worker in {
             id(handles[item]): handles[item] for item in happened if item in handles
