@@ -179,7 +179,7 @@ def _point_walk(move: Callable[..., None]) -> Callable[..., None]:
 
 
 def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> Callable[..., None]:
-    """Build the walk through the rows of an image that is: each row is prepared once, in scratch."""
+    """Build the walk through the rows of an image that is: each row is prepared once."""
 
     @jit
     def adjust_all(
