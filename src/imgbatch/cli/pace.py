@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 _WINDOW_SECONDS = 20.0
 _ENOUGH_SECONDS = 2.0
+_ENOUGH_SHARE = 0.01
+"""Of the bytes: what the first small file says of a folder may be wrong a thousandfold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,10 @@ class Pace:
 
     def seconds_left(self, bytes_left: int) -> float | None:
         """Return how long the rest will take at this speed; None while that is anyone's guess."""
-        _, _, seconds = self._span()
+        _, last, seconds = self._span()
         if seconds < _ENOUGH_SECONDS or self.bytes_per_second <= 0:
+            return None
+        if last.size_bytes < _ENOUGH_SHARE * bytes_left:
             return None
         return bytes_left / self.bytes_per_second
 

@@ -41,3 +41,11 @@ def test_only_the_last_while_counts() -> None:
     for second in range(200, 240):
         pace.note(float(second), 20_000 + second, 200_000 + 10 * second)
     assert pace.images_per_second == pytest.approx(1, rel=0.01)
+
+
+def test_one_small_file_says_nothing_of_a_large_folder() -> None:
+    pace = Pace()
+    pace.note(0.0, 0, 0)
+    pace.note(5.0, 1, 800)
+    assert pace.seconds_left(2_000_000) is None
+    assert pace.seconds_left(8_000) == 50.0
