@@ -12,11 +12,11 @@ import re
 import signal
 import sys
 import time
+from typing import Any
 
 import imgbatch.pipeline
 from imgbatch.buffer import Buffer
 from imgbatch.pipeline import Pipeline, Processed
-from imgbatch.recipe import Recipe
 
 DIE = b"please die"
 HANG = b"please hang"
@@ -29,7 +29,7 @@ def linger(milliseconds: int) -> bytes:
 
 
 class FragilePipeline(Pipeline):
-    def run(self, data: Buffer, recipe: Recipe) -> Processed:
+    def run(self, data: Buffer, *rest: Any) -> Processed:
         last_words = bytes(memoryview(data)[-40:])
         if last_words.endswith(DIE):
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -37,10 +37,11 @@ class FragilePipeline(Pipeline):
             time.sleep(3600)
         if match := _LINGER.search(last_words):
             time.sleep(int(match[1]) / 1000)
-        return super().run(data, recipe)
+        return super().run(data, *rest)
 
 
-imgbatch.pipeline.Pipeline = FragilePipeline  # type: ignore[misc]
+if __name__ in ("__main__", "__mp_main__"):  # as the program, and as its spawned processes
+    imgbatch.pipeline.Pipeline = FragilePipeline  # type: ignore[misc]
 
 if __name__ == "__main__":
     from imgbatch.cli.server import main

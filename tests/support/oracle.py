@@ -61,7 +61,7 @@ def check(client: Client, failed: Mapping[str, str] | None = None) -> dict[str, 
         for name, entry in entries.items()
         if entry["error"] is not None
     }
-    assert codes == dict(failed)
+    assert codes == dict(failed), codes
     assert client.written() == set(sources) - set(failed)
     for name in client.written():
         assert entries[name]["status"] == "written"

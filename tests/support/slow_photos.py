@@ -24,7 +24,7 @@ def large(folder: Path, count: int, milliseconds: int = 0) -> Path:
     for number in range(count):
         file = io.BytesIO()
         noise = np.random.default_rng(number).integers(0, 256, (900, 1000, 3), np.uint8)
-        Image.fromarray(noise).save(file, "JPEG", quality=97)
+        Image.fromarray(noise).save(file, "JPEG", quality=97, subsampling=0)
         assert len(file.getvalue()) > 1_500_000
         path = folder / f"large-{number:03}.jpg"
         path.write_bytes(file.getvalue() + linger(milliseconds))

@@ -29,7 +29,7 @@ from imgbatch.errors import (
     ProtocolError,
     UsageError,
 )
-from imgbatch.pipeline import Pipeline
+from imgbatch.pipeline import Pipeline, warm_up
 from imgbatch.protocol import (
     Chunk,
     Fetch,
@@ -119,6 +119,7 @@ class Worker:
         self._consumer.subscribe(self._inbox)
         threading.Thread(target=self._obey, name="orders", daemon=True).start()
         threading.Thread(target=self._tell_holdings, name="holdings", daemon=True).start()
+        warm_up()  # in this process as well, so that no image's time limit pays for it
         self._say(Ready())
         while not self._draining.is_set():
             held = self._hands.next(timeout_seconds=1.0)
