@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.engines.base import Listener, Progress
 from imgbatch.engines.rabbitmq.fleet import Fleet
-from imgbatch.engines.rabbitmq.offers import Offers
-from imgbatch.errors import Code, ImgbatchError, SkippedFile
+from imgbatch.engines.rabbitmq.offers import MAX_SPOILED, Offers
+from imgbatch.errors import Code, ImgbatchError, SkippedFile, WorkerFailed
 
 TICKETS_PER_WORKER = 5
 """Tickets in flight for each worker: what it holds (three, by default) and two that wait in the
@@ -103,6 +103,14 @@ class Desk:
     def fail(self, job: Job, error: ImgbatchError) -> None:
         """End an image that this side could not read or write."""
         self.finish(failed(job, error))
+
+    def spoil(self, index: int) -> None:
+        """Have an image offered again whose result came damaged, unless that happens for ever."""
+        offer = self.offers.spoil(index)
+        if offer is not None and offer.spoiled >= MAX_SPOILED:
+            sentence = f"its result came damaged {MAX_SPOILED} times; see the log for the reasons"
+            self.fail(offer.job, WorkerFailed(Code.DAMAGED_PAYLOAD, sentence))
+        self.wake()
 
     def progress(self) -> Progress:
         """Return how far the run is."""

@@ -160,7 +160,7 @@ class _Run:
         )
         self._feeder = Feeder(self._route, desk, self._publisher, self._on_queue_gone)
         self._courier = Courier(desk, self._publisher, self._feeder)
-        self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.offers.doubt)
+        self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.spoil)
         self._due: dict[str, float] = {}
         self._begun_seconds = time.monotonic()
         self._patience = Patience(address, options.timeout_seconds, self._begun_seconds)
@@ -279,8 +279,7 @@ class _Run:
             log.warning("a frame arrived damaged: %s", error)
             self._consumer.acknowledge(delivery)
             if isinstance(error.frame, Result | Chunk):
-                self._desk.offers.doubt(error.frame.job)
-                self._desk.wake()
+                self._desk.spoil(error.frame.job)
             return
         except ProtocolError as error:
             log.warning("passed over a message: %s", error)

@@ -32,6 +32,9 @@ from imgbatch.batch.model import Job
 
 MAX_ATTEMPTS = 3
 """Workers that an image may kill before it is reported, and not tried again."""
+MAX_SPOILED = 10
+"""Results of one image that may come damaged, before it is reported: no line is that bad, so a
+server must have gone mad."""
 DOUBTED = float("-inf")
 """Instead of when an image was heard of: it is known to be lost."""
 
@@ -98,6 +101,8 @@ class Offer:
     excused
         How often a ticket came back from a worker that is not to blame the image: it had not
         begun with it, or lost its connection.
+    spoiled
+        How often its result came damaged.
     casualties
         What servers said of the workers that died with it: code and sentence.
     """
@@ -108,6 +113,7 @@ class Offer:
     attempt: int = 0
     claims: int = 0
     excused: int = 0
+    spoiled: int = 0
     casualties: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -118,6 +124,10 @@ class Offer:
         he had not: a machine that went away as a whole can't say anything.
         """
         return max(1 + self.claims - self.excused, len(self.casualties))
+
+    def excuse(self) -> None:
+        """Do not count one of the workers that had it."""
+        self.excused = min(self.excused + 1, self.claims + 1)
 
 
 class Verdict(Enum):
@@ -198,7 +208,7 @@ class Offers:
                 offer = self._offers.get(index)
                 if offer is not None:
                     offer.phase = TRANSITIONS[offer.phase][Event.RELEASED]
-                    offer.excused = min(offer.excused + 1, offer.claims + 1)
+                    offer.excuse()
 
     def count_waiting(self, tickets: int, counted_seconds: float) -> None:
         """Take note of how many tickets waited in the queue at a time.
@@ -233,10 +243,20 @@ class Offers:
                 offer.claims, offer.excused = 0, 1
 
     def doubt(self, index: int) -> None:
-        """Take note that an image's ticket or result was lost on its way."""
+        """Take note that an image's ticket was lost on its way."""
         with self._lock:
             if index in self._offers:
                 self._offers[index].heard_seconds = DOUBTED
+
+    def spoil(self, index: int) -> Offer | None:
+        """Take note that an image's result came damaged: it is lost, and its worker lives."""
+        with self._lock:
+            offer = self._offers.get(index)
+            if offer is not None:
+                offer.heard_seconds = DOUBTED
+                offer.spoiled += 1
+                offer.excuse()
+            return offer
 
     def doubt_all(self, heard_seconds: float) -> None:
         """Believe no sign of any image that was seen later than this."""

@@ -138,12 +138,12 @@ class Writer:
         if offer is None:
             self._desk.offers.end(result.job)  # counts the repetition
             return
+        transfer = Transfer(result.size_bytes, LARGEST_RESULT_BYTES)
         self._discard(result.job)
         if result.kind != ResultKind.DONE:
             self._finish(offer, result, _failure_of(result))
             return
         try:
-            transfer = Transfer(result.size_bytes, LARGEST_RESULT_BYTES)
             file = OutputFile(offer.job, self._placement)
             self._arriving[result.job] = Arriving(result, transfer, file)
             self._add(offer, result.job, 0, payload)
