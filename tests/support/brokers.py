@@ -2,7 +2,7 @@
 
 Without a word, a private node of the RabbitMQ that is installed. `IMGBATCH_TEST_BROKER` names
 another: an ``amqp://`` address, which leaves out the tests that need rabbitmqctl or kill the
-broker, or the folder of a system with RabbitMQ in it (``scripts/rabbitmq4.sh`` makes one), from
+broker, or the folder of a system with RabbitMQ in it (``scripts/with-rabbitmq4`` makes one), from
 which a private node is started, and all tests run.
 """
 
