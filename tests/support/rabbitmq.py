@@ -43,11 +43,14 @@ class Node:
         The addresses it takes AMQP connections on.
     root
         The system whose RabbitMQ it is, entered by chroot; `folder` lies in it.
+    more_settings
+        Further lines of its rabbitmq.conf.
     """
 
     folder: Path
     listen: tuple[str, ...] = ("127.0.0.1",)
     root: Path = Path("/")
+    more_settings: str = ""
     port: int = field(default_factory=free_port)
     epmd_port: int = field(default_factory=free_port)
     distribution_port: int = field(default_factory=free_port)
@@ -114,6 +117,7 @@ class Node:
         (self.folder / "rabbitmq.conf").write_text(
             f"{listeners}loopback_users = none\nvm_memory_high_watermark.absolute = 2GB\n"
             "disk_free_limit.absolute = 50MB\nlog.file.level = warning\n"
+            f"{self.more_settings}"
         )
         (self.folder / "enabled_plugins").write_text("[].\n")
 
