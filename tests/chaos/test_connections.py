@@ -29,7 +29,8 @@ SOON = {"heartbeat": 2}
 def test_connections_that_are_reset_are_made_anew(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
-    """Time lost for each reset: a second to connect and enlist again, and what was on its way."""
+    """Time lost for each reset: a second to connect and enlist again (measured: 0.8), and what
+    was on its way."""
     large(tmp_path / "in", 30, 200)
     with proxy_to(place.port) as client_side, proxy_to(place.port) as server_side:
         server = programs.server(place.through(server_side.port), fragile=True)
@@ -60,7 +61,8 @@ class Pair:
 def test_half_open_connections_are_noticed_in_each_direction(
     programs: Programs, broker: Broker, tmp_path: Path
 ) -> None:
-    """Time lost: until the heartbeats are missed, 30 s by default, 14 here, and 12 s in which
+    """Time lost, measured: 5 s for either side's way to the broker, 14 s for a server's way back
+    and 24 for a client's, of which 14 are missed heartbeats (30 by default) and 12 those in which
     everybody may say what he still has. All four at the same time, in places of their own."""
     slow(tmp_path / "in", 30, 100)
     cases = [(side, way) for side in ("client", "server") for way in Way]

@@ -165,7 +165,8 @@ def lies_about(frame: Frame) -> Iterator[tuple[Frame, bytes]]:
 def test_replayed_reordered_and_contradicting_results_change_no_byte(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
-    """Time lost: that of the results which the lies broke off, done again."""
+    """Time lost: that of the results which the lies broke off, done again, and 30 s where a
+    replayed beginning took the place of a result that was arriving."""
     large(tmp_path / "in", 24)
     server = programs.server(place.url, procs=2, fragile=True)
     held_back: list[tuple[str, bytes]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -384,12 +385,16 @@ def test_a_machine_that_computes_other_bits_is_refused_by_name_or_allowed_and_re
     wait_until(lambda: "connected to the broker" in odd.said(), "the odd server listens")
     assert first.wait() == 0, first.said()
     assert "odd-" not in json.dumps(check(first)["machines"])
+    assert re.search(
+        r"odd \(.*\) computes other bits than even: .*simplejpeg 0\.0\.1", first.said()
+    )
     second = programs.client(
         tmp_path / "in", tmp_path / "out2", *FACTORS, "--mixed-fleet", broker=place.url
     )
     assert second.wait() == 0, second.said()
     machines = check(second)["machines"]
     assert {machine["id"].partition("-")[0] for machine in machines} == {"even", "odd"}
+    assert len({machine["digest"] for machine in machines}) == 2
 
 
 def test_peers_of_another_version_are_told_apart_from_nobody(

@@ -43,7 +43,7 @@ SUFFIX = ".journal"
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE machines (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL, digest TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -263,14 +263,17 @@ class Journal:
         """Record who takes part; what each did is counted from the outcomes."""
         with self._transaction():
             self._connection.executemany(
-                "INSERT OR REPLACE INTO machines VALUES (?, ?, ?)",
-                ((machine.id, machine.host, machine.procs) for machine in machines),
+                "INSERT OR REPLACE INTO machines VALUES (?, ?, ?, ?)",
+                (
+                    (machine.id, machine.host, machine.procs, machine.digest)
+                    for machine in machines
+                ),
             )
 
     def machines(self) -> list[MachineUse]:
         """Return the machines that were noted, with what each did."""
         rows = self._rows(
-            "SELECT m.id, m.host, m.procs, count(f.id), coalesce(sum(f.seconds), 0.0) "
+            "SELECT m.id, m.host, m.procs, count(f.id), coalesce(sum(f.seconds), 0.0), m.digest "
             "FROM machines m LEFT JOIN files f ON f.machine = m.id GROUP BY m.id ORDER BY m.id"
         )
         return [MachineUse(*row) for row in rows]

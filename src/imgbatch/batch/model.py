@@ -97,10 +97,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class MachineUse:
-    """What one machine did in a run, as the report shows it."""
+    """What one machine did in a run, as the report shows it.
+
+    `digest` stands for the bits that it computes: equal digests, equal bits. Empty for this
+    machine's own processes, which nothing is compared with.
+    """
 
     id: str
     host: str
     procs: int
     images: int = 0
     busy_seconds: float = 0.0
+    digest: str = ""

@@ -222,6 +222,7 @@ def _machine_fields(machine: MachineUse) -> dict[str, object]:
         "procs": machine.procs,
         "images": machine.images,
         "busy_seconds": round(machine.busy_seconds, 3),
+        "digest": machine.digest,
     }
 
 

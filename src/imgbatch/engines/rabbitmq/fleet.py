@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import MachineUse
 from imgbatch.protocol import Announcement
+
+log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 10.0
 """A machine that has not announced itself for this long, three announcements, is replaced."""
@@ -107,9 +110,15 @@ class Fleet:
                 f"{_versions(announcement)}; install the same versions on all machines, or allow "
                 "it with --mixed-fleet"
             )
+            log.warning("%s", machine.refusal)
             return
         machine.enlisted = True
-        use = MachineUse(announcement.machine, announcement.host, announcement.procs)
+        use = MachineUse(
+            announcement.machine,
+            announcement.host,
+            announcement.procs,
+            digest=announcement.digest,
+        )
         self._uses.setdefault(announcement.machine, use)
 
     def count(self, machine_id: str, seconds: float) -> None:
@@ -141,16 +150,6 @@ class Fleet:
         """Why machines that are there don't work."""
         with self._lock:
             return [machine.refusal for machine in self._machines.values() if machine.refusal]
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The digest of each machine that works for the run."""
-        with self._lock:
-            return {
-                name: machine.announcement.digest
-                for name, machine in self._machines.items()
-                if machine.enlisted
-            }
 
     @property
     def uses(self) -> list[MachineUse]:

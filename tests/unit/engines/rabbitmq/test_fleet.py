@@ -96,7 +96,7 @@ def test_a_mixed_fleet_may_compute_different_bits() -> None:
     fleet.hear(machine("b", digest="2"), 0.0)
     assert working(fleet) == ["a", "b"]
     assert fleet.refusals == []
-    assert fleet.digests == {"a": "1", "b": "2"}
+    assert {use.id: use.digest for use in fleet.uses} == {"a": "1", "b": "2"}
 
 
 def test_what_each_machine_has_done_is_counted_also_when_it_is_gone() -> None:
@@ -106,7 +106,7 @@ def test_what_each_machine_has_done_is_counted_also_when_it_is_gone() -> None:
     fleet.count("a", 0.25)
     fleet.hear(machine("a", leaving=True), 1.0)
     fleet.count("a", 0.25)
-    assert fleet.uses == [MachineUse("a", "a.example", 4, 3, 1.0)]
+    assert fleet.uses == [MachineUse("a", "a.example", 4, 3, 1.0, machine("a").digest)]
 
 
 def test_a_result_of_a_machine_that_was_never_heard_of_is_counted() -> None:
