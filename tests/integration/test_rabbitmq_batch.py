@@ -282,7 +282,7 @@ def test_the_client_imports_neither_numba_nor_opencv_nor_numpy(
         "assert main() == 0\n"
         "print(*sys.modules)\n"
     )
-    words = [tmp_path / "in", tmp_path / "out", *FACTORS, "--broker", staffed.url, "--no-html"]
+    words = [tmp_path / "in", tmp_path / "out", *FACTORS, "--broker", staffed.url]
     finished = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
         capture_output=True,

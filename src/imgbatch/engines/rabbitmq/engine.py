@@ -199,6 +199,7 @@ class _Run:
             self._publisher.flush(2.0)
         self._consumer.close(2.0)
         self._publisher.close(2.0)
+        self._courier.join(2.0)
         self._writers.stop()
 
     # Connections

@@ -172,6 +172,10 @@ class Courier:
         """End when what was asked for has been served."""
         self._requests.put(None)
 
+    def join(self, timeout_seconds: float) -> None:
+        """Wait for the end, so that it tells of no image after the run is over."""
+        self._thread.join(timeout_seconds)
+
     def _serve(self) -> None:
         while (request := self._requests.get()) is not None:
             with self._lock:
