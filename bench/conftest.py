@@ -58,22 +58,25 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 
 @pytest.fixture(autouse=True)
-def save_as_we_go(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Write the results file after each test: a session that is cut short keeps what it has."""
+def save_as_we_go(request: pytest.FixtureRequest, bench: Session) -> Iterator[None]:
+    """Write the results file after each test: a session that is cut short keeps what it has.
+
+    It opens the session for the suites, too, that need nothing of it but its results file.
+    """
     yield
-    _save(request.config)
+    _save(request.config, bench)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     opened = session.config.stash.get(SESSION, None)
     if opened is not None:
         _add_plain_benchmarks(session.config, opened.results)
-        _save(session.config)
+        _save(session.config, opened)
 
 
-def _save(config: pytest.Config) -> None:
-    path, opened = config.getoption("results"), config.stash.get(SESSION, None)
-    if path is None or opened is None:
+def _save(config: pytest.Config, opened: Session) -> None:
+    path = config.getoption("results")
+    if path is None:
         return
     known = Results.load(path) if path.exists() else Results()
     known.updated(opened.results).save(path)
