@@ -114,6 +114,26 @@ def test_damaged_bytes_are_fetched_again_and_never_decoded(
         assert server.is_alive
 
 
+def test_a_slow_line_carries_every_image_once_however_long_it_takes(
+    place: Place, programs: Programs, tmp_path: Path
+) -> None:
+    """Time lost: none. Six workers' images wait in line for longer than a worker waits before it
+    asks again; that must not put them in line twice."""
+    source = large(tmp_path / "in", 16)
+    source_bytes = sum(path.stat().st_size for path in source.iterdir())
+    with proxy_to(place.port) as line:
+        for name in ("a", "b"):
+            programs.server(place.url, "--prefetch", 4, name=name, procs=3, fragile=True)
+        programs.wait_for_machines(place.url, 2)
+        line.slow_down(Way.UP, 2_000_000)
+        client = programs.client(
+            tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.through(line.port)
+        )
+        assert client.wait() == 0, client.said()
+        check(client)
+        assert line.carried_bytes[Way.UP] < 1.1 * source_bytes
+
+
 @dataclass
 class Island:
     """A network namespace, and the link between it and this machine."""

@@ -62,10 +62,13 @@ class Proxy:
         self.port = int(self._listener.getsockname()[1])
         self._links: list[_Link] = []
         self._lock = threading.Lock()
+        self._lines = {way: threading.Lock() for way in Way}
         self._silent: set[Way] = set()
         self._ending = threading.Event()
         self._damage_after_bytes: dict[Way, int] = {}
+        self._bytes_per_second: dict[Way, float] = {}
         self.damaged = 0
+        self.carried_bytes = dict.fromkeys(Way, 0)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -100,6 +103,10 @@ class Proxy:
         """Flip one bit of what is carried, so many bytes from now, on whatever connection."""
         with self._lock:
             self._damage_after_bytes[way] = after_bytes
+
+    def slow_down(self, way: Way, bytes_per_second: float) -> None:
+        """Carry no more than this in a direction, all connections together."""
+        self._bytes_per_second[way] = bytes_per_second
 
     def close(self) -> None:
         self._ending.set()
@@ -138,11 +145,18 @@ class Proxy:
         with suppress(OSError):
             while piece := self._receive(link, source):
                 self._wait_until_heard(link, way)
+                self._take_time(link, way, len(piece))
                 self._send(link, sink, self._damaged(way, piece))
         # The end of one direction is told to the other side, unless we are to be silent.
         self._wait_until_heard(link, way)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def _take_time(self, link: _Link, way: Way, size_bytes: int) -> None:
+        self.carried_bytes[way] += size_bytes
+        if way in self._bytes_per_second:
+            with self._lines[way]:  # one piece after the other, as on a line
+                link.broken.wait(size_bytes / self._bytes_per_second[way])
 
     def _wait_until_heard(self, link: _Link, way: Way) -> None:
         while (way in self._silent or way in link.silent) and not link.broken.is_set():

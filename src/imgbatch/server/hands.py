@@ -35,7 +35,7 @@ class HeldTicket:
     image
         The encoded image, once complete.
     transfer
-        The number that the chunks of its image carry, also when it is asked for again.
+        The number that the chunks of its image carry.
     asked_seconds
         When the last sign of that sending was seen.
     asked_times
@@ -89,14 +89,18 @@ class Hands:
             self._batches[batch].append(held)
             self._changed.notify_all()
 
-    def expect(self, held: HeldTicket, now_seconds: float) -> int:
+    def expect(self, held: HeldTicket, now_seconds: float, *, anew: bool = False) -> int:
         """Begin to wait for a ticket's image; return the number that its chunks have to carry.
 
         The same when it is asked for again: the client may only be slow, and what was on its way
-        already still counts.
+        already still counts. Another one if what has come is of no use, so `anew`.
         """
         with self._changed:
-            held.transfer = held.transfer or next(self._transfers)
+            if anew:
+                self._awaited.pop(held.transfer, None)
+                held.assembly = None
+            if anew or not held.transfer:
+                held.transfer = next(self._transfers)
             held.asked_seconds = now_seconds
             held.asked_times += 1
             if not held.gone and held.image is None:

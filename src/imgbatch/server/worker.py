@@ -222,8 +222,8 @@ class Worker:
         if not held.can_begin:
             self._fetch(held, begins=False)
 
-    def _fetch(self, held: HeldTicket, *, begins: bool) -> None:
-        transfer = self._hands.expect(held, time.monotonic())
+    def _fetch(self, held: HeldTicket, *, begins: bool, anew: bool = False) -> None:
+        transfer = self._hands.expect(held, time.monotonic(), anew=anew)
         fetch = Fetch(
             held.ticket.batch,
             held.ticket.job,
@@ -263,7 +263,7 @@ class Worker:
         log.warning("a piece of an image arrived damaged: %s", error)
         held = self._hands.awaited(getattr(error.frame, "transfer", -1))
         if held is not None and held.asked_times < FETCH_TIMES:
-            self._fetch(held, begins=False)
+            self._fetch(held, begins=False, anew=True)
 
     def _withdraw(self, withdrawal: Withdrawal) -> None:
         held = self._hands.withdraw(withdrawal)

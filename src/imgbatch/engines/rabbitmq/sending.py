@@ -144,7 +144,7 @@ class Courier:
     """Sends images to the workers that ask for them, and offers again what was lost.
 
     A worker that has waited for a while asks again, and may only be waiting for its turn: what is
-    in line already is not put in line twice, or a slow link would never catch up.
+    in line, or on its way to the broker, is not sent twice, or a slow link would never catch up.
     """
 
     def __init__(self, desk: Desk, publisher: Publisher, feeder: Feeder) -> None:
@@ -178,15 +178,18 @@ class Courier:
 
     def _serve(self) -> None:
         while (request := self._requests.get()) is not None:
-            with self._lock:
-                self._in_line.discard(_name_of(request))
             try:
                 if isinstance(request, Offer):
+                    self._leave_line(request)
                     self._feeder.offer(request)
                 else:
                     self._answer(request)
             except Exception as error:
                 self._desk.abort(error)
+
+    def _leave_line(self, request: Fetch | Offer) -> None:
+        with self._lock:
+            self._in_line.discard(_name_of(request))
 
     def _answer(self, fetch: Fetch) -> None:
         try:
@@ -202,26 +205,57 @@ class Courier:
         if offer is not None and verdict is Verdict.SEND:
             self._send(fetch, offer)
             return
+        self._leave_line(fetch)
         self._withdraw(fetch)
         if offer is not None:
             self._desk.finish(_poisoned(offer))
 
     def _send(self, fetch: Fetch, offer: Offer) -> None:
-        vanished = threading.Event()
-
-        def settled(settlement: Settlement) -> None:
-            if settlement is not Settlement.CONFIRMED:
-                vanished.set()
-
-        for chunk, piece in _chunks(fetch, offer.job):
-            if vanished.is_set():
-                return
-            offer.heard_seconds = time.monotonic()
-            self._publisher.publish(Message("", fetch.queue, encode(chunk, piece)), settled)
+        passage = _Passage(partial(self._leave_line, fetch))
+        try:
+            for chunk, piece in _chunks(fetch, offer.job):
+                if passage.is_closed:
+                    return
+                offer.heard_seconds = time.monotonic()
+                passage.begin()
+                message = Message("", fetch.queue, encode(chunk, piece))
+                self._publisher.publish(message, passage.end)
+        finally:
+            passage.end(Settlement.CONFIRMED)
 
     def _withdraw(self, fetch: Fetch) -> None:
         withdrawal = Withdrawal(fetch.batch, fetch.job, fetch.transfer)
         self._publisher.post(Message("", fetch.queue, encode(withdrawal), mandatory=False))
+
+
+class _Passage:
+    """The chunks of one image on their way to the broker.
+
+    Parameters
+    ----------
+    over
+        Told when the last of them has been settled.
+    """
+
+    def __init__(self, over: Callable[[], None]) -> None:
+        self._over = over
+        self._lock = threading.Lock()
+        self._under_way = 1  # whoever publishes them
+        self.is_closed = False
+
+    def begin(self) -> None:
+        """Count a chunk that is about to be published."""
+        with self._lock:
+            self._under_way += 1
+
+    def end(self, settlement: Settlement) -> None:
+        """Count one that has been settled; if it found no queue, no more need be sent."""
+        with self._lock:
+            self._under_way -= 1
+            self.is_closed |= settlement is not Settlement.CONFIRMED
+            is_over = self._under_way == 0
+        if is_over:
+            self._over()
 
 
 def _name_of(request: Fetch | Offer) -> tuple[str, int]:
