@@ -98,6 +98,8 @@ class Offer:
         How often its ticket was published again.
     claims
         How often a worker was allowed to begin with a ticket that had been given out before.
+    claimants
+        Who those workers were.
     excused
         How often a ticket came back from a worker that is not to blame the image: it had not
         begun with it, or lost its connection.
@@ -112,6 +114,7 @@ class Offer:
     phase: Phase = Phase.OFFERED
     attempt: int = 0
     claims: int = 0
+    claimants: set[tuple[str, int]] = field(default_factory=set)
     excused: int = 0
     spoiled: int = 0
     casualties: list[tuple[str, str]] = field(default_factory=list)
@@ -177,7 +180,9 @@ class Offers:
                 offer.heard_seconds = now_seconds
             return offer
 
-    def ask(self, index: int, begins: bool, now_seconds: float) -> tuple[Verdict, Offer | None]:
+    def ask(
+        self, index: int, begins: bool, now_seconds: float, claimant: tuple[str, int] | None = None
+    ) -> tuple[Verdict, Offer | None]:
         """Decide what a worker that asks for an image gets.
 
         Parameters
@@ -186,14 +191,20 @@ class Offers:
             The image's number.
         begins
             The ticket was given out before, and the worker is about to begin with it.
+        claimant
+            What tells the worker's question from all others: one that comes twice, because its
+            sender lost its connection and was not sure, counts once.
         """
         offer = self.note(index, Event.FETCHED, now_seconds)
         if offer is None:
             return Verdict.WITHDRAW, None
         with self._lock:
-            if begins and offer.attempts >= MAX_ATTEMPTS:
-                return Verdict.FAIL, offer
-            offer.claims += begins
+            if begins and claimant not in offer.claimants:
+                if offer.attempts >= MAX_ATTEMPTS:
+                    return Verdict.FAIL, offer
+                offer.claims += 1
+                if claimant is not None:
+                    offer.claimants.add(claimant)
             return Verdict.SEND, offer
 
     def hold(self, indexes: tuple[int, ...], now_seconds: float) -> None:

@@ -201,7 +201,9 @@ class Courier:
                 self._desk.fail(offer.job, error)
 
     def _decide(self, fetch: Fetch) -> None:
-        verdict, offer = self._desk.offers.ask(fetch.job, fetch.begins, time.monotonic())
+        verdict, offer = self._desk.offers.ask(
+            fetch.job, fetch.begins, time.monotonic(), (fetch.queue, fetch.transfer)
+        )
         if offer is not None and verdict is Verdict.SEND:
             self._send(fetch, offer)
             return

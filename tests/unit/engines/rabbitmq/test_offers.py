@@ -254,3 +254,14 @@ class Poison(RuleBasedStateMachine):
 
 TestPoison = Poison.TestCase
 TestPoison.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+
+
+def test_a_worker_whose_question_comes_twice_is_counted_once() -> None:
+    offers = Offers()
+    offer = offers.add(job(0), 0.0)
+    for _ in range(5):
+        assert offers.ask(0, True, 1.0, ("imgbatch.worker.a", 7))[0] is Verdict.SEND
+    assert offer.claims == 1
+    offers.ask(0, True, 1.0, ("imgbatch.worker.a", 8))
+    assert offer.claims == 2
+    assert offers.ask(0, True, 1.0, ("imgbatch.worker.b", 7))[0] is Verdict.FAIL
