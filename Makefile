@@ -62,7 +62,7 @@ bench-compare: $(INSTALLED)-bench system-bench ## benchmarks against the committ
 
 .PHONY: docs
 docs: $(INSTALLED)-docs ## the documentation as a site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: clean
 clean: ## remove what the other targets made
