@@ -53,7 +53,7 @@ def test_affinity_alone_counts_where_there_are_no_groups(machine: Machine) -> No
     ],
 )
 def test_a_quota_of_version_2_is_rounded_up(machine: Machine, cpu_max: str, cores: int) -> None:
-    machine.groups("0::/work\n", V2).write("sys/fs/cgroup/work/cpu.max", cpu_max)
+    machine.groups("0::/batch\n", V2).write("sys/fs/cgroup/batch/cpu.max", cpu_max)
     assert usable_cores(machine.root) == cores
 
 
