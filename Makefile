@@ -38,7 +38,7 @@ install: $(INSTALLED)-all ## make .venv with everything
 
 .PHONY: test
 test: $(INSTALLED)-test system-test ## the whole test suite, through tox
-	$(BIN)/tox run
+	$(BIN)/tox run-parallel --parallel all --parallel-live
 
 .PHONY: lint
 lint: $(INSTALLED)-test ## ruff and mypy
