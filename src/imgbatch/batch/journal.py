@@ -264,10 +264,7 @@ class Journal:
         with self._transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO machines VALUES (?, ?, ?, ?)",
-                (
-                    (machine.id, machine.host, machine.procs, machine.digest)
-                    for machine in machines
-                ),
+                ((machine.id, machine.host, machine.procs, machine.digest) for machine in machines),
             )
 
     def machines(self) -> list[MachineUse]:
