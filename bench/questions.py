@@ -188,11 +188,11 @@ QUESTIONS = (
     Question("Memory of a worker, Tokyo", Kind.MEGABYTES, "memory", "worker", "", 300),
     Question(
         "Memory of the client, 100,000 files, local engine",
-        *(Kind.MEGABYTES, "memory", "client, many files, local", "", 150),
+        *(Kind.MEGABYTES, "memory", "client, 100,000 files, local", "", 150),
     ),
     Question(
         "Memory of the client, 100,000 files, RabbitMQ engine",
-        *(Kind.MEGABYTES, "memory", "client, many files, rabbitmq", "", 150),
+        *(Kind.MEGABYTES, "memory", "client, 100,000 files, rabbitmq", "", 150),
     ),
 )
 

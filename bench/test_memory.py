@@ -80,5 +80,5 @@ def test_a_client_with_very_many_files(bench: Session, benchmark: Any, engine: s
         client = distributed(url)["imgbatch"]
         with fleet("imgbatch", url, machines=1, procs=bench.cores):
             peaks = benchmark.pedantic(peaks_of, (client, folder, bench.output()), rounds=1)
-    bench.measure(f"memory/client, many files, {engine}", peaks.parent_bytes, "B")
+    bench.measure(f"memory/client, {folder.images:,} files, {engine}", peaks.parent_bytes, "B")
     bench.measure("memory/many files", folder.images, "files")
