@@ -15,6 +15,7 @@ from importlib import metadata
 import numpy as np
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, ImageError, LimitExceeded
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.encode import encode
@@ -23,8 +24,6 @@ from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
 from imgbatch.images.png_chunks import RGB, Header, join_png
 from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
-
-Buffer = bytes | bytearray | memoryview
 
 _DISTRIBUTIONS = (
     "imgbatch",

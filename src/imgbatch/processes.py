@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
@@ -85,11 +85,11 @@ def resident_bytes(pid: int, proc_folder: str = "/proc") -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def describe_exit(exit_code: int | None, signals: Mapping[int, str] | None = None) -> str:
+def describe_exit(exit_code: int | None) -> str:
     """Say in words how a process ended: by which signal, or with which code."""
     if exit_code is None:
         return "was killed"
-    names = signals or {int(item): item.name for item in signal.Signals}
+    names = {int(item): item.name for item in signal.Signals}
     if exit_code < 0:
         return f"was killed by {names.get(-exit_code, f'signal {-exit_code}')}"
     return f"ended with exit code {exit_code}"
