@@ -23,6 +23,7 @@ from imgbatch_kernels.arguments import (
     check_threads,
     same_samples,
 )
+from imgbatch_kernels.bands import adjust_image
 from imgbatch_kernels.coefficients import coefficients
 
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ def adjust(
     else:
         check_out(out, image)
     if steps.has_point_step or steps.weight:
-        from imgbatch_kernels.bands import adjust_image
-
         adjust_image(image, out, steps, threads)
     elif not same_samples(out, image):
         np.copyto(out, image)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from imgbatch_kernels.helpers import run_all
 from imgbatch_kernels.layout import VECTOR_SAMPLES, scratch_pitch, scratch_samples
 from imgbatch_kernels.native import kernel
 
@@ -26,7 +27,6 @@ SAMPLES_PER_BAND = 500_000
 STAGE_BYTES = 256 * 1024
 """Rows that do not lie one sample after the other pass through a buffer of this size: in L2."""
 
-_Shape = ctypes.c_int64 * 8
 _thread = threading.local()
 
 
@@ -43,43 +43,47 @@ class Work(NamedTuple):
     channels: int
 
 
-class Rows(NamedTuple):
-    """Rows in memory, each of them without gaps."""
-
-    address: int
-    step_bytes: int
-
-
 def adjust_image(
     image: NDArray[Any], out: NDArray[Any], coefficients: Coefficients, threads: int
 ) -> None:
     """Adjust a checked image into a checked output, by up to so many threads.
 
     Each thread runs a kernel, which holds no lock, over a band of rows. They are plain Python
-    threads that end with the call. Numba's own parallel loops do not survive a fork, abort when
-    two Python threads enter them on its workqueue layer, and can't be kept as plain code.
+    threads. Numba's own parallel loops do not survive a fork, abort when two Python threads enter
+    them on its workqueue layer, and can't be kept as plain code.
     """
-    channels = image.shape[2] if image.ndim == 3 else 1
-    height, samples = image.shape[0], image.shape[1] * channels
+    shape = image.shape
+    channels = shape[2] if len(shape) == 3 else 1
+    height, samples, sample_bytes = shape[0], shape[1] * channels, image.itemsize
+    source = _address(image)
+    target = source if out is image else _address(out)
     work = Work(
-        kernel("uint8" if image.itemsize == 1 else "uint16"),
-        _lanes(coefficients, image.itemsize),
+        kernel("uint8" if sample_bytes == 1 else "uint16"),
+        _lanes(coefficients, sample_bytes),
         image,
         out,
-        image.ctypes.data,
-        out.ctypes.data,
+        source,
+        target,
         samples,
         channels,
     )
+    is_direct = _has_solid_rows(image, samples) and _has_solid_rows(out, samples)
+    run = _adjust_direct if is_direct else _adjust_staged
+    # In place, a band changes the rows its neighbours look at: all halos before any band.
+    needs_halo = not is_direct or source == target
     count = 1 if threads == 1 else min(threads, height, height * samples // SAMPLES_PER_BAND)
     edges = [height * i // count for i in range(count + 1)] if count > 1 else [0, height]
-    is_direct = _has_solid_rows(image, samples) and _has_solid_rows(out, samples)
-    # In place, a band changes the rows its neighbours look at: all halos before any band.
-    needs_halo = not is_direct or work.source_address == work.target_address
-    _run_all(
-        _adjust_direct if is_direct else _adjust_staged,
-        [(work, a, b, _halo(image, a, b) if needs_halo else None) for a, b in pairwise(edges)],
+    run_all(
+        run, [(work, a, b, _halo(image, a, b) if needs_halo else None) for a, b in pairwise(edges)]
     )
+
+
+def _address(array: NDArray[Any]) -> int:
+    """Return where the first sample is; through the buffer, if there is one, in 0.3 µs, not 0.9."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+    return array.ctypes.data
 
 
 @lru_cache(maxsize=256)
@@ -122,18 +126,20 @@ def _halo(image: NDArray[Any], first: int, last: int) -> NDArray[Any]:
 
 def _adjust_direct(work: Work, first: int, last: int, halo: NDArray[Any] | None) -> None:
     """Adjust the rows from `first` up to, not including, `last`, where they are."""
-    source_step, target_step = work.image.strides[0], work.out.strides[0]
-    source = Rows(work.source_address + first * source_step, source_step)
-    target = Rows(work.target_address + first * target_step, target_step)
+    source, source_step = work.source_address, work.image.strides[0]
+    target, target_step = work.target_address, work.out.strides[0]
     if halo is None:
-        above, below = (
-            work.source_address + row * source_step
-            for row in _neighbours(work.image.shape[0], first, last)
-        )
+        above, below = _neighbours(work.image.shape[0], first, last)
+        around = source + above * source_step, source + below * source_step
     else:
-        above = halo.ctypes.data
-        below = above + halo.strides[0]
-    _call(work, last - first, source, target, (above, below))
+        around = halo.ctypes.data, halo.ctypes.data + halo.strides[0]
+    _call(
+        work,
+        last - first,
+        (source + first * source_step, source_step),
+        (target + first * target_step, target_step),
+        around,
+    )
 
 
 def _adjust_staged(work: Work, first: int, last: int, halo: NDArray[Any]) -> None:
@@ -142,7 +148,7 @@ def _adjust_staged(work: Work, first: int, last: int, halo: NDArray[Any]) -> Non
     most = min(max(STAGE_BYTES // (work.samples * image.itemsize), 1), last - first)
     stage = np.empty((most + 2, *image.shape[1:]), image.dtype)
     address, step = stage.ctypes.data, stage.strides[0]
-    rows = Rows(address + step, step)
+    rows = address + step, step
     stage[0] = halo[0]
     for start in range(first, last, most):
         count = min(most, last - start)
@@ -155,22 +161,36 @@ def _adjust_staged(work: Work, first: int, last: int, halo: NDArray[Any]) -> Non
         stage[0] = seam
 
 
-def _call(work: Work, height: int, source: Rows, target: Rows, halo: tuple[int, int]) -> None:
-    """Call the kernel on rows of memory; `halo` is the address of the row above, and below."""
+def _call(
+    work: Work, height: int, source: tuple[int, int], target: tuple[int, int], halo: tuple[int, int]
+) -> None:
+    """Call the kernel on rows of memory.
+
+    `source` and `target` are the address of the first row and the bytes from one row to the next;
+    `halo` is the address of the row above, and below.
+    """
     size = work.image.itemsize
-    shape = _Shape(
+    shape = _shape(
         height,
         work.samples,
         work.channels,
-        source.step_bytes // size,
-        target.step_bytes // size,
-        work.channels in {2, 4},
-        source.address == target.address,
-        scratch_pitch(work.samples),
+        source[1] // size,
+        target[1] // size,
+        source[0] == target[0],
     )
     buffer, scratch = _scratch(scratch_samples(work.samples) * size)
-    work.call(source.address, target.address, *halo, scratch, shape, work.steps)
+    work.call(source[0], target[0], *halo, scratch, shape, work.steps)
     del buffer  # until here it owned the memory at `scratch`
+
+
+@lru_cache(maxsize=256)
+def _shape(
+    height: int, samples: int, channels: int, source_step: int, target_step: int, is_in_place: bool
+) -> Any:
+    """Return the geometry of a band as the C array that `kernel.rows_kernel` describes."""
+    has_alpha, pitch = channels in {2, 4}, scratch_pitch(samples)
+    words = height, samples, channels, source_step, target_step, has_alpha, is_in_place, pitch
+    return (ctypes.c_int64 * len(words))(*words)
 
 
 def _scratch(size_bytes: int) -> tuple[NDArray[np.uint8], int]:
@@ -182,29 +202,3 @@ def _scratch(size_bytes: int) -> tuple[NDArray[np.uint8], int]:
         _thread.address = -(-buffer.ctypes.data // VECTOR_SAMPLES) * VECTOR_SAMPLES
     address: int = _thread.address
     return buffer, address
-
-
-def _run_all(run: Callable[..., None], bands: list[tuple[Any, ...]]) -> None:
-    """Run the first band in this thread, the others in threads of their own; wait for all."""
-    if len(bands) == 1:
-        run(*bands[0])
-        return
-    failures: list[BaseException] = []
-
-    def guarded(band: tuple[Any, ...]) -> None:
-        try:
-            run(*band)
-        except BaseException as error:  # raised again below
-            failures.append(error)
-
-    threads = [
-        threading.Thread(target=guarded, args=(band,), name="imgbatch-band", daemon=True)
-        for band in bands[1:]
-    ]
-    for thread in threads:
-        thread.start()
-    guarded(bands[0])
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from numpy import int64
 
 from imgbatch_kernels import rows as loops
-from imgbatch_kernels.layout import VECTOR_SAMPLES
+from imgbatch_kernels.layout import TURN_SAMPLES, VECTOR_SAMPLES
 from imgbatch_kernels.rows import Samples, copy_row, fill_mask, jit, keep_alpha, reflect_ends
 
 
@@ -110,6 +110,8 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
 
     The row to adjust is in `middle`, the one above it in `column`, both with brightness and
     contrast applied. The row below is read from `source`, and takes the place of the one above.
+    With `may_overrun`, what follows the row in source and target may be read and spoilt, up to
+    the end of a vector.
     """
     adjust_vectors = _vector_function(functions)
 
@@ -126,12 +128,15 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
         samples: int,
         channels: int,
         has_alpha: int,
+        may_overrun: int,
         steps: Samples,
     ) -> None:
         mask = 2 * pitch if has_alpha else 0
         tail_in, tail_out = 3 * pitch, 3 * pitch + VECTOR_SAMPLES
-        tail = samples % VECTOR_SAMPLES
+        tail = samples % TURN_SAMPLES
         whole = samples - tail
+        if tail and may_overrun:
+            whole, tail = whole + TURN_SAMPLES, 0
         adjust_vectors(
             target, target_at, source, source_at, rows, column, middle, mask, channels, whole, steps
         )
@@ -147,7 +152,7 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
                 middle + whole,
                 mask + whole if mask else 0,
                 channels,
-                int64(VECTOR_SAMPLES),
+                int64(TURN_SAMPLES),
                 steps,
             )
             copy_row(target, target_at + whole, rows, tail_out, tail)
@@ -193,6 +198,9 @@ def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> 
     ) -> None:
         height, samples, channels = shape[0], shape[1], shape[2]
         source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
+        # What an overrun spoils is the start of rows whose turn comes later: if they follow without
+        # a gap, and while as much follows. In place, LLVM would see an overlap and not vectorise.
+        has_no_gaps = target_step == samples and not shape[6]
         zero, column = int64(0), int64(VECTOR_SAMPLES)
         middle = column + pitch
         move(rows, column, above, zero, rows, pitch, samples, has_alpha, steps)
@@ -214,6 +222,7 @@ def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> 
                 samples,
                 channels,
                 has_alpha,
+                has_no_gaps and (height - y - 2) * samples >= TURN_SAMPLES,
                 steps,
             )
             column, middle = middle, column

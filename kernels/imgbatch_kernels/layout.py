@@ -11,6 +11,10 @@ VECTOR_SAMPLES = 128
 """Samples that the widest loop takes in one turn: four registers of 512 bits, of 16-bit lanes."""
 
 
+TURN_SAMPLES = 32
+"""Samples that the loops of sharpening take in one turn: one register of 512 bits."""
+
+
 def scratch_pitch(samples: int) -> int:
     """Return the samples from one scratch row to the next, for image rows of so many."""
     return (samples + 3 * VECTOR_SAMPLES - 1) // VECTOR_SAMPLES * VECTOR_SAMPLES

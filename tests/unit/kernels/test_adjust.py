@@ -253,3 +253,20 @@ def test_an_image_without_contrast_left_is_the_grey_of_its_brightness(dtype, cha
     result = adjust(image, contrast=-100, brightness=12)
     grey = 128 + 12 if dtype == np.uint8 else 32768 + 12 * 257
     assert (result[..., : 3 if channels == 4 else channels] == grey).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9, 45, 3), (40, 7), (50, 1), (2, 3, 4), (1, 33, 2), (3, 129)])
+@pytest.mark.parametrize("chosen", [STRONG, {"sharpness": 40}, {"brightness": 9}])
+def test_nothing_is_written_beside_the_output(dtype, shape, chosen):
+    image = make(shape, dtype)
+    memory = make((image.size + 400,), dtype, seed=2)
+    before = memory.copy()
+    adjust(image, out=memory[200:-200].reshape(shape), **chosen)
+    np.testing.assert_array_equal(memory[:200], before[:200])
+    np.testing.assert_array_equal(memory[-200:], before[-200:])
+    wide = make((shape[0], shape[1] + 50, *shape[2:]), dtype, seed=3)
+    around = wide[:, shape[1] :].copy()
+    adjust(image, out=wide[:, : shape[1]], **chosen)
+    np.testing.assert_array_equal(wide[:, shape[1] :], around)
+    np.testing.assert_array_equal(wide[:, : shape[1]], reference.adjust(image, **chosen))

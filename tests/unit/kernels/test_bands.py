@@ -51,12 +51,6 @@ def test_a_large_image_is_shared_by_threads_and_a_small_one_is_not(monkeypatch):
     assert len(set(used)) == len(used) == 2
 
 
-def test_no_thread_outlives_the_call():
-    before = threading.enumerate()
-    adjust(make((800, 800, 3)), threads=2, **STRONG)
-    assert threading.enumerate() == before
-
-
 def test_an_error_in_a_band_is_raised_in_the_caller(monkeypatch):
     def fail(*words: object) -> None:
         raise MemoryError("no room")
