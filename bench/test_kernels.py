@@ -187,7 +187,7 @@ CASES = [
 def compare(case: Case, size: str) -> dict[str, Ratio]:
     """Measure how many times as fast a case is as each of its rivals."""
     cv2.setNumThreads(1)
-    rounds = 21 if SIZES[size][0] > 1000 else 401
+    rounds = 61 if SIZES[size][0] > 1000 else 401
     run = case.ours(SIZES[size])
     return {
         name: paired(rival(SIZES[size]), run, rounds=7 if "float64" in name else rounds)

@@ -7,7 +7,7 @@ took 2.7 to 4.7 ms on two cores, 4.7 on one. A thread that only waits begins at 
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +15,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def run_all(run: Callable[..., None], parts: list[tuple[Any, ...]]) -> None:
-    """Run the first part here and the others on helpers, and return when all are done.
+def run_all(run: Callable[..., None], parts: list[tuple[Any, ...]], threads: int) -> None:
+    """Run all parts, here and on up to `threads` - 1 helpers, and return when all are done.
 
-    Parts that no helper has begun by then are run here, so the helpers may be as busy with other
-    callers as they like. An error in any part is raised when no part runs any more.
+    Each thread takes the next part when it has done one, so a helper that begins late, or is slow
+    because its core has other work, delays nobody, and helpers may be busy with other callers. An
+    error in any part is raised when no part runs any more.
     """
-    if len(parts) == 1:
-        run(*parts[0])
+    if threads == 1:
+        for part in parts:
+            run(*part)
         return
-    futures = [_submit(run, part) for part in parts[1:]]
+    remaining = iter(parts)
+
+    def take_parts() -> None:
+        for part in remaining:
+            run(*part)
+
+    futures = [_submit(take_parts) for _ in range(threads - 1)]
     try:
-        run(*parts[0])
-        for future, part in zip(futures, parts[1:], strict=True):
-            if future is None or future.cancel():
-                run(*part)
+        take_parts()
     finally:
-        wait([future for future in futures if future is not None and not future.cancel()])
-    for future in futures:
-        if future is not None and not future.cancelled():
-            future.result()
+        begun = [future for future in futures if future is not None and not future.cancel()]
+        failures = [future.exception() for future in begun]
+    for failure in failures:
+        if failure is not None:
+            raise failure
 
 
-def _submit(run: Callable[..., None], part: tuple[Any, ...]) -> Future[None] | None:
+def _submit(call: Callable[[], None]) -> Future[None] | None:
     try:
-        return _helpers(os.getpid()).submit(run, *part)
+        return _helpers(os.getpid()).submit(call)
     except RuntimeError:  # the interpreter is ending, and starts no thread any more
         return None
 

@@ -38,17 +38,21 @@ def test_the_pixels_do_not_depend_on_the_number_of_threads(dtype, threads, shape
 def test_a_large_image_is_shared_by_threads_and_a_small_one_is_not(monkeypatch):
     used = []
     real = bands._call
-    monkeypatch.setattr(
-        bands, "_call", lambda *words: used.append(threading.current_thread()) or real(*words)
-    )
+    meeting = threading.Barrier(2, timeout=30)
+
+    def spy(*words):
+        used.append(threading.current_thread())
+        if words[0].image.size > bands.SAMPLES_PER_BAND:
+            meeting.wait()  # a thread that had both bands would wait here for ever
+        real(*words)
+
+    monkeypatch.setattr(bands, "_call", spy)
     adjust(make((400, 500, 3)), threads=2, **STRONG)
     assert used == [threading.current_thread()]
-    used.clear()
-    image = make((800, 800, 3))
-    np.testing.assert_array_equal(
-        adjust(image, threads=2, **STRONG), reference.adjust(image, **STRONG)
-    )
-    assert len(set(used)) == len(used) == 2
+    image = make((900, 800, 3))
+    expected = reference.adjust(image, **STRONG)
+    np.testing.assert_array_equal(adjust(image, threads=2, **STRONG), expected)
+    assert len(set(used[1:])) == len(used[1:]) == 2
 
 
 def test_an_error_in_a_band_is_raised_in_the_caller(monkeypatch):
@@ -57,7 +61,7 @@ def test_an_error_in_a_band_is_raised_in_the_caller(monkeypatch):
 
     monkeypatch.setattr(bands, "_scratch", fail)
     with pytest.raises(MemoryError, match="no room"):
-        adjust(make((800, 800, 3)), threads=2, **STRONG)
+        adjust(make((900, 800, 3)), threads=2, **STRONG)
 
 
 def test_many_threads_may_call_at_once():
@@ -71,7 +75,7 @@ def test_many_threads_may_call_at_once():
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_threads_still_work_in_a_forked_child():
-    image = make((800, 800, 3))
+    image = make((900, 800, 3))
     expected = adjust(image, threads=2, **STRONG)
     child = os.fork()
     if child == 0:

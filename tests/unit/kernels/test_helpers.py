@@ -16,15 +16,16 @@ def helped_by(monkeypatch):
     return use
 
 
-def test_one_part_runs_in_the_calling_thread():
+def test_one_thread_is_the_calling_one():
     used = []
-    run_all(lambda part: used.append((part, threading.current_thread())), [(7,)])
-    assert used == [(7, threading.current_thread())]
+    run_all(lambda part: used.append((part, threading.current_thread())), [(7,), (8,)], 1)
+    here = threading.current_thread()
+    assert used == [(7, here), (8, here)]
 
 
 def test_the_parts_run_at_the_same_time():
     meeting = threading.Barrier(2, timeout=30)
-    run_all(meeting.wait, [(), ()])  # neither would leave without the other
+    run_all(meeting.wait, [(), ()], 2)  # neither would leave without the other
 
 
 def test_a_helper_stays_for_the_next_call(helped_by):
@@ -38,17 +39,17 @@ def test_a_helper_stays_for_the_next_call(helped_by):
     with ThreadPoolExecutor(4) as pool:
         helped_by(pool)
         for _ in range(5):
-            run_all(meet, [(), ()])
+            run_all(meet, [(), ()], 2)
     assert len(seen - {threading.current_thread()}) == 1
 
 
-def test_parts_that_no_helper_began_run_in_the_calling_thread(helped_by):
+def test_parts_that_no_helper_takes_run_in_the_calling_thread(helped_by):
     free = threading.Event()
     used = []
     with ThreadPoolExecutor(1) as pool:
         pool.submit(free.wait, 30)
         helped_by(pool)
-        run_all(lambda part: used.append((part, threading.current_thread())), [(1,), (2,), (3,)])
+        run_all(lambda part: used.append((part, threading.current_thread())), [(1,), (2,), (3,)], 3)
         free.set()
     here = threading.current_thread()
     assert used == [(1, here), (2, here), (3, here)]
@@ -69,7 +70,7 @@ def test_an_error_is_raised_when_no_part_runs_any_more(helped_by, failing):
     with ThreadPoolExecutor(2) as pool:
         helped_by(pool)
         with pytest.raises(MemoryError, match="no room"):
-            run_all(run, [(0,), (1,), (2,)])
+            run_all(run, [(0,), (1,), (2,)], 3)
         assert unfinished == {failing}
 
 
@@ -78,5 +79,5 @@ def test_parts_run_here_when_no_thread_can_be_started_any_more(helped_by):
     pool.shutdown()  # as at the end of the interpreter
     helped_by(pool)
     used = []
-    run_all(used.append, [(1,), (2,)])
+    run_all(used.append, [(1,), (2,)], 2)
     assert used == [1, 2]
