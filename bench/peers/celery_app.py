@@ -33,7 +33,7 @@ app.conf.update(
 @worker_process_init.connect
 def prepare(**_signal: object) -> None:
     """Compile and load everything before the first task, as an imgbatch server does."""
-    from imgbatch.pipeline import warm_up
+    from imgbatch.fingerprint import warm_up
 
     warm_up()
 

@@ -1,16 +1,13 @@
 """Bytes and a recipe to bytes: the same function on every machine.
 
 The output depends on nothing but the input, the recipe, and the builds of the codecs; so what
-one process makes of an image, any other makes as well, byte for byte. `fingerprint` tells two
-installations apart that would not.
+one process makes of an image, any other makes as well, byte for byte. `imgbatch.fingerprint`
+tells two installations apart that would not.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from dataclasses import dataclass
-from importlib import metadata
 
 import numpy as np
 
@@ -22,19 +19,7 @@ from imgbatch.images.encode import encode
 from imgbatch.images.inspect import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
-from imgbatch.images.png_chunks import RGB, Header, join_png
-from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
-
-_DISTRIBUTIONS = (
-    "imgbatch",
-    "numba",
-    "numpy",
-    "opencv-python-headless",
-    "simplejpeg",
-    "pillow",
-    "isal",
-    "deflate",
-)
+from imgbatch.recipe import Encoding, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,56 +145,3 @@ def process(
         Of the subclass that says what is wrong with the image.
     """
     return Pipeline(limits).run(data, Recipe(adjustment, encoding)).data
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What an installation makes of a built-in image.
-
-    Parameters
-    ----------
-    digest
-        Two installations with the same one write the same bytes.
-    versions
-        Of imgbatch, and of each package that has a hand in the bytes.
-    """
-
-    digest: str
-    versions: dict[str, str]
-
-
-def fingerprint() -> Fingerprint:
-    """Put a built-in image through the pipeline, as PNG and as JPEG, and hash what comes out."""
-    pipeline = Pipeline()
-    adjustment = Adjustment(brightness=10, contrast=20, sharpness=40)
-    digest = hashlib.blake2b(digest_size=16)
-    picture = _built_in_picture()
-    for encoding in (
-        Encoding(png_level=PngLevel.FAST),
-        Encoding(png_level=PngLevel.SMALL),
-        Encoding(OutputFormat.JPEG, quality=85),
-    ):
-        picture_out = pipeline.run(picture, Recipe(adjustment, encoding)).data
-        digest.update(picture_out)
-    digest.update(pipeline.run(picture_out, Recipe(adjustment)).data)
-    versions = {name: metadata.version(name) for name in _DISTRIBUTIONS}
-    return Fingerprint(digest.hexdigest(), versions)
-
-
-def _built_in_picture() -> bytes:
-    """Return a PNG of 192 x 128 pixels: slopes, edges and noise, the same everywhere."""
-    y, x = np.mgrid[:128, :192].astype(np.uint32)
-    noise = ((x * 2654435761 + y * 2246822519) >> 13) & 15
-    planes = (x + noise, 2 * y + noise, ((x // 16 + y // 16) % 2) * 160 + noise)
-    rows = np.zeros((128, 1 + 3 * 192), np.uint8)
-    rows[:, 1:] = np.stack(planes, axis=2).astype(np.uint8).reshape(128, -1)
-    header = Header(192, 128, 8, RGB, is_interlaced=False)
-    return join_png(header, [(b"IDAT", zlib.compress(rows.tobytes(), 1))])
-
-
-def warm_up() -> None:
-    """Load the codecs and the kernels, so that the first image takes no longer than the others."""
-    import imgbatch_kernels
-
-    imgbatch_kernels.warm_up()
-    fingerprint()

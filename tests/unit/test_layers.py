@@ -22,6 +22,7 @@ LAYERS = [
     {"recipe"},
     {"images", "protocol"},
     {"pipeline"},
+    {"fingerprint"},
     {"batch", "broker", "processes"},
     {"engines", "server", "fleet_status"},
     {"settings"},
@@ -34,7 +35,7 @@ LAYERS = [
 HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchdog"}
 """Too slow to import for those who may not need it: only inside functions."""
 
-LATE = {"broker", "images", "pipeline.py", "server"}
+LATE = {"broker", "fingerprint.py", "images", "pipeline.py", "server"}
 """Packages that are only imported late themselves, and may be heavy at once."""
 
 

@@ -12,7 +12,7 @@ from imgbatch import pipeline
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, ImageError, LimitExceeded
 from imgbatch.images.limits import Limits
-from imgbatch.pipeline import Pipeline, fingerprint, process, warm_up
+from imgbatch.pipeline import Pipeline, process
 from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
 from imgbatch_kernels import reference
 
@@ -105,15 +105,6 @@ def test_a_user_who_interrupts_is_not_an_image_error(monkeypatch):
         process(images.jpeg(), ADJUSTMENT)
 
 
-def test_an_installation_knows_itself_again_in_another_process():
-    program = "from imgbatch.pipeline import fingerprint; print(fingerprint().digest)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == fingerprint().digest
-    assert {"imgbatch", "numba", "pillow", "isal"} <= fingerprint().versions.keys()
-
-
 @pytest.mark.parametrize("level", PngLevel)
 @pytest.mark.parametrize(
     "file", [images.jpeg(images.pixels(300, 200)), images.png_of(images.pixels(300, 200))]
@@ -133,18 +124,6 @@ def test_another_process_writes_the_same_bytes(file, level, tmp_path):
     there = subprocess.run(command, capture_output=True, check=True).stdout
     here = process(file, ADJUSTMENT, encoding=Encoding(OutputFormat.PNG, png_level=level))
     assert there == here
-
-
-def test_after_the_warm_up_nothing_is_left_to_load():
-    program = (
-        "import sys\n"
-        "from imgbatch.pipeline import warm_up\n"
-        "assert not {'numba', 'cv2', 'PIL', 'simplejpeg'} & sys.modules.keys()\n"
-        "warm_up()\n"
-        "assert {'cv2', 'simplejpeg'} <= sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-    warm_up()
 
 
 def test_neutral_factors_leave_every_sample_of_a_lossless_file():

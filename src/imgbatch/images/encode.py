@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TypeAlias
 
-from imgbatch.images.bmp import write_bmp
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.jpeg import write_jpeg
 from imgbatch.images.picture import Encoded, FileFormat, Pixels, Source
-from imgbatch.images.png import write_png
-from imgbatch.images.tiff import write_tiff
-from imgbatch.images.webp import write_webp
 from imgbatch.recipe import Encoding, OutputFormat
 
-Writer = Callable[[Pixels, Source, Encoding, Buffers], Encoded]
-
-WRITERS: dict[FileFormat, Writer] = {
-    FileFormat.JPEG: write_jpeg,
-    FileFormat.PNG: write_png,
-    FileFormat.TIFF: write_tiff,
-    FileFormat.WEBP: write_webp,
-    FileFormat.BMP: write_bmp,
-}
+Writer: TypeAlias = Callable[[Pixels, Source, Encoding, Buffers], Encoded]
 
 
 def encode(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
@@ -34,4 +23,11 @@ def encode(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers)
     """
     asked = encoding.output_format
     target = source.file_format if asked is OutputFormat.KEEP else FileFormat(asked.value)
-    return WRITERS[target](pixels, source, encoding, buffers)
+    return writer_of(target)(pixels, source, encoding, buffers)
+
+
+def writer_of(file_format: FileFormat) -> Writer:
+    """Return the writer of a format, found as `imgbatch.images.inspect.reader_of` finds readers."""
+    module = import_module(f"imgbatch.images.{file_format}")
+    writer: Writer = getattr(module, f"write_{file_format}")
+    return writer

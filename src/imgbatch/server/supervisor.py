@@ -127,10 +127,10 @@ def warm_up() -> Fitness:
 
 
 def _prove_fitness(pipe: Connection) -> None:
-    from imgbatch import pipeline
+    from imgbatch import fingerprint as installation
 
-    pipeline.warm_up()
-    fingerprint = pipeline.fingerprint()
+    installation.warm_up()
+    fingerprint = installation.fingerprint()
     pipe.send((fingerprint.digest, dict(fingerprint.versions)))
 
 

@@ -29,7 +29,8 @@ from imgbatch.errors import (
     ProtocolError,
     UsageError,
 )
-from imgbatch.pipeline import Pipeline, warm_up
+from imgbatch.fingerprint import warm_up
+from imgbatch.pipeline import Pipeline
 from imgbatch.protocol import (
     Chunk,
     Fetch,

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import Delivery
@@ -151,6 +151,8 @@ class _Shift:
 
     def _start_workers(self) -> None:
         """Start as many workers as there are images for which none is free or on its way."""
+        if len(self.workers) >= self.procs:
+            return
         coming = sum(worker.idle or not worker.ready for worker in self.workers)
         lacking = len(self.waiting) + len(self.suspects) - coming
         for _ in range(min(lacking, self.procs - len(self.workers))):
@@ -287,5 +289,6 @@ def _crash(worker: Worker) -> Failure:
     return Failure(Code.WORKER_CRASHED, f"the process that computed it {how}")
 
 
+@cache
 def _host() -> str:
     return socket.gethostname()

@@ -21,7 +21,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer
 from imgbatch.errors import FileError, OutputError, ProtocolError
-from imgbatch.images.suffixes import name_notes
+from imgbatch.images.suffixes import head_of, name_notes
 from imgbatch.protocol import Chunk, Received, Result, ResultKind
 from imgbatch.protocol.assembly import Piece, Transfer
 
@@ -183,6 +183,7 @@ class Writer:
             ResultKind.FAILED: Status.FAILED,
             ResultKind.SKIPPED: Status.SKIPPED,
         }[ResultKind(result.kind)]
+        target = offer.job.target
         outcome = Outcome(
             index=offer.job.index,
             status=status,
@@ -192,7 +193,7 @@ class Writer:
             width_pixels=result.width_pixels,
             height_pixels=result.height_pixels,
             bytes_out=bytes_out,
-            notes=(*result.notes, *(name_notes(offer.job.target) if bytes_out else ())),
+            notes=(*result.notes, *(name_notes(target, head_of(target)) if bytes_out else ())),
             attempts=max(1, offer.attempts),
         )
         self._desk.fleet.count(result.machine, result.seconds)

@@ -1,0 +1,85 @@
+"""What tells two installations apart that would write other bytes for the same image.
+
+A module of its own: a worker of the local engine needs none of it, and the versions of packages
+take 16 ms to be able to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.images.png_chunks import RGB, Header, join_png
+from imgbatch.pipeline import Pipeline
+from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
+
+_DISTRIBUTIONS = (
+    "imgbatch",
+    "numba",
+    "numpy",
+    "opencv-python-headless",
+    "simplejpeg",
+    "pillow",
+    "isal",
+    "deflate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What an installation makes of a built-in image.
+
+    Parameters
+    ----------
+    digest
+        Two installations with the same one write the same bytes.
+    versions
+        Of imgbatch, and of each package that has a hand in the bytes.
+    """
+
+    digest: str
+    versions: dict[str, str]
+
+
+def fingerprint() -> Fingerprint:
+    """Put a built-in image through the pipeline, as PNG and as JPEG, and hash what comes out."""
+    pipeline = Pipeline()
+    adjustment = Adjustment(brightness=10, contrast=20, sharpness=40)
+    digest = hashlib.blake2b(digest_size=16)
+    picture = _built_in_picture()
+    for encoding in (
+        Encoding(png_level=PngLevel.FAST),
+        Encoding(png_level=PngLevel.SMALL),
+        Encoding(OutputFormat.JPEG, quality=85),
+    ):
+        picture_out = pipeline.run(picture, Recipe(adjustment, encoding)).data
+        digest.update(picture_out)
+    digest.update(pipeline.run(picture_out, Recipe(adjustment)).data)
+    versions = {name: metadata.version(name) for name in _DISTRIBUTIONS}
+    return Fingerprint(digest.hexdigest(), versions)
+
+
+def _built_in_picture() -> bytes:
+    """Return a PNG of 192 x 128 pixels: slopes, edges and noise, the same everywhere."""
+    y, x = np.mgrid[:128, :192].astype(np.uint32)
+    noise = ((x * 2654435761 + y * 2246822519) >> 13) & 15
+    planes = (x + noise, 2 * y + noise, ((x // 16 + y // 16) % 2) * 160 + noise)
+    rows = np.zeros((128, 1 + 3 * 192), np.uint8)
+    rows[:, 1:] = np.stack(planes, axis=2).astype(np.uint8).reshape(128, -1)
+    header = Header(192, 128, 8, RGB, is_interlaced=False)
+    return join_png(header, [(b"IDAT", zlib.compress(rows.tobytes(), 1))])
+
+
+def warm_up() -> None:
+    """Load the codecs and the kernels, so that the first image takes no longer than the others."""
+    import cv2  # noqa: F401  # no plain JPEG or PNG needs it, and the others should not wait
+
+    import imgbatch_kernels
+
+    imgbatch_kernels.warm_up()
+    fingerprint()

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from imgbatch.fingerprint import fingerprint, warm_up
+
+
+def test_an_installation_knows_itself_again_in_another_process():
+    program = "from imgbatch.fingerprint import fingerprint; print(fingerprint().digest)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == fingerprint().digest
+    assert {"imgbatch", "numba", "pillow", "isal"} <= fingerprint().versions.keys()
+
+
+def test_after_the_warm_up_nothing_is_left_to_load():
+    program = (
+        "import sys\n"
+        "from imgbatch.fingerprint import warm_up\n"
+        "assert not {'numba', 'cv2', 'PIL', 'simplejpeg'} & sys.modules.keys()\n"
+        "warm_up()\n"
+        "assert {'cv2', 'simplejpeg'} <= sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    warm_up()
