@@ -56,23 +56,24 @@ class PngSource:
         """Return EXIF, XMP, ICC and resolution from the chunks."""
         return portable_chunks(self.data, self.structure)
 
-    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
         structure = self.structure
         if damaged is DamagedPolicy.SALVAGE:
-            return self._salvage()
+            return self._salvage(buffers)
         if structure.end is None:
             raise truncated("the PNG breaks off before its end chunk")
         if not structure.is_intact:
             raise damaged_image("a checksum in the PNG is wrong")
-        return Picture(decode_intact(self.data, structure), tuple(self._notes()))
+        return Picture(decode_intact(self.data, structure, buffers), tuple(self._notes()))
 
-    def _salvage(self) -> Picture:
+    def _salvage(self, buffers: Buffers) -> Picture:
         from imgbatch.errors import DamagedImage
 
         if self.structure.is_intact:
             try:
-                return Picture(decode_intact(self.data, self.structure), tuple(self._notes()))
+                pixels = decode_intact(self.data, self.structure, buffers)
+                return Picture(pixels, tuple(self._notes()))
             except DamagedImage:
                 pass
         pixels = decode_salvaged(self.data, self.structure)

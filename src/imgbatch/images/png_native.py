@@ -1,8 +1,9 @@
 """The row filters ready to be called, without importing numba where they were compiled before.
 
 Numba takes half a second to import, in each worker; the object code it makes of `png_filters`
-needs nothing of it. So the code is kept where the kernels keep theirs, by the same rules: a
-checksum, no pickle, made anew if it is damaged or anything it depends on has changed.
+and `png_unfilter` needs nothing of it. So the code is kept where the kernels keep theirs, by the
+same rules: a checksum, no pickle, made anew if it is damaged or anything it depends on has
+changed.
 """
 
 from __future__ import annotations
@@ -21,33 +22,71 @@ import numpy.typing as npt
 NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
 """PNG's five filters by their numbers, and the choice of one for each row."""
 
+PAD_BYTES = 8
+"""What `unfilter_rows` may read behind the last row."""
+
 _SYMBOL = "imgbatch_png_filter"
+_SOURCES = ("png_filters.py", "png_lanes.py", "png_native.py", "png_unfilter.py")
 
 Rows = npt.NDArray[np.uint8]
 
 
 def filter_rows(rows: Rows, out: Rows, scratch: Rows, step: int, kind: int) -> None:
     """Filter every row; see `png_filters.filter_rows` for the parameters."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
+    if is_interpreted():
         from imgbatch.images import png_filters
 
         with np.errstate(over="ignore"):  # differences are taken modulo 256
             png_filters.filter_rows(rows, out, scratch, step, kind)
         return
     shape = np.array((*rows.shape, step, kind), np.int64)
-    addresses = [array.ctypes.data for array in (rows, out, scratch, shape)]
-    _kernel()(*addresses, None, None, None)
+    _run(_kernel(), rows, out, scratch, shape)
+
+
+def unfilter_rows(band: Rows, out: npt.NDArray[Any], step: int) -> bool:
+    """Undo the filters of a band of rows; see `png_unfilter.unfilter_rows_of`.
+
+    Raises
+    ------
+    ValueError
+        If the sizes of `band` and `out` do not belong together.
+    """
+    rows, row_bytes = out.shape[0], out.shape[1] * out.itemsize
+    if band.shape != ((rows + 1) * (row_bytes + 1) + PAD_BYTES,) or row_bytes % step:
+        raise ValueError(f"a band of {band.size} bytes has not {out.shape} samples")
+    if is_interpreted():
+        from imgbatch.images import png_unfilter
+
+        with np.errstate(over="ignore"):  # sums are taken modulo 256
+            return png_unfilter.unfilter_rows_of(step)(band, out)
+    is_known = np.zeros(1, np.uint8)
+    shape = np.array((rows, row_bytes, out.itemsize), np.int64)
+    _run(_kernel(step), band, out, is_known, shape)
+    return bool(is_known[0])
+
+
+def is_interpreted() -> bool:
+    """Whether Numba's compiler is switched off."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
+
+
+def _run(kernel: Callable[..., None], *arrays: npt.NDArray[Any]) -> None:
+    kernel(*(array.ctypes.data for array in arrays), None, None, None)
 
 
 @cache
-def _kernel() -> Callable[..., None]:
+def _kernel(step: int | None = None) -> Callable[..., None]:
+    """Return what undoes the filters for pixels of so many bytes; without, what filters.
+
+    Each step has a file of its own, since it takes a second to compile, and few are needed.
+    """
     from imgbatch_kernels import cache as kept
     from imgbatch_kernels import machine
 
-    name = f"png-filter-{_key()}.kernel"
+    name = _file_name(step)
     code = kept.read(name)
     if code is None:
-        callback = _compiled()
+        callback = _compiled(step)
         code = _object_code(callback)
         if code is None:
             in_process: Callable[..., None] = machine.KERNEL_TYPE(callback.address)
@@ -56,27 +95,26 @@ def _kernel() -> Callable[..., None]:
     return machine.load(code, _SYMBOL)
 
 
-def _key() -> str:
-    """Return a word that differs for all that could make the code differ."""
+def _file_name(step: int | None) -> str:
+    """Return a name that differs for all that could make the code differ."""
     from imgbatch_kernels import machine
 
     digest = blake2b(digest_size=16)
-    for source in ("png_filters.py", "png_native.py"):
+    for source in _SOURCES:
         digest.update(Path(__file__).with_name(source).read_bytes())
     for part in (version("numba"), version("llvmlite"), *machine.processor()):
         digest.update(part.encode() + b"\0")
-    return digest.hexdigest()
+    task = "filter" if step is None else f"unfilter-{step}"
+    return f"png-{task}-{digest.hexdigest()}.kernel"
 
 
-def _compiled() -> Any:
+def _compiled(step: int | None) -> Any:
     from numba import cfunc, types
 
-    from imgbatch.images import png_filters
+    from imgbatch.images import png_filters, png_unfilter
 
-    pointer: Any = types.CPointer
-    byte, count = pointer(types.uint8), pointer(types.int64)
-    signature = types.void(byte, byte, byte, count, byte, byte, byte)
-    return cfunc(signature, error_model="numpy")(png_filters.kernel)
+    source = png_filters.kernel if step is None else png_unfilter.kernel_of(step)
+    return cfunc(types.void(*[types.voidptr] * 7), error_model="numpy")(source)
 
 
 def _object_code(callback: Any) -> bytes | None:

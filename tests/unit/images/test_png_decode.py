@@ -7,6 +7,7 @@ import pytest
 from tests.support import images
 
 from imgbatch.errors import DamagedImage
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.images.png_chunks import parse_png
@@ -32,7 +33,7 @@ def indexed(*before: bytes) -> bytes:
 
 
 def decode(file: bytes):
-    return decode_intact(memoryview(file), structure(file))
+    return decode_intact(memoryview(file), structure(file), Buffers())
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -90,25 +91,25 @@ def test_image_data_may_be_in_any_number_of_chunks():
     assert (decode(whole[:at] + parts + images.chunk(b"IEND", b"")) == image).all()
 
 
-def test_plain_files_reach_the_decoder_uncopied(monkeypatch):
+def test_files_without_chunks_of_other_kinds_reach_opencv_uncopied(monkeypatch):
     import cv2
 
     seen = []
     real = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", lambda data, flags: seen.append(data) or real(data, flags))
-    file = images.png_of(images.pixels())
-    decode_intact(memoryview(file), structure(file))
+    file = images.png(bytes(12), 3, 4, depth=4, colour_type=0)
+    decode_intact(memoryview(file), structure(file), Buffers())
     assert np.shares_memory(seen[0], np.frombuffer(file, np.uint8))
 
 
-def test_chunks_beside_the_pixels_do_not_reach_the_decoder(monkeypatch):
+def test_chunks_beside_the_pixels_do_not_reach_opencv(monkeypatch):
     import cv2
 
     seen = []
     real = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", lambda data, flags: seen.append(data) or real(data, flags))
     profile = images.chunk(b"iCCP", b"p\0\0" + b"no zlib at all")
-    decode(images.png_of(images.pixels(), before=(profile,)))
+    decode(indexed(PALETTE, profile))
     assert b"iCCP" not in seen[0].tobytes()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imgbatch.images.png_native import ADAPTIVE, PAETH, filter_rows
+from imgbatch.images.png_native import ADAPTIVE, PAETH, filter_rows, unfilter_rows
 
 PROGRAM = """
 import sys
@@ -59,7 +59,7 @@ def test_code_that_is_damaged_is_not_run(damage, tmp_path):
 
 
 def kept_name() -> str:
-    program = "from imgbatch.images.png_native import _key; print(f'png-filter-{_key()}.kernel')"
+    program = "from imgbatch.images.png_native import _file_name; print(_file_name(None))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -71,9 +71,47 @@ def test_the_loops_do_the_same_as_plain_python(kind):
     assert in_another_process(kind, NUMBA_DISABLE_JIT="1")[0] == filtered(kind)
 
 
-def test_compiled_code_calls_nothing_outside_itself():
-    program = (
-        "from imgbatch.images import png_native as native\n"
-        "assert native._object_code(native._compiled()) is not None"
+def in_a_process_that_must_not_fail(program: str, **environment: str) -> None:
+    subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        cwd=Path(__file__).parent,
+        env={**os.environ, **environment},
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parent)
+
+
+@pytest.mark.parametrize("step", [None, 1, 2, 3, 4, 6, 8])
+def test_compiled_code_calls_nothing_outside_itself(step):
+    in_a_process_that_must_not_fail(
+        "from imgbatch.images import png_native as native\n"
+        f"assert native._object_code(native._compiled({step})) is not None"
+    )
+
+
+UNFILTERING = """
+import sys
+import numpy as np
+from imgbatch.images.png_native import unfilter_rows
+band = np.zeros(4 * 2 + 8, np.uint8)
+band[[3, 4, 5, 7]] = (7, 1, 1, 9)
+out = np.empty((3, 1), np.uint8)
+assert unfilter_rows(band, out, 1) is True
+assert out.tolist() == [[7], [1], [9]]
+"""
+
+
+def test_numba_is_not_imported_where_the_code_that_undoes_filters_is_kept():
+    in_a_process_that_must_not_fail(UNFILTERING)  # keeps it
+    in_a_process_that_must_not_fail(UNFILTERING + "assert 'numba' not in sys.modules")
+
+
+def test_filters_are_undone_without_the_compiler_too():
+    in_a_process_that_must_not_fail(UNFILTERING, NUMBA_DISABLE_JIT="1")
+
+
+@pytest.mark.parametrize(
+    ("band_bytes", "out_shape", "step"), [(15, (3, 1), 1), (17, (3, 1), 1), (20, (2, 3), 2)]
+)
+def test_sizes_that_do_not_belong_together_are_no_address_to_write_to(band_bytes, out_shape, step):
+    with pytest.raises(ValueError, match="samples"):
+        unfilter_rows(np.zeros(band_bytes, np.uint8), np.zeros(out_shape, np.uint8), step)

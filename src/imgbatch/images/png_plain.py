@@ -1,0 +1,127 @@
+"""Plain PNG pixels: isal inflates them, compiled loops undo the filters, a band of rows at a time.
+
+That takes a third of OpenCV's time (76 ms against 239 for 10.8 megapixels of RGB), since isal
+inflates twice as fast as zlib, and a band stays in the processor's cache from one step to the
+next: inflated as a whole, the same rows take a third longer to inflate, and as much memory as
+the pixels. Whatever is not exactly as it should be is left to OpenCV, which decides what is
+damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from imgbatch.images import png_native
+from imgbatch.images.picture import Pixels, Shape
+from imgbatch.images.png_chunks import PALETTE, Chunk, PngStructure
+
+if TYPE_CHECKING:
+    from imgbatch.images.buffers import Buffers
+
+_BAND_BYTES = 2**17
+"""From 64 to 256 KB are equally fast, 32 KB and 2 MB 8 % slower."""
+
+_PIECE_BYTES = 2**16
+
+
+def decode_plain(
+    data: memoryview, structure: PngStructure, shape: Shape, buffers: Buffers
+) -> Pixels | None:
+    """Decode grey or colour of 8 or 16 bits, not interlaced, that is what `shape` says.
+
+    Returns
+    -------
+        The pixels, in the buffer kept as ``decoded``; None if the file is of another kind, or
+        its image data are not one valid zlib stream of just as many bytes as there should be.
+    """
+    from isal import igzip_lib
+
+    chunks = [chunk for chunk in structure.chunks if chunk.kind == b"IDAT"]
+    if not _is_plain(structure) or not _are_neighbours(chunks):
+        return None
+    pixels = buffers.get("decoded", shape)
+    rows: npt.NDArray[Any] = pixels.reshape(shape.height_pixels, -1)
+    stream = _Stream(_pieces(data, chunks))
+    try:
+        is_decoded = _decode_rows(stream, rows, shape, buffers) and stream.ends()
+    except igzip_lib.error:  # type: ignore[misc]  # the class, which its stub calls an instance
+        return None
+    return pixels if is_decoded else None
+
+
+def _is_plain(structure: PngStructure) -> bool:
+    header = structure.header
+    return header.depth >= 8 and header.colour_type != PALETTE and not header.is_interlaced
+
+
+def _are_neighbours(chunks: list[Chunk]) -> bool:
+    """Whether nothing lies between chunks, as the standard demands of image data."""
+    return all(b.start - a.stop == 12 for a, b in pairwise(chunks))
+
+
+def _pieces(data: memoryview, chunks: list[Chunk]) -> Iterator[memoryview]:
+    """Yield what the chunks hold, in pieces: isal copies what it has no room to inflate."""
+    for chunk in chunks:
+        for start in range(chunk.start, chunk.stop, _PIECE_BYTES):
+            yield data[start : min(start + _PIECE_BYTES, chunk.stop)]
+
+
+class _Stream:
+    """A zlib stream, inflated no further than one asks for.
+
+    Its methods raise `igzip_lib.IsalError` if it is none, or its checksum is wrong.
+    """
+
+    def __init__(self, pieces: Iterator[memoryview]) -> None:
+        from isal import igzip_lib
+
+        self._pieces = pieces
+        self._inflater: Any = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
+
+    def fill(self, target: npt.NDArray[np.uint8]) -> bool:
+        """Fill an array; False if the stream ends before."""
+        filled = 0
+        while filled < target.size:
+            inflated = self._read(target.size - filled)
+            if not inflated:
+                return False
+            target[filled : filled + len(inflated)] = np.frombuffer(inflated, np.uint8)
+            filled += len(inflated)
+        return True
+
+    def ends(self) -> bool:
+        """Whether the stream ends here, and nothing lies behind it."""
+        is_over = not self._read(1) and self._inflater.eof and not self._inflater.unused_data
+        return is_over and next(self._pieces, None) is None
+
+    def _read(self, most_bytes: int) -> bytes:
+        """Return some of the bytes that follow; none if there are no more."""
+        while not self._inflater.eof:
+            is_hungry = self._inflater.needs_input
+            piece = next(self._pieces, b"") if is_hungry else b""
+            inflated: bytes = self._inflater.decompress(piece, most_bytes)
+            if inflated or (is_hungry and not piece):
+                return inflated
+        return b""
+
+
+def _decode_rows(stream: _Stream, rows: npt.NDArray[Any], shape: Shape, buffers: Buffers) -> bool:
+    """Decode into rows of samples; False if bytes are missing or a filter is unknown."""
+    step = shape.channels * rows.itemsize
+    stride = 1 + shape.width_pixels * step
+    band_rows = min(max(1, _BAND_BYTES // stride), shape.height_pixels)
+    memory = buffers.bytes_of("png band", ((1 + band_rows) * stride + png_native.PAD_BYTES,))
+    memory[:stride] = 0
+    for first in range(0, shape.height_pixels, band_rows):
+        out = rows[first : first + band_rows]
+        size = (1 + len(out)) * stride
+        if not stream.fill(memory[stride:size]):
+            return False
+        if not png_native.unfilter_rows(memory[: size + png_native.PAD_BYTES], out, step):
+            return False
+    return True
