@@ -92,7 +92,8 @@ def opening(results: Results, found: list[Answer]) -> str:
     machine = results.machine
     where = (
         f"\n\nTaken on {results.taken}, {machine.get('cores')} cores of {machine.get('cpu')} "
-        f"with {machine.get('memory_gb')} GB, {machine.get('system')}, on {results.photos}"
+        f"with {machine.get('memory_gb')} GB, {machine.get('system')}, on {results.photos}, "
+        f"read from the system's cache and written to {machine.get('outputs_on', 'disk')}"
         + ("" if results.pace == "whole" else f"; a {results.pace} session")
         + ". On another machine the seconds will differ, and the ratios should not differ much."
     )

@@ -16,6 +16,7 @@ from tests.support.rabbitmq import Node, private_node
 from bench.contenders import LOCAL, Contender, distributed, servers_for
 from bench.harness.jobs import Folder, Sets
 from bench.harness.machine import machine, versions
+from bench.harness.processes import is_in_memory
 from bench.harness.results import Measure, Race, Results
 from bench.harness.turns import in_turn
 
@@ -132,8 +133,9 @@ class Session:
 @contextmanager
 def session(workspace: Path, *, pace: Pace, photos: Path | None, cores: int) -> Iterator[Session]:
     """Open a session and stop its broker at the end."""
+    where = "memory" if is_in_memory(workspace) else "disk"
     results = Results(
-        machine=machine(),
+        machine={**machine(), "outputs_on": where},
         versions=versions(),
         taken=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
         pace=pace,
