@@ -10,10 +10,11 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from imgbatch.server.orders import Begun, ClientGone, Drain, Ended, Ready, Serve, WorkerSettings
+from imgbatch.server.board import Board
+from imgbatch.server.orders import ClientGone, Drain, Ready, Serve, WorkerSettings
 
 
-def enter(settings: WorkerSettings, pipe: Connection) -> None:
+def enter(settings: WorkerSettings, pipe: Connection, board: Board) -> None:
     if settings.machine == "never ready":
         os._exit(7)
     pipe.send(Ready())
@@ -24,15 +25,15 @@ def enter(settings: WorkerSettings, pipe: Connection) -> None:
             case Drain():
                 return
             case Serve(batch="one image"):
-                pipe.send(Begun("one image", 1))
-                pipe.send(Ended(0.25))
+                board.begin("one image", 1)
+                board.end(0.25)
             case Serve(batch="kill"):
-                pipe.send(Begun("kill", 2))
+                board.begin("kill", 2)
                 os.kill(os.getpid(), signal.SIGSEGV)
             case Serve(batch="kill when idle"):
                 os._exit(3)
             case Serve(batch="hang"):
-                pipe.send(Begun("hang", 3))
+                board.begin("hang", 3)
                 time.sleep(3600)
             case Serve(batch="grow"):
                 ballast.append(os.urandom(64 * 2**20))

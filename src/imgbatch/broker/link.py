@@ -10,9 +10,9 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.broker import receive_buffer
@@ -98,6 +98,8 @@ class Link:
         self._up_since_seconds = float("inf")
         self._unexplained_refusals = 0
         self._closing = False
+        self._submitted: deque[Callable[[], None]] = deque()
+        self._woken = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"link-{name}", daemon=True)
         self.channel: Channel | None = None
@@ -117,8 +119,12 @@ class Link:
 
     def submit(self, function: Callable[[], None]) -> None:
         """Have a function run on the link's thread; what it raises ends the connection."""
-        if not self._ended.is_set():
-            self._loop.add_callback_threadsafe(partial(self.guarded, function))
+        if self._ended.is_set():
+            return
+        self._submitted.append(function)
+        if not self._woken:  # waking the loop costs more than most functions
+            self._woken = True
+            self._loop.add_callback_threadsafe(self._run_submitted)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End the connection and its thread; a blocked broker may hold neither for longer."""
@@ -126,6 +132,11 @@ class Link:
             return
         self.submit(self._begin_closing)
         self._ended.wait(timeout_seconds)
+
+    def _run_submitted(self) -> None:
+        self._woken = False  # first: what is submitted from now on wakes the loop again
+        for _ in range(len(self._submitted)):
+            self.guarded(self._submitted.popleft())
 
     def guarded(self, function: Callable[[], None]) -> None:
         """Run an owner's function: a bug in it costs a reconnection and a line in the log."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -17,7 +18,8 @@ from typing import Any
 
 from imgbatch.errors import Code
 from imgbatch.processes import describe_exit, resident_bytes, spared_from_interrupts
-from imgbatch.server.orders import Begun, Drain, Ended, Order, Ready, Word, WorkerSettings
+from imgbatch.server.board import Board, Held
+from imgbatch.server.orders import Drain, Order, Ready, Word, WorkerSettings
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +27,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two starts of a worker that dies before it is ready."""
 
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The image that a worker has in its hands, and since when."""
-
-    batch: str
-    job: int
-    since_seconds: float
+RATE_SECONDS = 10.0
+"""The time over which the rate of images is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +46,8 @@ class WorkerProcess:
 
     process: BaseProcess
     pipe: Connection
+    board: Board
     ready: bool = False
-    held: Held | None = None
     leaving: bool = False
     timed_out_seconds: float = 0.0
 
@@ -62,18 +58,20 @@ class Tally:
 
     images: int = 0
     busy_seconds: float = 0.0
-    ended_seconds: list[float] = field(default_factory=list)
+    _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def count(self, seconds: float, now_seconds: float) -> None:
-        """Count one image."""
-        self.images += 1
-        self.busy_seconds += seconds
-        self.ended_seconds.append(now_seconds)
+    def note(self, images: int, busy_seconds: float, now_seconds: float) -> None:
+        """Take note of the sums at a time."""
+        self.images, self.busy_seconds = images, busy_seconds
+        self._seen.append((now_seconds, images))
+        # One is kept from before the window: what was done since then was done within it.
+        while len(self._seen) > 1 and self._seen[1][0] <= now_seconds - RATE_SECONDS:
+            self._seen.popleft()
 
-    def images_per_second(self, now_seconds: float, window_seconds: float = 10.0) -> float:
-        """Return the rate over the last few seconds."""
-        self.ended_seconds = [at for at in self.ended_seconds if at > now_seconds - window_seconds]
-        return len(self.ended_seconds) / window_seconds
+    @property
+    def images_per_second(self) -> float:
+        """The rate over the last few seconds."""
+        return (self.images - self._seen[0][1]) / RATE_SECONDS if self._seen else 0.0
 
 
 class Crew:
@@ -107,12 +105,14 @@ class Crew:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._start_after_seconds = 0.0
         self._draining = False
+        self._gone_images = 0
+        self._gone_busy_seconds = 0.0
         self.tally = Tally()
 
     @property
     def busy(self) -> int:
         """How many workers hold an image."""
-        return sum(worker.held is not None for worker in self._workers)
+        return sum(worker.board.held is not None for worker in self._workers)
 
     @property
     def ready(self) -> int:
@@ -169,13 +169,22 @@ class Crew:
     def look_after(self) -> None:
         """Kill workers whose image takes too long; let go of those that have grown too large."""
         now = time.monotonic()
+        self._sum_up(now)
         for worker in self._workers:
-            held = worker.held
+            held = worker.board.held
             if held is not None and now - held.since_seconds > self._image_timeout_seconds:
                 worker.timed_out_seconds = now - held.since_seconds
                 worker.process.kill()
             elif held is None and worker.ready and not worker.leaving:
                 self._replace_if_too_large(worker)
+
+    def _sum_up(self, now_seconds: float) -> None:
+        boards = [worker.board for worker in self._workers]
+        self.tally.note(
+            self._gone_images + sum(board.images for board in boards),
+            self._gone_busy_seconds + sum(board.busy_seconds for board in boards),
+            now_seconds,
+        )
 
     def _replace_if_too_large(self, worker: WorkerProcess) -> None:
         resident = resident_bytes(worker.process.pid or 0)
@@ -189,13 +198,14 @@ class Crew:
 
     def _start_one(self) -> WorkerProcess:
         ours, theirs = self._context.Pipe()
+        board = Board(self._context)
         process = self._context.Process(
-            target=_enter, args=(self._settings, theirs), name="imgbatch-worker", daemon=True
+            target=_enter, args=(self._settings, theirs, board), name="imgbatch-worker", daemon=True
         )
         with spared_from_interrupts():
             process.start()
         theirs.close()
-        worker = WorkerProcess(process, ours)
+        worker = WorkerProcess(process, ours, board)
         self._workers.append(worker)
         return worker
 
@@ -209,28 +219,20 @@ class Crew:
         try:
             while worker.pipe.poll():
                 word: Word = worker.pipe.recv()
-                self._note(worker, word)
+                if isinstance(word, Ready):
+                    worker.ready = True
+                    self._pause_seconds = FIRST_PAUSE_SECONDS
                 yield word
         except (EOFError, OSError):
             return
-
-    def _note(self, worker: WorkerProcess, word: Word) -> None:
-        match word:
-            case Ready():
-                worker.ready = True
-                self._pause_seconds = FIRST_PAUSE_SECONDS
-            case Begun(batch=batch, job=job):
-                worker.held = Held(batch, job, time.monotonic())
-            case Ended(seconds=seconds):
-                worker.held = None
-                self.tally.count(seconds, time.monotonic())
-            case _:
-                pass
 
     def _bury(self, worker: WorkerProcess) -> Iterator[Loss]:
         self._workers.remove(worker)
         worker.process.join()
         worker.pipe.close()
+        self._gone_images += worker.board.images
+        self._gone_busy_seconds += worker.board.busy_seconds
+        self._sum_up(time.monotonic())
         if worker.leaving or self._draining:
             return
         loss = _loss_of(worker)
@@ -244,12 +246,12 @@ class Crew:
 def _loss_of(worker: WorkerProcess) -> Loss:
     if worker.timed_out_seconds:
         sentence = f"a worker was killed after {worker.timed_out_seconds:.0f} s on one image"
-        return Loss(worker.held, Code.IMAGE_TIMEOUT, sentence)
+        return Loss(worker.board.held, Code.IMAGE_TIMEOUT, sentence)
     sentence = f"a worker {describe_exit(worker.process.exitcode)}"
-    return Loss(worker.held, Code.WORKER_CRASHED, sentence)
+    return Loss(worker.board.held, Code.WORKER_CRASHED, sentence)
 
 
-def _enter(settings: WorkerSettings, pipe: Connection) -> None:
+def _enter(settings: WorkerSettings, pipe: Connection, board: Board) -> None:
     """Begin as a worker process: numba and the codecs are first imported here."""
     from imgbatch.processes import log_to_stderr, settle_in
 
@@ -257,4 +259,4 @@ def _enter(settings: WorkerSettings, pipe: Connection) -> None:
     log_to_stderr(verbose=False)
     from imgbatch.server import worker
 
-    worker.main(settings, pipe)
+    worker.main(settings, pipe, board)

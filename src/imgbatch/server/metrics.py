@@ -41,7 +41,7 @@ class Metrics:
         """The port that is listened on."""
         return int(self._server.server_port)
 
-    def show(self, crew: Crew, batches: int, now_seconds: float) -> None:
+    def show(self, crew: Crew, batches: int) -> None:
         """Bring the figures up to date."""
         tally = crew.tally
         images, seconds = self._shown
@@ -49,7 +49,7 @@ class Metrics:
         self._workers.set(crew.ready)
         self._busy.set(crew.busy)
         self._batches.set(batches)
-        self._rate.set(tally.images_per_second(now_seconds))
+        self._rate.set(tally.images_per_second)
         self._images.inc(tally.images - images)
         self._seconds.inc(tally.busy_seconds - seconds)
 

@@ -58,21 +58,6 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """From a worker: it holds this image from now on."""
-
-    batch: str
-    job: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """From a worker: it holds no image any more."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class ClientGone:
     """From a worker: nobody takes this batch's results."""
 
@@ -87,4 +72,4 @@ class QueueGone:
 
 
 Order = Serve | Leave | Drain
-Word = Ready | Begun | Ended | ClientGone | QueueGone
+Word = Ready | ClientGone | QueueGone

@@ -331,7 +331,7 @@ class Supervisor:
 
     def _announce_when_due(self, now: float) -> None:
         if self._metrics is not None:
-            self._metrics.show(self._crew, len(self._leases.batches), now)
+            self._metrics.show(self._crew, len(self._leases.batches))
         if now >= self._announce_after_seconds and self._crew.ready and self._is_listening:
             self._announce_after_seconds = now + ANNOUNCE_SECONDS
             self._announce(leaving=False)
@@ -350,7 +350,7 @@ class Supervisor:
             components=self._fitness.components,
             images=tally.images,
             busy_seconds=tally.busy_seconds,
-            images_per_second=tally.images_per_second(time.monotonic()),
+            images_per_second=tally.images_per_second,
             batches=self._leases.batches[:100],
             leaving=leaving,
         )

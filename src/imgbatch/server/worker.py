@@ -44,12 +44,11 @@ from imgbatch.protocol import (
 )
 from imgbatch.recipe import Recipe
 from imgbatch.server.answers import Sending, failure_of, frames_of, result_of
+from imgbatch.server.board import Board
 from imgbatch.server.hands import Hands, HeldTicket
 from imgbatch.server.orders import (
-    Begun,
     ClientGone,
     Drain,
-    Ended,
     Leave,
     Order,
     QueueGone,
@@ -73,11 +72,11 @@ IDLE_CHECK_SECONDS = 5.0
 FLUSH_SECONDS = 20.0
 
 
-def main(settings: WorkerSettings, pipe: Connection) -> None:
+def main(settings: WorkerSettings, pipe: Connection, board: Board) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Worker(settings, pipe).run()
+    Worker(settings, pipe, board).run()
 
 
 class Worker:
@@ -89,10 +88,13 @@ class Worker:
         From the supervisor.
     pipe
         To and from the supervisor.
+    board
+        Where the supervisor sees what is computed.
     """
 
-    def __init__(self, settings: WorkerSettings, pipe: Connection) -> None:
+    def __init__(self, settings: WorkerSettings, pipe: Connection, board: Board) -> None:
         self._settings = settings
+        self._board = board
         self._pipe = pipe
         self._speaking = threading.Lock()
         self._topology = Topology(settings.prefix)
@@ -277,12 +279,12 @@ class Worker:
         if not self._has_image(held) or not self._hands.begin(held):
             return
         ticket = held.ticket
-        self._say(Begun(ticket.batch, ticket.job))
+        self._board.begin(ticket.batch, ticket.job)
         begun = time.monotonic()
         result, data = self._compute(held, begun)
-        # Said before the result is published: a broker that takes nothing for minutes is no
-        # reason to kill the worker for being slow.
-        self._say(Ended(time.monotonic() - begun))
+        # Before the result is published: a broker that takes nothing for minutes is no reason to
+        # kill the worker for being slow.
+        self._board.end(time.monotonic() - begun)
         held.image = None
         sending = Sending(partial(self._answered, held))
         sending.publish(

@@ -14,8 +14,9 @@ from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
 from imgbatch.processes import resident_bytes
 from imgbatch.server import crew as crew_module
-from imgbatch.server.crew import Crew, Held, Loss, Tally
-from imgbatch.server.orders import Begun, ClientGone, Ended, Ready, Serve, Word, WorkerSettings
+from imgbatch.server.board import Held
+from imgbatch.server.crew import Crew, Loss, Tally
+from imgbatch.server.orders import ClientGone, Ready, Serve, Word, WorkerSettings
 
 PATIENCE_SECONDS = 60.0
 MakeCrew = Callable[..., "Watched"]
@@ -35,7 +36,8 @@ class Watched:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not holds():
             assert time.monotonic() < deadline, self.events
-            self.events += self.crew.watch(0.5, self.reader)
+            self.events += self.crew.watch(0.05, self.reader)
+            self.crew.look_after()
 
     def heard(self, kind: type) -> list[object]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -77,8 +79,7 @@ def test_workers_start_say_that_they_are_ready_and_drain(make: MakeCrew) -> None
 def test_images_are_counted(make: MakeCrew) -> None:
     watched = make(1).start()
     watched.crew.order(Serve("one image", "q"))
-    watched.until(lambda: watched.heard(Ended))
-    assert watched.heard(Begun) == [Begun("one image", 1)]
+    watched.until(lambda: watched.crew.tally.images)
     assert (watched.crew.tally.images, watched.crew.tally.busy_seconds) == (1, 0.25)
     assert watched.crew.busy == 0
 
@@ -106,25 +107,19 @@ def test_a_worker_that_dies_with_nothing_in_its_hands_blames_no_image(make: Make
     ]
 
 
-def test_what_a_worker_said_before_its_death_is_heard(make: MakeCrew) -> None:
+def test_what_a_worker_did_before_its_death_counts(make: MakeCrew) -> None:
     watched = make(1).start()
     for batch in ("one image", "one image", "kill"):
         watched.crew.order(Serve(batch, "q"))
     watched.until(lambda: watched.heard(Loss))
-    assert len(watched.heard(Ended)) == 2
-    assert isinstance(watched.events[-1], Loss)
+    assert watched.crew.tally.images == 2
+    assert watched.crew.busy == 0
 
 
 def test_an_image_that_takes_too_long_costs_its_worker(make: MakeCrew) -> None:
     watched = make(1, image_timeout_seconds=0.2).start()
     watched.crew.order(Serve("hang", "q"))
-    watched.until(lambda: watched.heard(Begun))
-
-    def lost() -> bool:
-        watched.crew.look_after()
-        return bool(watched.heard(Loss))
-
-    watched.until(lost)
+    watched.until(lambda: watched.heard(Loss))
     (loss,) = watched.heard(Loss)
     assert isinstance(loss, Loss)
     assert loss.code is Code.IMAGE_TIMEOUT
@@ -181,9 +176,10 @@ def test_the_watch_ends_early_when_it_is_woken(make: MakeCrew) -> None:
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
     tally = Tally()
+    assert tally.images_per_second == 0.0
     for second in range(20):
-        tally.count(0.5, float(second))
-    assert (tally.images, tally.busy_seconds) == (20, 10.0)
-    assert tally.images_per_second(19.5) == pytest.approx(1.0)
-    assert tally.images_per_second(100.0) == 0.0
-    assert tally.ended_seconds == []
+        tally.note(3 * second, 0.5 * second, float(second))
+    assert (tally.images, tally.busy_seconds) == (57, 9.5)
+    assert tally.images_per_second == pytest.approx(3.0)
+    tally.note(57, 9.5, 100.0)
+    assert tally.images_per_second == 0.0

@@ -35,9 +35,9 @@ def figures(metrics: Metrics) -> dict[str, float]:
 
 def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
     crew = Crew()
-    for second in range(5):
-        crew.tally.count(0.5, 100.0 + second)
-    metrics.show(crew, batches=4, now_seconds=105.0)  # type: ignore[arg-type]
+    crew.tally.note(0, 0.0, 99.0)
+    crew.tally.note(5, 2.5, 105.0)
+    metrics.show(crew, batches=4)  # type: ignore[arg-type]
     assert figures(metrics) == {
         "imgbatch_workers": 3,
         "imgbatch_workers_busy": 2,
@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
 def test_what_was_done_is_counted_once_however_often_it_is_shown(metrics: Metrics) -> None:
     crew = Crew()
     for shown in range(1, 4):
-        crew.tally.count(1.0, float(shown))
+        crew.tally.note(shown, 1.0 * shown, float(shown))
         for _ in range(3):
-            metrics.show(crew, 0, float(shown))  # type: ignore[arg-type]
+            metrics.show(crew, 0)  # type: ignore[arg-type]
         assert figures(metrics)["imgbatch_images_total"] == shown

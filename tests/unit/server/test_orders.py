@@ -8,10 +8,8 @@ import pytest
 
 from imgbatch.images.limits import Limits
 from imgbatch.server.orders import (
-    Begun,
     ClientGone,
     Drain,
-    Ended,
     Leave,
     QueueGone,
     Ready,
@@ -28,8 +26,6 @@ from imgbatch.server.orders import (
         Leave("b"),
         Drain(),
         Ready(),
-        Begun("b", 7),
-        Ended(0.5),
         ClientGone("b"),
         QueueGone("b"),
     ],
