@@ -83,7 +83,7 @@ def _answers_section(found: list[Answer]) -> str:
         for answer in found
     ]
     head = ("question", "found", "spread", "floor", "aim", "")
-    return f"## The questions\n\n{prose.QUESTIONS}\n\n{_table(head, rows)}"
+    return f"## The questions\n\n{prose.QUESTIONS}\n\n{_table(head, rows)}\n\n{prose.REASONS}"
 
 
 def _number(answer: Answer) -> str:
