@@ -16,38 +16,39 @@ from numpy import int16, uint8, uint16, uint32
 
 from imgbatch.images.png_native import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP
 
-_Bytes = npt.NDArray[Any]
+Bytes = npt.NDArray[Any]
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 
 
-def _jit(function: _Loop) -> _Loop:
+def jit(function: _Loop) -> _Loop:
+    """Have Numba compile a loop, without all that would call into Python."""
     compiled: _Loop = njit(**_OPTIONS)(function)
     return compiled
 
 
-@_jit
-def _copy(target: _Bytes, row: _Bytes) -> None:
+@jit
+def copy_row(target: Bytes, row: Bytes) -> None:
     """Copy a row; ten times as fast as the assignment of a slice."""
     for i in range(target.shape[0]):
         target[i] = row[i]
 
 
-@_jit
-def _difference(target: _Bytes, row: _Bytes, predicted: _Bytes) -> None:
+@jit
+def _difference(target: Bytes, row: Bytes, predicted: Bytes) -> None:
     for i in range(target.shape[0]):
         target[i] = uint8(row[i] - predicted[i])
 
 
-@_jit
-def _average(target: _Bytes, row: _Bytes, left: _Bytes, above: _Bytes) -> None:
+@jit
+def _average(target: Bytes, row: Bytes, left: Bytes, above: Bytes) -> None:
     for i in range(target.shape[0]):
         mean = uint8(uint16(uint16(left[i]) + uint16(above[i])) >> 1)
         target[i] = uint8(row[i] - mean)
 
 
-@_jit
-def _paeth(target: _Bytes, row: _Bytes, left: _Bytes, above: _Bytes, corner: _Bytes) -> None:
+@jit
+def _paeth(target: Bytes, row: Bytes, left: Bytes, above: Bytes, corner: Bytes) -> None:
     """Predict by whichever neighbour is nearest to left + above - corner; the first if equal."""
     for i in range(target.shape[0]):
         a, b, c = int16(left[i]), int16(above[i]), int16(corner[i])
@@ -59,8 +60,8 @@ def _paeth(target: _Bytes, row: _Bytes, left: _Bytes, above: _Bytes, corner: _By
         target[i] = uint8(int16(row[i]) - nearest)
 
 
-@_jit
-def _weight(row: _Bytes) -> int:
+@jit
+def _weight(row: Bytes) -> int:
     """Sum the distances of bytes from 0, counted round the circle of 256."""
     total = uint32(0)
     for i in range(row.shape[0]):
@@ -69,15 +70,15 @@ def _weight(row: _Bytes) -> int:
     return int(total)
 
 
-@_jit
-def _filter_row(target: _Bytes, row: _Bytes, above: _Bytes, step: int, kind: int) -> None:
+@jit
+def _filter_row(target: Bytes, row: Bytes, above: Bytes, step: int, kind: int) -> None:
     """Filter one row; its first pixel has zeros on its left."""
     head, rest = target[:step], target[step:]
     end = row.shape[0] - step
     if kind == NONE:
-        _copy(target, row)
+        copy_row(target, row)
     elif kind == SUB:
-        _copy(head, row[:step])
+        copy_row(head, row[:step])
         _difference(rest, row[step:], row[:end])
     elif kind == UP:
         _difference(target, row, above)
@@ -90,8 +91,8 @@ def _filter_row(target: _Bytes, row: _Bytes, above: _Bytes, step: int, kind: int
         _paeth(rest, row[step:], row[:end], above[step:], above[:end])
 
 
-@_jit
-def filter_rows(rows: _Bytes, out: _Bytes, scratch: _Bytes, step: int, kind: int) -> None:
+@jit
+def filter_rows(rows: Bytes, out: Bytes, scratch: Bytes, step: int, kind: int) -> None:
     """Filter every row.
 
     Parameters
@@ -125,7 +126,7 @@ def filter_rows(rows: _Bytes, out: _Bytes, scratch: _Bytes, step: int, kind: int
                 if lightest < 0 or weight < lightest:
                     lightest = weight
                     out[y, 0] = candidate
-                    _copy(target, trial)
+                    copy_row(target, trial)
         above = row
 
 

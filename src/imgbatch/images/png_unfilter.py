@@ -12,45 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from numba import carray, njit  # type: ignore[attr-defined]
+from numba import carray  # type: ignore[attr-defined]
 from numpy import uint8, uint16
 
 from imgbatch.images import png_lanes
+from imgbatch.images.png_filters import Bytes, copy_row, jit
 from imgbatch.images.png_native import AVERAGE, PAD_BYTES, PAETH, SUB, UP
-
-_Bytes = npt.NDArray[Any]
-_Loop = TypeVar("_Loop", bound=Callable[..., Any])
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-
-
-def _jit(function: _Loop) -> _Loop:
-    compiled: _Loop = njit(**_OPTIONS)(function)
-    return compiled
-
 
 _add, _mean = png_lanes.add, png_lanes.mean
 _nearest, _zeros = png_lanes.nearest, png_lanes.zeros
 
 
-@_jit
-def _copy(target: _Bytes, row: _Bytes) -> None:
-    for i in range(target.shape[0]):
-        target[i] = row[i]
-
-
-@_jit
-def _join(target: _Bytes, row: _Bytes) -> None:
+@jit
+def _join(target: Bytes, row: Bytes) -> None:
     """Make 16-bit numbers of pairs of bytes, the high one first."""
     for i in range(target.shape[0]):
         target[i] = uint16(uint16(uint16(row[2 * i]) << 8) | uint16(row[2 * i + 1]))
 
 
-@_jit
-def _undo_up(row: _Bytes, above: _Bytes) -> None:
+@jit
+def _undo_up(row: Bytes, above: Bytes) -> None:
     for i in range(row.shape[0]):
         row[i] = uint8(row[i] + above[i])
 
@@ -59,22 +43,22 @@ def _loops_of(step: int) -> Any:
     """Return the loops over a row whose pixels have `step` bytes: for Sub, Average and Paeth."""
     load, store = png_lanes.loader(step), png_lanes.storer(step)
 
-    @_jit
-    def undo_sub(row: _Bytes) -> None:
+    @jit
+    def undo_sub(row: Bytes) -> None:
         left = _zeros()
         for at in range(0, row.shape[0], step):
             left = _add(load(row, at), left)
             store(row, at, left)
 
-    @_jit
-    def undo_average(row: _Bytes, above: _Bytes) -> None:
+    @jit
+    def undo_average(row: Bytes, above: Bytes) -> None:
         left = _zeros()
         for at in range(0, row.shape[0], step):
             left = _add(load(row, at), _mean(left, load(above, at)))
             store(row, at, left)
 
-    @_jit
-    def undo_paeth(row: _Bytes, above: _Bytes) -> None:
+    @jit
+    def undo_paeth(row: Bytes, above: Bytes) -> None:
         left = corner = _zeros()
         for at in range(0, row.shape[0], step):
             up = load(above, at)
@@ -89,8 +73,8 @@ def _one_row_of(step: int) -> Any:
     """Return the loop over a row of any filter."""
     undo_sub, undo_average, undo_paeth = _loops_of(step)
 
-    @_jit
-    def undo(row: _Bytes, above: _Bytes, kind: int) -> None:
+    @jit
+    def undo(row: Bytes, above: Bytes, kind: int) -> None:
         if kind == SUB:
             undo_sub(row)
         elif kind == UP:
@@ -111,8 +95,8 @@ def _two_rows_of(step: int) -> Any:
     """
     load, store = png_lanes.loader(step), png_lanes.storer(step)
 
-    @_jit
-    def undo(row: _Bytes, below: _Bytes, above: _Bytes) -> None:
+    @jit
+    def undo(row: Bytes, below: Bytes, above: Bytes) -> None:
         corner = load(above, 0)
         left = _add(load(row, 0), corner)
         store(row, 0, left)
@@ -132,7 +116,7 @@ def _two_rows_of(step: int) -> Any:
 
 
 @cache
-def unfilter_rows_of(step: int) -> Callable[[_Bytes, _Bytes], bool]:
+def unfilter_rows_of(step: int) -> Callable[[Bytes, Bytes], bool]:
     """Return the loop over a band of rows whose pixels have 1, 2, 3, 4, 6 or 8 bytes.
 
     It takes ``band``, ``((1 + rows) * (1 + row_bytes) + PAD_BYTES,)`` uint8: the row above the
@@ -144,8 +128,8 @@ def unfilter_rows_of(step: int) -> Callable[[_Bytes, _Bytes], bool]:
     """
     undo_one, undo_two = _one_row_of(step), _two_rows_of(step)
 
-    @_jit
-    def unfilter_rows(band: _Bytes, out: _Bytes) -> bool:
+    @jit
+    def unfilter_rows(band: Bytes, out: Bytes) -> bool:
         rows = out.shape[0]
         stride = (band.shape[0] - PAD_BYTES) // (rows + 1)
         done = 0
@@ -162,10 +146,10 @@ def unfilter_rows_of(step: int) -> Callable[[_Bytes, _Bytes], bool]:
                 undo_one(row, above, kind)
                 done = y + 1
             if out.itemsize == 1:
-                _copy(out[y], row)
+                copy_row(out[y], row)
             else:
                 _join(out[y], row)
-        _copy(band[1:stride], band[1 + rows * stride : (1 + rows) * stride])
+        copy_row(band[1:stride], band[1 + rows * stride : (1 + rows) * stride])
         return True
 
     return unfilter_rows
