@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _CHECKSUM_BYTES = 32
 _SOURCES = ("rows.py", "kernel.py", "layout.py", "compiler.py", "machine.py")
@@ -47,12 +47,25 @@ def key(dtype_name: str, *versions: str) -> str:
     versions
         Of the compiler, and what it compiles for.
     """
+    return f"adjust-{dtype_name}-{digest_of((), versions)}.kernel"
+
+
+def digest_of(sources: Iterable[Path], versions: Iterable[str]) -> str:
+    """Return a word that differs for all that could make compiled code differ.
+
+    Parameters
+    ----------
+    sources
+        What is compiled, beside the files of this package.
+    versions
+        Of the compiler, and what it compiles for.
+    """
     digest = blake2b(digest_size=16)
-    for name in _SOURCES:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    for source in (*map(Path(__file__).with_name, _SOURCES), *sources):
+        digest.update(source.read_bytes())
     for version in versions:
         digest.update(version.encode() + b"\0")
-    return f"adjust-{dtype_name}-{digest.hexdigest()}.kernel"
+    return digest.hexdigest()
 
 
 def read(name: str) -> bytes | None:

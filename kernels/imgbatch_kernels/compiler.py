@@ -10,22 +10,22 @@ from __future__ import annotations
 from typing import Any
 
 from imgbatch_kernels.kernel import KERNELS
-from imgbatch_kernels.machine import KERNEL_TYPE, processor, target_machine
+from imgbatch_kernels.machine import processor, target_machine
 
 
 class ForeignSymbolError(Exception):
     """The compiled code calls something outside itself, so it can't be kept in a file."""
 
 
-def object_code(dtype_name: str, symbol: str) -> bytes:
-    """Compile the kernel of a depth for this processor.
+def object_code(callback: Any, symbol: str) -> bytes:
+    """Return machine code, for this processor, of what Numba compiled.
 
     Parameters
     ----------
-    dtype_name
-        ``uint8`` or ``uint16``.
+    callback
+        A `numba.cfunc` of the type `machine.KERNEL_TYPE`.
     symbol
-        The name to give to the function, of the type `machine.KERNEL_TYPE`.
+        The name to give to the function.
 
     Raises
     ------
@@ -33,22 +33,19 @@ def object_code(dtype_name: str, symbol: str) -> bytes:
         If a version of Numba should leave calls into Python in the code.
     """
     machine = target_machine()
-    code: bytes = machine.emit_object(_module(dtype_name, symbol))
+    code: bytes = machine.emit_object(_module(callback, symbol))
     return code
 
 
 def assembly(dtype_name: str) -> str:
     """Return the machine code of a kernel as text, to be read."""
-    text: str = target_machine().emit_assembly(_module(dtype_name, f"adjust_{dtype_name}"))
+    module = _module(callback_of(dtype_name), f"adjust_{dtype_name}")
+    text: str = target_machine().emit_assembly(module)
     return text
 
 
-def in_process(dtype_name: str) -> Any:
-    """Compile for this process alone, by Numba's public means; kept nowhere."""
-    return KERNEL_TYPE(_callback(dtype_name).address)
-
-
-def _callback(dtype_name: str) -> Any:
+def callback_of(dtype_name: str) -> Any:
+    """Compile the kernel of a depth, by Numba's public means."""
     from numba import cfunc, types
 
     sample = getattr(types, dtype_name)
@@ -58,11 +55,10 @@ def _callback(dtype_name: str) -> Any:
     return cfunc(signature, error_model="numpy")(KERNELS[dtype_name])
 
 
-def _module(dtype_name: str, symbol: str) -> Any:
-    """Return the optimised LLVM module of a kernel, reduced to what `symbol` needs."""
+def _module(callback: Any, symbol: str) -> Any:
+    """Return the optimised LLVM module of a callback, reduced to what `symbol` needs."""
     import llvmlite.binding as llvm
 
-    callback = _callback(dtype_name)
     wrapper = callback.native_name
     inner = wrapper.removeprefix("cfunc.")
     module = llvm.parse_assembly(callback.inspect_llvm() + _entry(symbol, inner))
@@ -79,9 +75,7 @@ def _module(dtype_name: str, symbol: str) -> Any:
         if function.is_declaration and not function.name.startswith("llvm.")
     ]
     if foreign:
-        raise ForeignSymbolError(
-            f"the kernel for {dtype_name} on {processor().name} calls {foreign}"
-        )
+        raise ForeignSymbolError(f"{symbol} on {processor().name} calls {foreign}")
     return module
 
 

@@ -31,36 +31,61 @@ def kernel(dtype_name: str) -> Callable[..., None]:
         return ready
     with _loading:
         if dtype_name not in _kernels:
-            disabled = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
-            _kernels[dtype_name] = (_interpreted if disabled else _compiled)(dtype_name)
+            make = _interpreted if is_interpreted() else _compiled
+            _kernels[dtype_name] = make(dtype_name)
         return _kernels[dtype_name]
 
 
 def _compiled(dtype_name: str) -> Callable[..., None]:
-    from imgbatch_kernels.machine import load
+    def compile_now() -> Any:
+        from imgbatch_kernels.compiler import callback_of
 
-    symbol = f"imgbatch_adjust_{dtype_name}"
-    name = cache.key(dtype_name, *_versions())
+        return callback_of(dtype_name)
+
+    name = cache.key(dtype_name, *versions())
+    return kept_or_compiled(name, f"imgbatch_adjust_{dtype_name}", compile_now)
+
+
+def kept_or_compiled(name: str, symbol: str, compile_now: Callable[[], Any]) -> Callable[..., None]:
+    """Return the code of a file in the cache; if it is not there, compile and keep it.
+
+    Parameters
+    ----------
+    name
+        The file's.
+    symbol
+        The function's in it.
+    compile_now
+        Returns a `numba.cfunc` of the type `machine.KERNEL_TYPE`. Should a version of Numba leave
+        a call to Python in it, it serves this process as it is, and is not kept.
+    """
+    from imgbatch_kernels.machine import KERNEL_TYPE, load
+
     code = cache.read(name)
     if code is None:
         from imgbatch_kernels import compiler
 
+        callback = compile_now()
         try:
-            code = compiler.object_code(dtype_name, symbol)
+            code = compiler.object_code(callback, symbol)
         except compiler.ForeignSymbolError:
-            callback: Callable[..., None] = compiler.in_process(dtype_name)
-            return callback
+            return KERNEL_TYPE(callback.address)
         cache.write(name, code)
     return load(code, symbol)
 
 
-def _versions() -> tuple[str, ...]:
-    """Whatever the compiled code depends on beside the sources."""
+def versions() -> tuple[str, ...]:
+    """Return whatever compiled code depends on beside its sources."""
     from importlib.metadata import version
 
     from imgbatch_kernels.machine import processor
 
     return (version("numba"), version("llvmlite"), *processor())
+
+
+def is_interpreted() -> bool:
+    """Whether Numba's compiler is switched off."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
 
 
 def _interpreted(dtype_name: str) -> Callable[..., None]:

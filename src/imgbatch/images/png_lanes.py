@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from imgbatch.images.png_native import is_interpreted
+from imgbatch_kernels.native import is_interpreted
 
 _Row = npt.NDArray[Any]
 _Lanes = npt.NDArray[Any]

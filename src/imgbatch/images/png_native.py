@@ -8,16 +8,16 @@ changed.
 
 from __future__ import annotations
 
-import os
+import functools
 from collections.abc import Callable
-from functools import cache
-from hashlib import blake2b
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from imgbatch_kernels import cache, native
 
 NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
 """PNG's five filters by their numbers, and the choice of one for each row."""
@@ -33,7 +33,7 @@ Rows = npt.NDArray[np.uint8]
 
 def filter_rows(rows: Rows, out: Rows, scratch: Rows, step: int, kind: int) -> None:
     """Filter every row; see `png_filters.filter_rows` for the parameters."""
-    if is_interpreted():
+    if native.is_interpreted():
         from imgbatch.images import png_filters
 
         with np.errstate(over="ignore"):  # differences are taken modulo 256
@@ -54,7 +54,7 @@ def unfilter_rows(band: Rows, out: npt.NDArray[Any], step: int) -> bool:
     rows, row_bytes = out.shape[0], out.shape[1] * out.itemsize
     if band.shape != ((rows + 1) * (row_bytes + 1) + PAD_BYTES,) or row_bytes % step:
         raise ValueError(f"a band of {band.size} bytes has not {out.shape} samples")
-    if is_interpreted():
+    if native.is_interpreted():
         from imgbatch.images import png_unfilter
 
         with np.errstate(over="ignore"):  # sums are taken modulo 256
@@ -65,47 +65,24 @@ def unfilter_rows(band: Rows, out: npt.NDArray[Any], step: int) -> bool:
     return bool(is_known[0])
 
 
-def is_interpreted() -> bool:
-    """Whether Numba's compiler is switched off."""
-    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
-
-
 def _run(kernel: Callable[..., None], *arrays: npt.NDArray[Any]) -> None:
     kernel(*(array.ctypes.data for array in arrays), None, None, None)
 
 
-@cache
+@functools.cache
 def _kernel(step: int | None = None) -> Callable[..., None]:
     """Return what undoes the filters for pixels of so many bytes; without, what filters.
 
     Each step has a file of its own, since it takes a second to compile, and few are needed.
     """
-    from imgbatch_kernels import cache as kept
-    from imgbatch_kernels import machine
-
-    name = _file_name(step)
-    code = kept.read(name)
-    if code is None:
-        callback = _compiled(step)
-        code = _object_code(callback)
-        if code is None:
-            in_process: Callable[..., None] = machine.KERNEL_TYPE(callback.address)
-            return in_process
-        kept.write(name, code)
-    return machine.load(code, _SYMBOL)
+    return native.kept_or_compiled(_file_name(step), _SYMBOL, partial(_compiled, step))
 
 
 def _file_name(step: int | None) -> str:
     """Return a name that differs for all that could make the code differ."""
-    from imgbatch_kernels import machine
-
-    digest = blake2b(digest_size=16)
-    for source in _SOURCES:
-        digest.update(Path(__file__).with_name(source).read_bytes())
-    for part in (version("numba"), version("llvmlite"), *machine.processor()):
-        digest.update(part.encode() + b"\0")
     task = "filter" if step is None else f"unfilter-{step}"
-    return f"png-{task}-{digest.hexdigest()}.kernel"
+    sources = map(Path(__file__).with_name, _SOURCES)
+    return f"png-{task}-{cache.digest_of(sources, native.versions())}.kernel"
 
 
 def _compiled(step: int | None) -> Any:
@@ -115,38 +92,3 @@ def _compiled(step: int | None) -> Any:
 
     source = png_filters.kernel if step is None else png_unfilter.kernel_of(step)
     return cfunc(types.void(*[types.voidptr] * 7), error_model="numpy")(source)
-
-
-def _object_code(callback: Any) -> bytes | None:
-    """Return machine code that calls nothing outside itself; None if it does."""
-    import llvmlite.binding as llvm
-
-    from imgbatch_kernels import machine
-
-    wrapper = callback.native_name
-    inner = wrapper.removeprefix("cfunc.")
-    module = llvm.parse_assembly(callback.inspect_llvm() + _entry(inner))
-    for name in (wrapper, inner):  # reached through the entry alone
-        module.get_function(name).linkage = llvm.Linkage.internal
-    target = machine.target_machine()
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    passes.run(module, llvm.create_pass_builder(target, llvm.PipelineTuningOptions()))
-    declared = [f.name for f in module.functions if f.is_declaration]
-    if any(not name.startswith("llvm.") for name in declared):
-        return None
-    code: bytes = target.emit_object(module)
-    return code
-
-
-def _entry(inner: str) -> str:
-    """Return LLVM assembly of a plain C function around the one that numba compiled."""
-    parameters = ", ".join(f"ptr %{number}" for number in range(7))
-    return f"""
-define void @{_SYMBOL}({parameters}) {{
-  %result = alloca ptr
-  %exception = alloca ptr
-  %status = call i32 @{inner}(ptr %result, ptr %exception, {parameters})
-  ret void
-}}
-"""

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from imgbatch.images import png_lanes, png_native
+from imgbatch.images import png_lanes
+from imgbatch_kernels import native
 
 pytestmark = pytest.mark.skipif(
-    png_native.is_interpreted(), reason="there is only one form of each operation then"
+    native.is_interpreted(), reason="there is only one form of each operation then"
 )
 
 VALUES = np.array([0, 1, 2, 63, 64, 127, 128, 129, 200, 254, 255], np.uint8)

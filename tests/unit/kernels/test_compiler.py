@@ -20,7 +20,7 @@ def test_object_code_that_calls_into_python_is_refused(monkeypatch):
         compiler, "_entry", lambda symbol, inner: _foreign(compiler_entry(symbol, inner))
     )
     with pytest.raises(compiler.ForeignSymbolError, match="PyErr_Print"):
-        compiler.object_code("uint8", "adjust")
+        compiler.object_code(compiler.callback_of("uint8"), "adjust")
 
 
 compiler_entry = compiler._entry

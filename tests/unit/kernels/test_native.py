@@ -121,8 +121,8 @@ def test_a_damaged_file_is_replaced_by_a_good_one(warmed, tmp_path):
 def test_code_that_cannot_be_kept_is_compiled_by_numba_for_this_process(monkeypatch):
     from imgbatch_kernels import cache, compiler
 
-    def refuse(dtype_name: str, symbol: str) -> bytes:
-        raise compiler.ForeignSymbolError(dtype_name + symbol)
+    def refuse(callback: object, symbol: str) -> bytes:
+        raise compiler.ForeignSymbolError(symbol)
 
     monkeypatch.setattr(native, "_kernels", {})
     monkeypatch.setattr(cache, "read", lambda name: None)
