@@ -7,12 +7,12 @@ took 2.7 to 4.7 ms on two cores, 4.7 on one. A thread that only waits begins at 
 from __future__ import annotations
 
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 def run_all(run: Callable[..., None], parts: list[tuple[Any, ...]], threads: int) -> None:
@@ -53,4 +53,6 @@ def _submit(call: Callable[[], None]) -> Future[None] | None:
 @lru_cache(maxsize=1)
 def _helpers(_process: int) -> ThreadPoolExecutor:
     """Return the threads of this process: a forked child has none of its parent's."""
+    from concurrent.futures import ThreadPoolExecutor  # most callers want one thread, and not this
+
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imgbatch-helper")

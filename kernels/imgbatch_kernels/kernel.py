@@ -200,7 +200,7 @@ def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> 
         source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
         # What an overrun spoils is the start of rows whose turn comes later: if they follow without
         # a gap, and while as much follows. In place, LLVM would see an overlap and not vectorise.
-        has_no_gaps = target_step == samples and not shape[6]
+        can_overrun = target_step == samples and not shape[6]
         zero, column = int64(0), int64(VECTOR_SAMPLES)
         middle = column + pitch
         move(rows, column, above, zero, rows, pitch, samples, has_alpha, steps)
@@ -222,7 +222,7 @@ def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> 
                 samples,
                 channels,
                 has_alpha,
-                has_no_gaps and (height - y - 2) * samples >= TURN_SAMPLES,
+                can_overrun and (height - y - 2) * samples >= TURN_SAMPLES,
                 steps,
             )
             column, middle = middle, column

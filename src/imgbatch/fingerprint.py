@@ -75,11 +75,16 @@ def _built_in_picture() -> bytes:
     return join_png(header, [(b"IDAT", zlib.compress(rows.tobytes(), 1))])
 
 
-def warm_up() -> None:
-    """Load the codecs and the kernels, so that the first image takes no longer than the others."""
+def warm_up() -> Fingerprint:
+    """Load the codecs and the kernels, so that the first image takes no longer than the others.
+
+    Returns
+    -------
+        The installation's fingerprint, which using them makes anyway.
+    """
     import cv2  # noqa: F401  # no plain JPEG or PNG needs it, and the others should not wait
 
     import imgbatch_kernels
 
     imgbatch_kernels.warm_up()
-    fingerprint()
+    return fingerprint()

@@ -127,10 +127,9 @@ def warm_up() -> Fitness:
 
 
 def _prove_fitness(pipe: Connection) -> None:
-    from imgbatch import fingerprint as installation
+    from imgbatch.fingerprint import warm_up as load_all
 
-    installation.warm_up()
-    fingerprint = installation.fingerprint()
+    fingerprint = load_all()
     pipe.send((fingerprint.digest, dict(fingerprint.versions)))
 
 
