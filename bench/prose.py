@@ -55,8 +55,8 @@ What stands in the way where a floor is missed, as far as it was found out:
   all CPU time on Crops and three quarters on Tokyo, is common to both. Were all the rest free,
   imgbatch would be 2.4 times as fast on Crops and 1.5 times on Tokyo.
 - *RabbitMQ against the local engine, Crops*: with broker, client and server on the same two cores,
-  each image costs 3 ms of CPU time on its way (client 1.3, server 0.8, broker 0.7), as much as it
-  takes to compute. On machines of their own the three would not share cores.
+  an image's way costs nearly as much CPU time as its computation. On machines of their own the
+  three would not share cores.
 - *The paper's system*: rebuilt as fast as its design allows. What it loses is one process that
   packs and unpacks 16 bytes for each of a file's; the rest of it is OpenCV at full speed.
 - *ImageMagick*: told exactly our arithmetic it is three times as fast as with the options that are
