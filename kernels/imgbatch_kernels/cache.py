@@ -1,7 +1,7 @@
 """Where compiled kernels are kept, and how they are believed again.
 
 One file for each depth, version of the sources, version of Numba and processor: a checksum and the
-object code. Files are renamed into place when they are whole, so that any number of processes may
+machine code. Files are renamed into place when they are whole, so that any number of processes may
 warm up at once; a file that is damaged is not believed, but made anew.
 
 The places, in this order:
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import warnings
 from functools import cache
 from hashlib import blake2b
@@ -29,7 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CHECKSUM_BYTES = 32
-_SOURCES = ("rows.py", "kernel.py", "layout.py", "compiler.py", "machine.py")
+_SOURCES = (
+    "rows.py", "kernel.py", "layout.py", "fetching.py",
+    "compiler.py", "machine.py", "linker.py", "image.py",
+)  # fmt: skip
 """The files that decide what the code does and how it is called."""
 
 
@@ -69,7 +71,7 @@ def digest_of(sources: Iterable[Path], versions: Iterable[str]) -> str:
 
 
 def read(name: str) -> bytes | None:
-    """Return the object code of a file, or None if it is nowhere, damaged or not to be trusted."""
+    """Return the machine code of a file, or None if it is nowhere, damaged or not to be trusted."""
     for place in places():
         with contextlib.suppress(OSError):
             path = place / name
@@ -83,7 +85,7 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, code: bytes) -> Path | None:
-    """Keep object code in the first place that takes it.
+    """Keep machine code in the first place that takes it.
 
     Returns
     -------
@@ -121,6 +123,8 @@ def places() -> Iterator[Path]:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".kernel-part")
     try:
         with open(handle, "wb") as file:  # noqa: PTH123 - a descriptor, not a path

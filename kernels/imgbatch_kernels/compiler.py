@@ -1,4 +1,4 @@
-"""From the loops in `rows` to object code. Imports Numba: 2 s for each depth, once.
+"""From the loops in `rows` to machine code. Imports Numba: 2 s for each depth, once.
 
 Numba's own cache is not used. It pickles, breaks with an exception or a crash when one of its
 files is damaged, can't be read from a read-only place, and needs Numba imported to be read at all.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from imgbatch_kernels import linker
 from imgbatch_kernels.kernel import KERNELS
 from imgbatch_kernels.machine import processor, target_machine
 
@@ -17,24 +18,30 @@ class ForeignSymbolError(Exception):
     """The compiled code calls something outside itself, so it can't be kept in a file."""
 
 
-def object_code(callback: Any, symbol: str) -> bytes:
-    """Return machine code, for this processor, of what Numba compiled.
+def kept_code(callback: Any, symbol: str) -> bytes:
+    """Return machine code, for this processor, of what Numba compiled: what the cache keeps.
 
     Parameters
     ----------
     callback
-        A `numba.cfunc` of the type `machine.KERNEL_TYPE`.
+        A `numba.cfunc` of the type `image.KERNEL_TYPE`.
     symbol
         The name to give to the function.
+
+    Returns
+    -------
+        A packed `image.Image`, or an object file where `linker` can't make one of it.
 
     Raises
     ------
     ForeignSymbolError
         If a version of Numba should leave calls into Python in the code.
     """
-    machine = target_machine()
-    code: bytes = machine.emit_object(_module(callback, symbol))
-    return code
+    code: bytes = target_machine().emit_object(_module(callback, symbol))
+    try:
+        return linker.link(code, symbol).pack()
+    except linker.UnlinkableError:
+        return code
 
 
 def assembly(dtype_name: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from numpy import int64
 
 from imgbatch_kernels import rows as loops
+from imgbatch_kernels.fetching import LINE_BYTES, ROWS_AHEAD, fetch
 from imgbatch_kernels.layout import TURN_SAMPLES, VECTOR_SAMPLES
 from imgbatch_kernels.rows import Samples, copy_row, fill_mask, jit, keep_alpha, reflect_ends
 
@@ -161,6 +162,13 @@ def row_function(functions: RowFunctions) -> Callable[..., None]:
     return adjust
 
 
+@jit
+def fetch_row(source: Samples, source_at: int, samples: int) -> None:
+    """Ask for a row; of 16 bits for every second line, whose neighbour comes along."""
+    for i in range(0, samples, LINE_BYTES):
+        fetch(source, source_at + i)
+
+
 def _point_walk(move: Callable[..., None]) -> Callable[..., None]:
     """Build the walk through the rows of an image that is not sharpened."""
 
@@ -174,6 +182,8 @@ def _point_walk(move: Callable[..., None]) -> Callable[..., None]:
         for y in range(height):
             here, there = y * source_step, y * target_step
             if in_place:
+                if y + ROWS_AHEAD < height:
+                    fetch_row(source, (y + ROWS_AHEAD) * source_step, samples)
                 # Through scratch memory: LLVM vectorises only what it sees to be distinct.
                 move(rows, scratch, source, here, rows, pitch, samples, has_alpha, steps)
                 copy_row(target, there, rows, scratch, samples)
@@ -197,16 +207,19 @@ def _sharpening_walk(move: Callable[..., None], adjust: Callable[..., None]) -> 
         steps: Samples,
     ) -> None:
         height, samples, channels = shape[0], shape[1], shape[2]
-        source_step, target_step, has_alpha, pitch = shape[3], shape[4], shape[5], shape[7]
+        source_step, target_step = shape[3], shape[4]
+        has_alpha, in_place, pitch = shape[5], shape[6], shape[7]
         # What an overrun spoils is the start of rows whose turn comes later: if they follow without
         # a gap, and while as much follows. In place, LLVM would see an overlap and not vectorise.
-        can_overrun = target_step == samples and not shape[6]
+        can_overrun = target_step == samples and not in_place
         zero, column = int64(0), int64(VECTOR_SAMPLES)
         middle = column + pitch
         move(rows, column, above, zero, rows, pitch, samples, has_alpha, steps)
         move(rows, middle, source, zero, rows, pitch, samples, has_alpha, steps)
         reflect_ends(rows, middle, samples, channels)
         for y in range(height):
+            if in_place and y + ROWS_AHEAD < height:
+                fetch_row(source, (y + ROWS_AHEAD) * source_step, samples)
             following, at = below, zero
             if y + 1 < height:
                 following, at = source, (y + 1) * source_step

@@ -1,21 +1,19 @@
-"""The processor that code is made for, and the step from object code to a callable.
+"""The processor as LLVM sees it: what code is made for, and how an object file is loaded.
 
-Needs llvmlite (0.05 s to import), not Numba (0.3 to 0.8 s): loading a kernel that is in the cache
-costs a process no more than this.
+Needs llvmlite (0.05 s to import), not Numba (0.3 to 0.8 s). Where a kernel is kept as an image
+(see `image`), loading it needs neither.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imgbatch_kernels.image import KERNEL_TYPE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-KERNEL_TYPE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 7)
-"""Source, target, above, below, rows, shape, steps; see `kernel.rows_kernel`. Frees the GIL."""
 
 _engines: list[Any] = []
 """Owners of the memory that loaded kernels run in; kept for as long as the process lives."""
@@ -69,7 +67,7 @@ def load(object_code: bytes, symbol: str) -> Callable[..., None]:
     object_code
         What `compiler.object_code` made, on this or an equal processor.
     symbol
-        The function's name; it has the type `KERNEL_TYPE`.
+        The function's name; it has the type `image.KERNEL_TYPE`.
     """
     import llvmlite.binding as llvm
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgbatch_kernels import cache
+from imgbatch_kernels import cache, identity, image
 from imgbatch_kernels.layout import scratch_samples
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _loading = threading.Lock()
 
 
 def kernel(dtype_name: str) -> Callable[..., None]:
-    """Return the kernel of a depth, of the type `machine.KERNEL_TYPE`; made ready only once.
+    """Return the kernel of a depth, of the type `image.KERNEL_TYPE`; made ready only once.
 
     With `NUMBA_DISABLE_JIT` set, the same loops run as plain Python, hundreds of times slower.
     """
@@ -42,7 +42,7 @@ def _compiled(dtype_name: str) -> Callable[..., None]:
 
         return callback_of(dtype_name)
 
-    name = cache.key(dtype_name, *versions())
+    name = cache.key(dtype_name, *identity.versions())
     return kept_or_compiled(name, f"imgbatch_adjust_{dtype_name}", compile_now)
 
 
@@ -56,31 +56,24 @@ def kept_or_compiled(name: str, symbol: str, compile_now: Callable[[], Any]) -> 
     symbol
         The function's in it.
     compile_now
-        Returns a `numba.cfunc` of the type `machine.KERNEL_TYPE`. Should a version of Numba leave
+        Returns a `numba.cfunc` of the type `image.KERNEL_TYPE`. Should a version of Numba leave
         a call to Python in it, it serves this process as it is, and is not kept.
     """
-    from imgbatch_kernels.machine import KERNEL_TYPE, load
-
     code = cache.read(name)
     if code is None:
         from imgbatch_kernels import compiler
 
         callback = compile_now()
         try:
-            code = compiler.object_code(callback, symbol)
+            code = compiler.kept_code(callback, symbol)
         except compiler.ForeignSymbolError:
-            return KERNEL_TYPE(callback.address)
+            return image.KERNEL_TYPE(callback.address)
         cache.write(name, code)
+    if image.is_image(code):
+        return image.place(image.unpack(code))
+    from imgbatch_kernels.machine import load
+
     return load(code, symbol)
-
-
-def versions() -> tuple[str, ...]:
-    """Return whatever compiled code depends on beside its sources."""
-    from importlib.metadata import version
-
-    from imgbatch_kernels.machine import processor
-
-    return (version("numba"), version("llvmlite"), *processor())
 
 
 def is_interpreted() -> bool:

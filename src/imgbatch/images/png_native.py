@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgbatch_kernels import cache, native
+from imgbatch_kernels import cache, identity, native
 
 NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE = range(6)
 """PNG's five filters by their numbers, and the choice of one for each row."""
@@ -82,7 +82,7 @@ def _file_name(step: int | None) -> str:
     """Return a name that differs for all that could make the code differ."""
     task = "filter" if step is None else f"unfilter-{step}"
     sources = map(Path(__file__).with_name, _SOURCES)
-    return f"png-{task}-{cache.digest_of(sources, native.versions())}.kernel"
+    return f"png-{task}-{cache.digest_of(sources, identity.versions())}.kernel"
 
 
 def _compiled(step: int | None) -> Any:

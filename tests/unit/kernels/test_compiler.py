@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from imgbatch_kernels import compiler
+from imgbatch_kernels import compiler, image, linker, machine
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="reads instructions of x86")
@@ -15,12 +15,12 @@ def test_the_loops_for_8_bits_are_vectors_of_16_bit_lanes():
     assert not re.search(r"pmul(dq|udq|lq|ld)\s", text)
 
 
-def test_object_code_that_calls_into_python_is_refused(monkeypatch):
+def test_code_that_calls_into_python_is_refused(monkeypatch):
     monkeypatch.setattr(
         compiler, "_entry", lambda symbol, inner: _foreign(compiler_entry(symbol, inner))
     )
     with pytest.raises(compiler.ForeignSymbolError, match="PyErr_Print"):
-        compiler.object_code(compiler.callback_of("uint8"), "adjust")
+        compiler.kept_code(compiler.callback_of("uint8"), "adjust")
 
 
 compiler_entry = compiler._entry
@@ -29,3 +29,13 @@ compiler_entry = compiler._entry
 def _foreign(entry: str) -> str:
     call = "  call void @PyErr_Print()\n  ret void"
     return "declare void @PyErr_Print()\n" + entry.replace("  ret void", call)
+
+
+def test_an_object_file_is_kept_as_it_is_where_it_cannot_be_linked(monkeypatch):
+    def refuse(code: bytes, symbol: str) -> image.Image:
+        raise linker.UnlinkableError(symbol)
+
+    monkeypatch.setattr(linker, "link", refuse)
+    code = compiler.kept_code(compiler.callback_of("uint8"), "adjust")
+    assert not image.is_image(code)
+    assert machine.load(code, "adjust")

@@ -126,7 +126,7 @@ def test_code_that_cannot_be_kept_is_compiled_by_numba_for_this_process(monkeypa
 
     monkeypatch.setattr(native, "_kernels", {})
     monkeypatch.setattr(cache, "read", lambda name: None)
-    monkeypatch.setattr(compiler, "object_code", refuse)
+    monkeypatch.setattr(compiler, "kept_code", refuse)
     image = np.random.default_rng(3).integers(0, 256, (20, 30, 3), np.uint8)
     from imgbatch_kernels import adjust
 
