@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -65,6 +64,8 @@ def _silence_native_code() -> None:
 
 def log_to_stderr(verbose: bool) -> None:
     """Send imgbatch's log, and nobody else's, to standard error."""
+    import logging  # no worker of the local engine logs, and it takes 3 ms
+
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s",
         level=logging.DEBUG if verbose else logging.INFO,

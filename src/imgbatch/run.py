@@ -38,6 +38,7 @@ from imgbatch.settings import (
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
+    from imgbatch.engines.local.launch import Launched
     from imgbatch.engines.rabbitmq import RabbitOptions
 
 _LAST_SCAN_SECONDS = 3.0
@@ -135,7 +136,7 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
     return finished
 
 
-def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
+def execute(settings: Settings, tally: Tally, stop: Stop, ahead: Launched | None = None) -> Report:
     """Carry a run out and write its report, whatever happens on the way.
 
     Parameters
@@ -144,6 +145,8 @@ def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
         Is kept up to date while the run goes on.
     stop
         Ends the run early.
+    ahead
+        A worker process that was started already, for a run on this machine.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def execute(settings: Settings, tally: Tally, stop: Stop) -> Report:
         If the run can't begin; nothing was written then.
     """
     settings = check_paths(settings)
-    engine = _engine(settings)
+    engine = _engine(settings, ahead)
     made = _make_folder(settings.target)
     try:
         naming = _check_names(settings)
@@ -386,7 +389,7 @@ def _unmake(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, ahead: Launched | None) -> Engine:
     # What stands in the way was checked before the run, or is, file by file, as it is planned.
     overwrite = settings.existing is not Existing.REFUSE or settings.watch
     delivery = Delivery(settings.preserve, overwrite, settings.target)
@@ -397,7 +400,9 @@ def _engine(settings: Settings) -> Engine:
     from imgbatch.engines.local import LocalEngine
 
     procs = settings.procs or usable_cores()
-    return LocalEngine(procs, settings.limits, delivery, settings.image_timeout_seconds)
+    return LocalEngine(
+        procs, settings.limits, delivery, settings.image_timeout_seconds, ahead=ahead
+    )
 
 
 def _existing(*, overwrite: bool, resume: bool) -> Existing:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
 
 from imgbatch.batch.model import Job
 from imgbatch.batch.write import temporary_path
+from imgbatch.engines.local.launch import Launched
 from imgbatch.engines.local.messages import (
     LARGEST_BYTES,
     Answer,
@@ -25,7 +22,6 @@ from imgbatch.engines.local.messages import (
     unpack_answer,
 )
 
-WORKER_MODULE = "imgbatch.engines.local.worker"
 _LEAVE_SECONDS = 2.0
 _STDERR_SHOWN_BYTES = 2000
 
@@ -44,8 +40,8 @@ class Worker:
 
     Parameters
     ----------
-    process, channel, stderr
-        Its process, our end of its socket, and what it prints until it is ready.
+    launched
+        Its process, and the ways to it.
     attempts
         What it was given and has not answered, the one it computes first.
     since
@@ -58,15 +54,23 @@ class Worker:
         How many images in a row left it with more memory than it should hold.
     """
 
-    process: subprocess.Popen[bytes]
-    channel: socket.socket
-    stderr: IO[bytes]
+    launched: Launched
     attempts: deque[Attempt] = field(default_factory=deque)
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
     retiring: bool = False
     alone: bool = False
     heavy_images: int = 0
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Its process."""
+        return self.launched.process
+
+    @property
+    def channel(self) -> socket.socket:
+        """Our end of its socket."""
+        return self.launched.channel
 
     @property
     def idle(self) -> bool:
@@ -104,55 +108,20 @@ class Worker:
 
     def end(self) -> None:
         """Kill it, if it lives, and remove what it was writing."""
-        self.process.kill()
-        self.process.wait()
-        self.channel.close()
-        self.stderr.close()
+        self.launched.end()
         for attempt in self.attempts:
             with suppress(OSError):
                 temporary_path(attempt.job, self.process.pid).unlink()
 
     def last_words(self) -> str:
         """Return the end of what it printed before it was ready."""
-        self.stderr.seek(0)
-        return self.stderr.read()[-_STDERR_SHOWN_BYTES:].decode("utf-8", "replace").strip()
+        self.launched.stderr.seek(0)
+        return self.launched.stderr.read()[-_STDERR_SHOWN_BYTES:].decode("utf-8", "replace").strip()
 
 
-def start_worker(setup: Setup, module: str = WORKER_MODULE) -> Worker:
-    """Start a worker process; it reports when it is ready.
-
-    It is a fresh interpreter, not a fork, since neither OpenCV nor Numba survive a fork of a
-    process that has used them; and a process group of its own, so that Ctrl-C reaches us alone.
-
-    Parameters
-    ----------
-    module
-        What the process runs, as ``python -m`` does.
-
-    Raises
-    ------
-    OSError
-        If the system allows no further process or file.
-    """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    stderr = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the worker
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(theirs.fileno()), str(os.getpid())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            process_group=0,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
-        )
-    except BaseException:
-        ours.close()
-        stderr.close()
-        raise
-    finally:
-        theirs.close()
-    worker = Worker(process, ours, stderr)
-    with suppress(OSError):
-        ours.send(pack_setup(setup))
+def brief(launched: Launched, setup: Setup) -> Worker:
+    """Tell a process what its run is about; it reports when it is ready."""
+    worker = Worker(launched)
+    with suppress(OSError):  # it just died, which its socket will tell
+        launched.channel.send(pack_setup(setup))
     return worker

@@ -2,7 +2,8 @@
 
 The rules:
 
-- Workers are started as images wait for one, so two images never start sixteen processes.
+- Workers are started as images wait for one, so two images never start sixteen processes. Only the
+  first may have been started before anybody knew whether there are images.
 - An image goes to a worker that is ready and free. Only while more wait here than there are
   workers does each get a second one ahead, so that none idles between two; near the end an image
   that waits behind another while somebody is free would cost more than that pause.
@@ -26,8 +27,9 @@ from functools import cache, partial
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import Delivery
 from imgbatch.engines.base import Listener, Stop
-from imgbatch.engines.local.crew import WORKER_MODULE, Attempt, Worker, start_worker
+from imgbatch.engines.local.crew import Attempt, Worker, brief
 from imgbatch.engines.local.feed import Feed
+from imgbatch.engines.local.launch import WORKER_MODULE, Launched, launch
 from imgbatch.engines.local.messages import Done, Ready, Setup, Stuck
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
@@ -58,6 +60,8 @@ class LocalEngine:
         How long one image may take before its worker is killed.
     worker_module
         What the worker processes run.
+    ahead
+        A process that was started already, to be the first of them.
     """
 
     name = "local"
@@ -69,8 +73,10 @@ class LocalEngine:
         delivery: Delivery,
         image_timeout_seconds: float = 120.0,
         worker_module: str = WORKER_MODULE,
+        ahead: Launched | None = None,
     ) -> None:
         self._worker_module = worker_module
+        self._ahead = ahead
         self._procs = procs
         self._limits = limits
         self._delivery = delivery
@@ -80,13 +86,22 @@ class LocalEngine:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         setup = Setup(recipe, self._limits, self._delivery)
         feed = Feed(jobs, room=_AHEAD * self._procs + 1)
-        start = partial(start_worker, setup, self._worker_module)
-        shift = _Shift(start, self._procs, self._image_timeout_seconds, feed, listener)
+        shift = _Shift(
+            partial(self._start_worker, setup),
+            self._procs,
+            self._image_timeout_seconds,
+            feed,
+            listener,
+        )
         try:
             shift.work(stop)
         finally:
             shift.end()
             feed.end()
+
+    def _start_worker(self, setup: Setup) -> Worker:
+        ahead, self._ahead = self._ahead, None
+        return brief(ahead or launch(self._worker_module), setup)
 
 
 @dataclass(slots=True)

@@ -45,7 +45,10 @@ def main(arguments: list[str]) -> None:
 
 def serve(channel: socket.socket) -> None:
     """Answer orders until the other end is closed."""
-    setup = unpack_setup(channel.recv(LARGEST_BYTES))
+    packet = channel.recv(LARGEST_BYTES)
+    if not packet:  # started ahead of a run that never began
+        return
+    setup = unpack_setup(packet)
     pipeline = Pipeline(setup.limits)
     channel.send(pack_answer(Ready()))
     while packet := channel.recv(LARGEST_BYTES):

@@ -7,7 +7,8 @@ from tests.support.batches import jobs_of
 from tests.support.photos import fill
 
 from imgbatch.batch.write import Delivery, temporary_path
-from imgbatch.engines.local.crew import Attempt, Worker, start_worker
+from imgbatch.engines.local.crew import Attempt, Worker, brief
+from imgbatch.engines.local.launch import launch
 from imgbatch.engines.local.messages import Done, Ready, Setup
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -19,7 +20,7 @@ def setup(tmp_path: Path) -> Setup:
 
 
 def test_a_worker_says_that_it_is_ready_and_answers_in_order(tmp_path: Path, setup: Setup) -> None:
-    worker = start_worker(setup)
+    worker = brief(launch(), setup)
     assert worker.receive() == Ready()
     for job in jobs_of(fill(tmp_path / "in", 2), tmp_path.resolve()):
         worker.give(Attempt(job))
@@ -34,7 +35,7 @@ def test_a_worker_says_that_it_is_ready_and_answers_in_order(tmp_path: Path, set
 
 
 def test_a_worker_that_is_ended_leaves_no_temporary_file(tmp_path: Path, setup: Setup) -> None:
-    worker = start_worker(setup)
+    worker = brief(launch(), setup)
     (job,) = jobs_of(fill(tmp_path / "in", 1), tmp_path.resolve())
     half = temporary_path(job, worker.process.pid)
     half.write_bytes(b"half")
@@ -44,7 +45,7 @@ def test_a_worker_that_is_ended_leaves_no_temporary_file(tmp_path: Path, setup: 
 
 
 def test_a_dead_worker_is_heard_as_none(setup: Setup) -> None:
-    worker: Worker = start_worker(setup, "tests.support.no_such_worker")
+    worker: Worker = brief(launch("tests.support.no_such_worker"), setup)
     assert worker.receive() is None
     assert "no_such_worker" in worker.last_words()
     worker.end()

@@ -18,6 +18,7 @@ from imgbatch.batch.model import Job, Status
 from imgbatch.batch.write import Delivery
 from imgbatch.engines.base import Stop
 from imgbatch.engines.local import LocalEngine
+from imgbatch.engines.local.launch import launched_ahead
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -98,6 +99,16 @@ def test_a_bug_is_a_failure_that_asks_for_a_report(tmp_path: Path, target: Path)
 def test_no_more_workers_are_started_than_there_are_images(tmp_path: Path, target: Path) -> None:
     notes = run(fragile(target, procs=6), fill(tmp_path / "in", 2), target)
     assert max(machines[0].procs for machines in notes.seen_machines) == 2
+
+
+def test_a_process_that_was_started_ahead_is_the_first_worker(tmp_path: Path, target: Path) -> None:
+    with launched_ahead() as ahead:
+        assert ahead is not None
+        engine = LocalEngine(2, Limits(), Delivery(folder=target), ahead=ahead)
+        notes = run(engine, fill(tmp_path / "in", 1), target)
+        assert [machines[0].procs for machines in notes.seen_machines] == [1]
+        assert ahead.process.returncode == 0
+    assert notes.outcomes[0].status is Status.WRITTEN
 
 
 def test_workers_that_do_not_start_end_the_run_with_the_reason(

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.cli.client_options import CLIENT
+from imgbatch.cli.client_run import interruptible, names_in, settings_of
+from imgbatch.cli.options import parse
+from imgbatch.engines.base import Stop
+from imgbatch.errors import UsageError
+from imgbatch.images.limits import Limits
+from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive
+from imgbatch.settings import Existing, Settings
+
+
+def settings(*arguments: str) -> Settings:
+    return settings_of(parse(CLIENT, ["photos", "out", *arguments]))
+
+
+def test_without_options_everything_is_as_settings_have_it() -> None:
+    assert settings() == Settings(Path("photos"), Path("out"))
+
+
+def test_the_recipe_is_what_was_asked_for() -> None:
+    recipe = settings(
+        "--brightness", "-10", "--contrast", "20", "--sharpness", "30", "--format", "png",
+        "--quality", "85", "--progressive", "yes", "--png-level", "small", "--strip",
+        "--damaged", "salvage",
+    ).recipe  # fmt: skip
+    assert recipe.adjustment == Adjustment(-10, 20, 30)
+    assert recipe.encoding == Encoding(
+        OutputFormat.PNG, 85, Progressive.YES, PngLevel.SMALL, True, DamagedPolicy.SALVAGE
+    )
+
+
+def test_the_rest_is_what_was_asked_for() -> None:
+    asked = settings(
+        "--no-recursive", "--include", "*.jpg", "--exclude", "raw", "--hidden", "--no-preserve",
+        "--resume", "--checksum", "--report", "r.json", "--procs", "3", "--max-pixels", "1M",
+        "--max-bytes", "2MiB", "--image-timeout", "7.5", "--watch", "--no-html",
+    )  # fmt: skip
+    selection = asked.selection
+    assert (selection.recursive, selection.hidden) == (False, True)
+    assert (selection.include, selection.exclude) == (("*.jpg",), ("raw",))
+    assert (asked.preserve, asked.checksum, asked.watch, asked.html) == (False, True, True, False)
+    assert asked.existing is Existing.RESUME
+    assert asked.report == Path("r.json")
+    assert (asked.procs, asked.image_timeout_seconds) == (3, 7.5)
+    assert asked.limits == Limits(1_000_000, 2 * 2**20)
+
+
+def test_a_broker_brings_its_options() -> None:
+    rabbit: Any = settings(
+        "--broker", "amqp://broker/", "--machines", "2", "--timeout", "9", "--mixed-fleet"
+    ).rabbit
+    assert str(rabbit.broker).startswith("amqp://broker")
+    assert (rabbit.machines, rabbit.timeout_seconds, rabbit.mixed_fleet) == (2, 9.0, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["photos"],
+        ["photos", "out", "--overwrite", "--resume"],
+        ["photos", "out", "--watch", "--dry-run"],
+        ["photos", "out", "--files-from", "/nonexistent/list"],
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        settings_of(parse(CLIENT, arguments))
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (b"a.jpg\nb c.jpg\r\n\nd.jpg", ["a.jpg", "b c.jpg", "d.jpg"]),
+        (b"a\nb.jpg\0c.jpg\0", ["a\nb.jpg", "c.jpg"]),
+        (b"caf\xe9.jpg\n", ["caf\udce9.jpg"]),
+        (b"", []),
+        (b"x" * 70_000 + b"\nb", ["x" * 70_000, "b"]),
+    ],
+)
+def test_a_list_is_separated_by_nul_or_else_by_newlines(
+    tmp_path: Path, content: bytes, names: list[str]
+) -> None:
+    (tmp_path / "list").write_bytes(content)
+    assert list(names_in(tmp_path / "list")) == names
+
+
+def test_the_first_signal_stops_gently_and_the_second_at_once() -> None:
+    stop = Stop()
+    before = signal.getsignal(signal.SIGINT)
+    with interruptible(stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.gently.is_set()
+        assert not stop.now.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.now.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_gentleness_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgbatch.cli.client_run.GRACE_SECONDS", 0.01)
+    stop = Stop()
+    with interruptible(stop):
+        signal.raise_signal(signal.SIGINT)
+        assert stop.now.wait(10)

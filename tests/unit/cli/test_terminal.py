@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from imgbatch.cli.terminal import say, tell
+
+
+def test_results_and_everything_else_go_separate_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a result")
+    tell("a remark")
+    assert capsys.readouterr() == ("a result\n", "a remark\n")
+
+
+def test_bytes_of_a_name_that_are_no_text_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    say(os.fsdecode(b"caf\xe9 \xc3\xa9"))
+    assert capsys.readouterr().out == "caf\\xe9 \xe9\n"
+
+
+@pytest.mark.parametrize(("function", "stream"), [("say", "stdout"), ("tell", "stderr")])
+def test_that_nobody_reads_is_no_error(function: str, stream: str) -> None:
+    code = (
+        "import sys\n"
+        "from imgbatch.cli import terminal\n"
+        "sys.stdin.read()\n"
+        f"terminal.{function}('much ' * 100000)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        **{stream: subprocess.PIPE},  # type: ignore[call-overload]
+    )
+    getattr(process, stream).close()
+    process.stdin.close()
+    assert process.wait(30) == 0
