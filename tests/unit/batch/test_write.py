@@ -203,7 +203,16 @@ def test_a_lost_output_folder_is_not_made_again(job: Job) -> None:
     assert not folder.exists()
 
 
-def test_nothing_is_written_through_links(job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernel_tells", [True, False])
+def test_nothing_is_written_through_links(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool
+) -> None:
+    if not kernel_tells:
+        monkeypatch.setattr(write, "_is_itself", lambda _folder: False)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    assert write_output(job, [b"x"], Delivery(folder=job.target.parent.parent)) == 1
+    job.target.unlink()
+    job.target.parent.rmdir()
     folder = job.target.parent.parent
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -216,6 +225,17 @@ def test_nothing_is_written_through_links(job: Job, tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         write_output(job, [b"x"], Delivery(folder=folder))
     assert files_below(elsewhere) == []
+
+
+def test_a_system_that_does_not_say_where_a_folder_is_is_no_obstacle(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: object) -> str:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(write.os, "readlink", refuse)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    assert not write._is_itself(job.target.parent)
 
 
 def test_a_temporary_name_is_short_whatever_the_target_s(job: Job) -> None:

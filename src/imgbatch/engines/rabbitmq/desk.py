@@ -32,7 +32,10 @@ class Desk:
         self.fleet = fleet
         self._listener = listener
         self._telling = threading.Lock()
-        self._changed = threading.Condition()
+        # One lock, two who wait: an image that has ended makes room, and is mostly no news to the
+        # main loop, whose turn takes as long as half an image's way through this process.
+        lock = threading.Lock()
+        self._room, self._news = threading.Condition(lock), threading.Condition(lock)
         self._stopped = False
         self.error: BaseException | None = None
         self.done = 0
@@ -40,8 +43,8 @@ class Desk:
 
     def wait_for_room(self) -> bool:
         """Wait until another image may be in flight; False once the run is about to stop."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._has_room())
+        with self._room:
+            self._room.wait_for(lambda: self._stopped or self._has_room())
             return not self._stopped
 
     def _has_room(self) -> bool:
@@ -49,20 +52,20 @@ class Desk:
 
     def wake(self) -> None:
         """Have the waiting look again: something has changed."""
-        with self._changed:
-            self._changed.notify_all()
+        with self._room:
+            self._room.notify_all()
+            self._news.notify_all()
 
     def wait(self, timeout_seconds: float) -> None:
         """Wait for a change, but not for longer."""
-        with self._changed:
+        with self._news:
             if not self.is_over:
-                self._changed.wait(timeout_seconds)
+                self._news.wait(timeout_seconds)
 
     def stop(self) -> None:
         """Let no more images be drawn."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
+        self.wake()
 
     def abort(self, error: BaseException) -> None:
         """End the run: nobody can go on. The first error is the one that counts."""
@@ -83,7 +86,10 @@ class Desk:
             offer = self.offers.end(outcome.index)
             if offer is not None:
                 self._tell(outcome)
-        self.wake()
+        with self._room:
+            self._room.notify_all()
+            if self.is_over:
+                self._news.notify_all()
         return offer is not None
 
     def tell(self, outcome: Outcome) -> None:

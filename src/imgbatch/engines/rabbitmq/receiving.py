@@ -21,7 +21,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer
 from imgbatch.errors import FileError, OutputError, ProtocolError
-from imgbatch.images.suffixes import head_of, name_notes
+from imgbatch.images.suffixes import HEAD_BYTES, name_notes
 from imgbatch.protocol import Chunk, Received, Result, ResultKind
 from imgbatch.protocol.assembly import Piece, Transfer
 
@@ -35,11 +35,12 @@ that is nonsense."""
 
 @dataclass(slots=True)
 class Arriving:
-    """A result of which a part has come."""
+    """A result of which a part has come, and how the file that it becomes begins."""
 
     result: Result
     transfer: Transfer
     file: OutputFile
+    head: bytes
 
 
 class Writers:
@@ -145,7 +146,8 @@ class Writer:
             return
         try:
             file = OutputFile(offer.job, self._placement)
-            self._arriving[result.job] = Arriving(result, transfer, file)
+            head = bytes(payload[:HEAD_BYTES])
+            self._arriving[result.job] = Arriving(result, transfer, file, head)
             self._add(offer, result.job, 0, payload)
         except FileError as error:
             self._discard(result.job)
@@ -173,17 +175,22 @@ class Writer:
         if piece is Piece.LAST:
             bytes_out = arriving.file.finish()
             del self._arriving[job]
-            self._finish(offer, arriving.result, None, bytes_out)
+            notes = name_notes(offer.job.target, arriving.head)
+            self._finish(offer, arriving.result, None, bytes_out, notes)
 
     def _finish(
-        self, offer: Offer, result: Result, failure: Failure | None, bytes_out: int = 0
+        self,
+        offer: Offer,
+        result: Result,
+        failure: Failure | None,
+        bytes_out: int = 0,
+        notes: tuple[str, ...] = (),
     ) -> None:
         status = {
             ResultKind.DONE: Status.WRITTEN,
             ResultKind.FAILED: Status.FAILED,
             ResultKind.SKIPPED: Status.SKIPPED,
         }[ResultKind(result.kind)]
-        target = offer.job.target
         outcome = Outcome(
             index=offer.job.index,
             status=status,
@@ -193,7 +200,7 @@ class Writer:
             width_pixels=result.width_pixels,
             height_pixels=result.height_pixels,
             bytes_out=bytes_out,
-            notes=(*result.notes, *(name_notes(target, head_of(target)) if bytes_out else ())),
+            notes=(*result.notes, *notes),
             attempts=max(1, offer.attempts),
         )
         self._desk.fleet.count(result.machine, result.seconds)

@@ -125,12 +125,26 @@ def test_the_first_error_ends_the_run_and_is_the_one_that_counts(desk: Desk) -> 
     assert not desk.wait_for_room()
 
 
-def test_whoever_waits_is_woken_by_an_outcome(desk: Desk) -> None:
+def test_whoever_waits_is_woken_by_the_last_outcome(desk: Desk) -> None:
     desk.offers.add(job(0), 0.0)
     desk.fed.set()
     waiter = threading.Thread(target=lambda: [desk.wait(60.0) for _ in range(1)])
     waiter.start()
     desk.finish(written(0))
+    waiter.join(30)
+    assert not waiter.is_alive()
+
+
+def test_an_outcome_makes_room_and_is_no_news_while_others_are_in_flight(desk: Desk) -> None:
+    for index in range(2):
+        desk.offers.add(job(index), 0.0)
+    desk.fed.set()
+    waiter = threading.Thread(target=lambda: desk.wait(60.0))
+    waiter.start()
+    desk.finish(written(0))
+    waiter.join(0.2)
+    assert waiter.is_alive()
+    desk.finish(written(1))
     waiter.join(30)
     assert not waiter.is_alive()
 
