@@ -4,11 +4,12 @@ The rules:
 
 - Workers are started as images wait for one, so two images never start sixteen processes. Only the
   first may have been started before anybody knew whether there are images.
-- An image goes to a worker that is ready and free. Only while more wait here than there are
-  workers does each get a second one ahead, so that none idles between two; near the end an image
-  that waits behind another while somebody is free would cost more than that pause.
+- Of the images that wait, the largest goes first (`line`).
+- An image goes to a worker that is ready and free. Behind a small one, of a few milliseconds, a
+  second is sent ahead, so that the worker does not idle between the two; but not near the end,
+  when fewer wait here than there are workers, and somebody else may be free sooner.
 - A worker computes in the order in which it was given images. So when it dies or takes too long,
-  the first it holds is the suspect; the others go back to the front of the line, uncharged.
+  the first it holds is the suspect; the others go back into the line, uncharged.
 - A suspect is tried again alone, on another worker, three times in all.
 - A worker that holds too much memory after three images in a row leaves when it is free.
 """
@@ -30,6 +31,7 @@ from imgbatch.engines.base import Listener, Stop
 from imgbatch.engines.local.crew import Attempt, Worker, brief
 from imgbatch.engines.local.feed import Feed
 from imgbatch.engines.local.launch import WORKER_MODULE, Launched, launch
+from imgbatch.engines.local.line import Line
 from imgbatch.engines.local.messages import Done, Ready, Setup, Stuck
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
@@ -38,6 +40,9 @@ from imgbatch.recipe import Recipe
 
 MAX_ATTEMPTS = 3
 _AHEAD = 2
+_SMALL_BYTES = 256 * 1024
+_CHOICE = 16
+"""Images for each worker that the largest is chosen of."""
 _HEAVY_BYTES = 1 << 30
 _HEAVY_IMAGES = 3
 _FAILED_STARTS = 3
@@ -85,7 +90,7 @@ class LocalEngine:
     def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         setup = Setup(recipe, self._limits, self._delivery)
-        feed = Feed(jobs, room=_AHEAD * self._procs + 1)
+        feed = Feed(jobs, room=_CHOICE * self._procs)
         shift = _Shift(
             partial(self._start_worker, setup),
             self._procs,
@@ -114,7 +119,7 @@ class _Shift:
     feed: Feed
     listener: Listener
     workers: list[Worker] = field(default_factory=list)
-    waiting: deque[Attempt] = field(default_factory=deque)
+    waiting: Line = field(default_factory=Line)
     suspects: deque[Attempt] = field(default_factory=deque)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     failed_starts: int = 0
@@ -161,8 +166,8 @@ class _Shift:
         self.suspects.clear()
 
     def _draw(self) -> None:
-        while len(self.waiting) <= _AHEAD * self.procs and (job := self.feed.take()) is not None:
-            self.waiting.append(Attempt(job))
+        while len(self.waiting) < _CHOICE * self.procs and (job := self.feed.take()) is not None:
+            self.waiting.add([Attempt(job)])
 
     def _start_workers(self) -> None:
         """Start as many workers as there are images for which none is free or on its way."""
@@ -195,7 +200,7 @@ class _Shift:
                 worker.alone = True
                 worker.give(self.suspects.popleft())
             elif worker.idle and self.waiting:
-                worker.give(self.waiting.popleft())
+                worker.give(self.waiting.take())
         for worker in self.workers:
             if len(self.waiting) <= len(self.workers):
                 return
@@ -203,8 +208,8 @@ class _Shift:
                 self._give_ahead(worker)
 
     def _give_ahead(self, worker: Worker) -> None:
-        if len(worker.attempts) < _AHEAD:
-            worker.give(self.waiting.popleft())
+        if len(worker.attempts) < _AHEAD and worker.attempts[0].job.size_bytes <= _SMALL_BYTES:
+            worker.give(self.waiting.take())
 
     def _listen(self) -> None:
         for key, _ in self.selector.select(_LOOK_UP_SECONDS):
@@ -258,7 +263,7 @@ class _Shift:
             return
         if worker.attempts:
             suspect = worker.attempts.popleft()
-            self.waiting.extendleft(reversed(worker.attempts))
+            self.waiting.add(worker.attempts)
             self._suspect(suspect, late or _crash(worker))
 
     def _suspect(self, attempt: Attempt, failure: Failure) -> None:

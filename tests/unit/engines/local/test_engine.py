@@ -18,6 +18,7 @@ from imgbatch.batch.model import Job, Status
 from imgbatch.batch.write import Delivery
 from imgbatch.engines.base import Stop
 from imgbatch.engines.local import LocalEngine
+from imgbatch.engines.local.crew import Attempt, Worker
 from imgbatch.engines.local.launch import launched_ahead
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
@@ -101,6 +102,23 @@ def test_no_more_workers_are_started_than_there_are_images(tmp_path: Path, targe
     assert max(machines[0].procs for machines in notes.seen_machines) == 2
 
 
+@pytest.mark.parametrize(("small_bytes", "most"), [(0, 1), (2**20, 2)])
+def test_an_image_is_sent_ahead_behind_a_small_one_only(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch, small_bytes: int, most: int
+) -> None:
+    held: list[int] = []
+    give = Worker.give
+
+    def noted(worker: Worker, attempt: Attempt) -> None:
+        give(worker, attempt)
+        held.append(len(worker.attempts))
+
+    monkeypatch.setattr("imgbatch.engines.local.engine._SMALL_BYTES", small_bytes)
+    monkeypatch.setattr(Worker, "give", noted)
+    run(fragile(target), fill(tmp_path / "in", 12), target)
+    assert max(held) == most
+
+
 def test_a_process_that_was_started_ahead_is_the_first_worker(tmp_path: Path, target: Path) -> None:
     with launched_ahead() as ahead:
         assert ahead is not None
@@ -139,7 +157,7 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(tmp_path: Path, target
     notes = Notes()
 
     def kill_one() -> None:
-        notes.first.wait()
+        notes.first.wait(60)
         for pid in children_of(os.getpid(), b"worker")[:1]:
             os.kill(pid, signal.SIGKILL)
 
@@ -152,18 +170,24 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(tmp_path: Path, target
 
 
 def test_a_stop_at_once_does_not_wait_for_an_image_that_hangs(tmp_path: Path, target: Path) -> None:
-    sources = poisoned(tmp_path / "in", HANG, count=2)
+    first, hanging = jobs_of(poisoned(tmp_path / "in", HANG, count=2), target)
     stop, notes = Stop(), Notes()
 
+    def one_after_the_other() -> Iterator[Job]:
+        yield first
+        notes.first.wait(60)
+        yield hanging
+
     def stop_when_hanging() -> None:
-        notes.first.wait()
+        notes.first.wait(60)
+        time.sleep(0.3)
         stop.gently.set()
         time.sleep(0.3)
         stop.now.set()
 
     stopper = threading.Thread(target=stop_when_hanging)
     stopper.start()
-    fragile(target).run(jobs_of(sources, target), RECIPE, notes, stop)
+    fragile(target).run(one_after_the_other(), RECIPE, notes, stop)
     stopper.join()
     assert list(notes.outcomes) == [0]
 
@@ -185,7 +209,7 @@ def test_jobs_that_come_late_are_waited_for(tmp_path: Path, target: Path) -> Non
 
     def slowly() -> Iterator[Job]:
         yield first
-        notes.first.wait()
+        notes.first.wait(60)
         yield second
 
     fragile(target).run(slowly(), RECIPE, notes, Stop())
