@@ -42,28 +42,46 @@ is the quartiles of these ratios (of fewer than four, their extremes). *Floor* i
 accept, *aim* what we hope for; rows that miss stay in. Without either, a row is there to be read.
 """
 
-REASONS = """\
-What stands in the way where a floor is missed, as far as it was found out:
-
-- *An OpenCV pool, Crops; decoding and encoding alone*: nearly all of the work is libjpeg-turbo's,
-  which both sides use alike. What is left to differ is the adjustment (5 % of the time), the
-  adjusted picture's larger file (a third more bytes to encode, which the bare codec is spared), the
-  start of fresh processes (0.3 s; a pool forks, imgbatch does not, since neither OpenCV nor Numba
-  survives it) and the journal. The pool also writes 4:2:0 whatever its source has.
-- *An OpenCV pool, PNG*: whole processes on few images; a third of the time is their start.
-- *Celery*: it carries the same bytes and calls the same function, so the images' own work, half of
-  all CPU time on Crops and three quarters on Tokyo, is common to both. Were all the rest free,
-  imgbatch would be 2.4 times as fast on Crops and 1.5 times on Tokyo.
-- *RabbitMQ against the local engine, Crops*: with broker, client and server on the same two cores,
-  an image's way costs nearly as much CPU time as its computation. On machines of their own the
-  three would not share cores.
-- *The paper's system*: rebuilt as fast as its design allows. What it loses is one process that
-  packs and unpacks 16 bytes for each of a file's; the rest of it is OpenCV at full speed.
-- *ImageMagick*: told exactly our arithmetic it is three times as fast as with the options that are
-  mostly typed, which have the next row.
-- *Bytes*: pixels against the file's own bytes, times 4/3 for base64: the compression of a
-  photograph decides, and 40 would ask for smaller files than photographs of this quality are.
-"""
+_REASONS = {
+    "Local engine against an OpenCV pool, Crops": """\
+nearly all of the work is libjpeg-turbo's, which both use alike. What is left to differ is the
+adjustment (5 % of the time) and the start of fresh processes: a pool forks, imgbatch does not,
+since neither OpenCV nor Numba survives it. The pool also writes 4:2:0 whatever its source has.""",
+    "Local engine, of decoding and encoding alone, Tokyo": """\
+the bare codec is spared the adjustment, the adjusted picture's larger file (a third more bytes to
+encode), and the start of fresh processes.""",
+    "Local engine, of decoding and encoding alone, Crops": """\
+the bare codec is spared the adjustment, the adjusted picture's larger file (a third more bytes to
+encode), the start of fresh processes, and the journal.""",
+    "Local engine against an OpenCV pool, Tokyo as PNG": """\
+five images for two processes: the largest takes two thirds of the run, and deflating it, even by
+isal, two fifths of that.""",
+    "Local engine against an OpenCV pool, Crops as PNG": """\
+whole processes on few and small images; a good part of the time is their start.""",
+    "RabbitMQ engine against Celery on the same broker, Tokyo": """\
+Celery carries the same bytes and calls the same function, so the images' own work, three quarters
+of all CPU time, is common to both. Were all the rest free, imgbatch would be 1.5 times as fast.""",
+    "RabbitMQ engine against Celery on the same broker, Crops": """\
+as for Tokyo, with half of all CPU time. Were all the rest free, imgbatch would be 2.4 times as
+fast.""",
+    "RabbitMQ engine, of the local engine, Tokyo": """\
+broker, client and server share the two cores that the local engine has for itself.""",
+    "RabbitMQ engine, of the local engine, Crops": """\
+with broker, client and server on the same two cores, an image's way costs nearly as much CPU time
+as its computation. On machines of their own the three would not share cores.""",
+    "RabbitMQ engine against the paper's system, Tokyo (an image)": """\
+the paper's system is rebuilt as fast as its design allows. What it loses is one process that packs
+and unpacks 16 bytes for each of a file's; the rest of it is OpenCV at full speed.""",
+    "RabbitMQ engine against the paper's system, Crops": """\
+as for Tokyo.""",
+    "Local engine against ImageMagick told the same arithmetic, Tokyo": """\
+told exactly our arithmetic it is three times as fast as with the options that are mostly typed,
+which have the next row.""",
+    "A photograph in frames against JSON, base64 and pickle: bytes": """\
+pixels against the file's own bytes, times 4/3 for base64: the compression of a photograph decides,
+and 40 would ask for smaller files than photographs of this quality are.""",
+}
+"""What stands in the way of a floor, by its question's text, as far as it was found out."""
 
 LOCAL = """\
 Whole processes, from the shell's point of view: start, read, decode, adjust, encode, write, end.
@@ -92,6 +110,17 @@ party was measured to spend and one constant fitted to the single machine.
 """
 
 SUITES = """Timed by pytest-benchmark inside one process."""
+
+
+def reasons(found: list[Answer]) -> str:
+    """Return what stands in the way of each floor that is missed."""
+    lines = [
+        f"- *{answer.question.text}*: {_REASONS[answer.question.text]}"
+        for answer in found
+        if answer.verdict == "missed" and answer.question.text in _REASONS
+    ]
+    heading = "What stands in the way where a floor is missed, as far as it was found out:\n"
+    return "\n".join([heading, *lines]) if lines else ""
 
 
 def opening(results: Results, found: list[Answer]) -> str:
@@ -185,7 +214,7 @@ def method(results: Results) -> str:
   edges of shapes that hide one another, a sensor's grain; qualities 70 to 97, 4:2:0, 4:2:2 and
   4:4:4; about 1.6 bits a pixel. The PNG sets hold a tenth of the pictures.
 - Compared things run in turn, every second round backwards, as whole processes. A run counts only
-  if it wrote every image. Files are in the page cache; outputs go to a fresh folder on a disk.
+  if it wrote every image. Files are in the page cache; outputs go to a fresh folder.
 - The adjustment is brightness 10, contrast 20, sharpness 40 throughout.
 - Load of the machine at the start: {results.machine.get("load_at_start")}.
 - Versions: {versions}.

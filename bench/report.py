@@ -83,7 +83,8 @@ def _answers_section(found: list[Answer]) -> str:
         for answer in found
     ]
     head = ("question", "found", "spread", "floor", "aim", "")
-    return f"## The questions\n\n{prose.QUESTIONS}\n\n{_table(head, rows)}\n\n{prose.REASONS}"
+    parts = ("## The questions", prose.QUESTIONS, _table(head, rows), prose.reasons(found))
+    return "\n\n".join(parts)
 
 
 def _number(answer: Answer) -> str:
