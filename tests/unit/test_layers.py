@@ -152,6 +152,10 @@ def test_heavy_modules_are_imported_late() -> None:
         ("imgbatch", {"numpy", "cv2", "numba", "pika"}),
         ("imgbatch.run", {"numpy", "cv2", "numba", "pika", "rich"}),
         ("imgbatch.cli.client", {"numpy", "cv2", "numba", "pika", "rich", "multiprocessing"}),
+        # What the client imports before its first worker is started, and the worker itself.
+        ("imgbatch.cli.client", {"sqlite3", "hashlib", "tempfile", "json", "imgbatch.run"}),
+        ("imgbatch.engines.local.launch", {"sqlite3", "hashlib", "tempfile", "json"}),
+        ("imgbatch.engines.local.worker", {"numba", "llvmlite", "cv2", "tempfile", "logging"}),
         ("imgbatch.engines.rabbitmq", {"numpy", "cv2", "numba"}),
         ("imgbatch.protocol", {"numpy", "pika"}),
     ],

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -77,12 +75,3 @@ def test_no_process_is_started_ahead_of_what_needs_none(
     words = [str(tmp_path / "in"), str(tmp_path / "out"), "--progress", "none", "--timeout", "1"]
     main([*(words if "--broker" in arguments else words[:-2]), *arguments])
     assert launches == []
-
-
-def test_what_only_a_run_needs_is_not_loaded_before_its_first_worker_is_started() -> None:
-    code = (
-        "import sys, imgbatch.cli.client, imgbatch.engines.local.launch\n"
-        "print(*({'sqlite3', 'hashlib', 'tempfile', 'json', 'imgbatch.run'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
