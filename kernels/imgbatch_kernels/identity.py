@@ -1,7 +1,7 @@
 """What compiled code depends on beside its sources, without importing a compiler.
 
-Asking LLVM for the processor and the packages' metadata for their versions takes 60 ms, in every
-process that only wants to find a file in the cache.
+Asking LLVM for the processor and the packages' metadata for their versions takes 60 ms with all
+that has to be imported for it, in every process that only wants to find a file in the cache.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ _LINES = {
     "vendor_id", "cpu family", "model", "flags",
     "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features",
 }  # fmt: skip
-"""What LLVM chooses instructions by; the others change from moment to moment."""
+"""What LLVM chooses instructions by, and a little more: the flags also name what the system knows
+of the processor's faults, so after an update of the system kernels may be compiled anew. The other
+lines change from moment to moment."""
 
 
 @cache
 def versions() -> tuple[str, ...]:
     """Return words that differ for all compilers and processors whose code may differ."""
-    chosen = (
-        f"{name}={os.environ.get(name)!r}" for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
-    )
-    system = sys.platform, os.uname().machine
-    return _version("numba"), _version("llvmlite"), *system, *_processor(), *chosen
+    name, features = (os.environ.get(f"NUMBA_CPU_{what}") for what in ("NAME", "FEATURES"))
+    is_generic = name is not None and name.lower() == "generic"
+    # An image of a container, warmed for such a processor, is warm on every other machine.
+    is_chosen = bool(name) and (is_generic or features is not None)
+    here = () if is_chosen else _processor()
+    target = sys.platform, os.uname().machine, repr(name), repr(features), *here
+    return _version("numba"), _version("llvmlite"), *target
 
 
 def _version(package: str) -> str:
@@ -46,7 +50,7 @@ def _version(package: str) -> str:
 def _processor() -> tuple[str, ...]:
     """Return what the system says of the first processor's kind; where it does not, what LLVM says.
 
-    The others are taken to be of the same kind, as LLVM does.
+    The others are taken to be of the same kind.
     """
     lines = described(_PROCESSORS)
     if lines:

@@ -1,7 +1,7 @@
 """Machine code that can be placed anywhere in memory, and its way there.
 
 An image is what a dynamic linker would want to know, and no more: bytes, where the function begins,
-and which words hold addresses. Placing one takes 0.1 ms and the standard library; LLVM's own loader
+and which words hold addresses. Placing one takes 0.2 ms and the standard library; LLVM's own loader
 costs each process 50 ms, of which it is alive to see perhaps two thousand.
 """
 
@@ -24,9 +24,6 @@ _HEADER = struct.Struct("<8sIII")
 _WORD = struct.Struct("<IBq")
 _ADDRESS = struct.Struct("<Q")
 _PROTECTION_READ_EXECUTE = mmap.PROT_READ | mmap.PROT_EXEC
-
-_placed: list[mmap.mmap] = []
-"""The memory that placed images run in; kept for as long as the process lives."""
 
 
 class Word(NamedTuple):
@@ -85,9 +82,10 @@ def unpack(kept: bytes) -> Image:
     """Return a packed image; its bytes have been checked."""
     _, entry, count, size_bytes = _HEADER.unpack_from(kept)
     places = (*OUTSIDE, "")
-    words = kept[_HEADER.size : _HEADER.size + count * _WORD.size]
+    start = _HEADER.size + count * _WORD.size
+    words = kept[_HEADER.size : start]
     return Image(
-        kept[-size_bytes:],
+        kept[start : start + size_bytes],
         entry,
         tuple(Word(at, places[place], addend) for at, place, addend in _WORD.iter_unpack(words)),
     )
@@ -102,7 +100,12 @@ def place(image: Image) -> Callable[..., None]:
         If the system does not let a process run code of its own making.
     """
     library = ctypes.CDLL(None, use_errno=True)
-    memory = mmap.mmap(-1, len(image.code), prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    memory = mmap.mmap(
+        -1,
+        len(image.code),
+        flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+        prot=mmap.PROT_READ | mmap.PROT_WRITE,
+    )
     memory.write(image.code)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     addresses = {"": start} | {name: _address(library, name) for name in OUTSIDE}
@@ -111,7 +114,8 @@ def place(image: Image) -> Callable[..., None]:
     # Never writable and executable at once, which hardened systems refuse.
     if library.mprotect(ctypes.c_void_p(start), len(image.code), _PROTECTION_READ_EXECUTE):
         raise OSError(ctypes.get_errno(), "the system lets no compiled kernel run")
-    _placed.append(memory)
+    # Never freed, not even as the interpreter ends: a daemon thread may still be running in it.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(memory))
     return KERNEL_TYPE(start + image.entry)
 
 

@@ -9,7 +9,6 @@ the generic ABI, chapter 4, for the tables.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from imgbatch_kernels.image import OUTSIDE, Image, Word
@@ -21,7 +20,7 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _RELOCATION = struct.Struct("<QIIq")
 
-_PROGBITS, _SYMBOL_TABLE, _RELOCATIONS = 1, 2, 4
+_PROGBITS, _SYMBOL_TABLE, _RELOCATIONS, _RELOCATIONS_WITHOUT_ADDEND = 1, 2, 4, 9
 _IS_WRITABLE, _IS_LOADED = 1, 2
 _UNDEFINED = 0
 _ADDRESS_OF_64_BITS = 1
@@ -58,18 +57,26 @@ def link(object_code: bytes, symbol: str) -> Image:
     """
     if object_code[:6] != _ELF_64_LITTLE_ENDIAN or _u16(object_code, _MACHINE_AT) != _X86_64:
         raise UnlinkableError("not an object file of ELF for x86-64")
+    try:
+        return _linked(object_code, symbol)
+    except (struct.error, IndexError, ValueError) as error:
+        raise UnlinkableError(f"the object file is damaged: {error}") from error
+
+
+def _linked(object_code: bytes, symbol: str) -> Image:
     sections = _sections(object_code)
     code, starts = _laid_out(object_code, sections)
-    table = next(section for section in sections if section.kind == _SYMBOL_TABLE)
-    symbols = list(_symbols(object_code, table, sections[table.link]))
+    symbols = _symbols(object_code, sections)
     words = tuple(
         _word(section, starts[section.info], record, symbols, starts)
         for section in sections
         if section.kind == _RELOCATIONS and section.info in starts
         for record in _RELOCATION.iter_unpack(_content(object_code, section))
     )
-    entry = next(_offset(known, starts) for known in symbols if known.name == symbol)
-    return Image(code, entry, words)
+    entries = [_offset(known, starts) for known in symbols if known.name == symbol]
+    if not entries:
+        raise UnlinkableError(f"{symbol} is not there")
+    return Image(code, entries[0], words)
 
 
 def _sections(object_code: bytes) -> list[_Section]:
@@ -90,6 +97,8 @@ def _laid_out(object_code: bytes, sections: list[_Section]) -> tuple[bytes, dict
     """
     code, starts = bytearray(), {}
     for number, section in enumerate(sections):
+        if section.kind == _RELOCATIONS_WITHOUT_ADDEND:
+            raise UnlinkableError(f"{section.name} is of a kind that x86-64 does not use")
         if not section.flags & _IS_LOADED or section.name == ".eh_frame" or not section.size_bytes:
             continue
         if section.kind != _PROGBITS or section.flags & _IS_WRITABLE:
@@ -100,9 +109,13 @@ def _laid_out(object_code: bytes, sections: list[_Section]) -> tuple[bytes, dict
     return bytes(code), starts
 
 
-def _symbols(object_code: bytes, table: _Section, strings: _Section) -> Iterator[_Symbol]:
-    for name, _, _, section, value, _ in _SYMBOL.iter_unpack(_content(object_code, table)):
-        yield _Symbol(_text(object_code, strings.offset + name), section, value)
+def _symbols(object_code: bytes, sections: list[_Section]) -> list[_Symbol]:
+    return [
+        _Symbol(_text(object_code, sections[table.link].offset + name), section, value)
+        for table in sections
+        if table.kind == _SYMBOL_TABLE
+        for name, _, _, section, value, _ in _SYMBOL.iter_unpack(_content(object_code, table))
+    ]
 
 
 def _word(

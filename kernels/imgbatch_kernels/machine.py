@@ -65,7 +65,7 @@ def load(object_code: bytes, symbol: str) -> Callable[..., None]:
     Parameters
     ----------
     object_code
-        What `compiler.object_code` made, on this or an equal processor.
+        What `target_machine` emitted, on this or an equal processor.
     symbol
         The function's name; it has the type `image.KERNEL_TYPE`.
     """

@@ -24,7 +24,7 @@ def tell(line: str) -> None:
 
 
 def _printable(text: str) -> str:
-    if text.isascii():
+    if text.isascii():  # and then what follows need not be imported
         return text
     from imgbatch.batch.rows import printable
 

@@ -1,6 +1,6 @@
 """The row filters ready to be called, without importing numba where they were compiled before.
 
-Numba takes half a second to import, in each worker; the object code it makes of `png_filters`
+Numba takes half a second to import, in each worker; the machine code it makes of `png_filters`
 and `png_unfilter` needs nothing of it. So the code is kept where the kernels keep theirs, by the
 same rules: a checksum, no pickle, made anew if it is damaged or anything it depends on has
 changed.

@@ -203,6 +203,15 @@ def test_a_lost_output_folder_is_not_made_again(job: Job) -> None:
     assert not folder.exists()
 
 
+def test_the_kernel_tells_a_folder_from_a_link_to_it(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "a" / "b"
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert write._is_itself(folder)
+    assert not write._is_itself(tmp_path.resolve() / "link" / "b")
+    assert not write._is_itself(folder / "missing")
+
+
 @pytest.mark.parametrize("kernel_tells", [True, False])
 def test_nothing_is_written_through_links(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel_tells: bool

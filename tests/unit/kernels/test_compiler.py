@@ -31,6 +31,13 @@ def _foreign(entry: str) -> str:
     return "declare void @PyErr_Print()\n" + entry.replace("  ret void", call)
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="is linked on x86 only")
+@pytest.mark.parametrize("dtype_name", ["uint8", "uint16"])
+def test_a_kernel_is_kept_as_an_image(dtype_name):
+    callback = compiler.callback_of(dtype_name)
+    assert image.is_image(compiler.kept_code(callback, "adjust"))
+
+
 def test_an_object_file_is_kept_as_it_is_where_it_cannot_be_linked(monkeypatch):
     def refuse(code: bytes, symbol: str) -> image.Image:
         raise linker.UnlinkableError(symbol)

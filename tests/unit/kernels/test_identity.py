@@ -63,6 +63,27 @@ def test_numbas_variables_are_told_apart_from_each_other_and_from_nothing(monkey
     assert len(found) == 3
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"NUMBA_CPU_NAME": "generic"},
+        {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""},
+    ],
+)
+def test_a_processor_that_was_chosen_is_the_same_on_every_machine(tmp_path, monkeypatch, variables):
+    for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"):
+        monkeypatch.delenv(name, raising=False)
+    found = {True: set(), False: set()}
+    for is_chosen in (False, True):
+        for cpuinfo in (LINUX_ON_X86, LINUX_ON_X86.replace("avx2", "avx512f")):
+            monkeypatch.setattr(identity, "_PROCESSORS", written(tmp_path, cpuinfo))
+            identity.versions.cache_clear()
+            found[is_chosen].add(identity.versions())
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+    assert (len(found[False]), len(found[True])) == (2, 1)
+
+
 def test_the_versions_of_the_compilers_are_in_it():
     from importlib import metadata
 

@@ -1,5 +1,7 @@
 import ctypes
 import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -46,6 +48,19 @@ def test_a_packed_image_is_the_same_again():
     assert is_image(image.pack())
     assert unpack(image.pack()) == image
     assert unpack(Image(b"code", 0, ()).pack()) == Image(b"code", 0, ())
+    assert unpack(Image(b"", 0, (Word(0, "", 3),)).pack()) == Image(b"", 0, (Word(0, "", 3),))
+
+
+@on_x86
+def test_a_process_may_end_while_a_thread_of_it_runs_an_image():
+    code = (
+        "import threading, time\n"
+        "from imgbatch_kernels.image import Image, place\n"
+        "endless = place(Image(bytes.fromhex('ebfe'), 0, ()))\n"
+        "threading.Thread(target=endless, args=(None,) * 7, daemon=True).start()\n"
+        "time.sleep(0.1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_object_file_is_no_image():

@@ -81,6 +81,16 @@ def test_what_is_not_known_is_refused(text, reason):
         linker.link(object_of(text), "entry")
 
 
+def test_a_damaged_object_is_refused_wherever_it_breaks_off():
+    code = object_of(f"define void @entry({PARAMETERS}) {{ ret void }}")
+    assert linker.link(code, "entry").words == ()
+    for length in range(64, len(code), 8):
+        with pytest.raises(linker.UnlinkableError):
+            linker.link(code[:length], "entry")
+    with pytest.raises(linker.UnlinkableError, match="another is not there"):
+        linker.link(code, "another")
+
+
 def test_objects_of_other_systems_are_refused():
     code = bytearray(object_of("define void @entry() { ret void }"))
     with pytest.raises(linker.UnlinkableError):

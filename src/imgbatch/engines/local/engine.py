@@ -4,7 +4,7 @@ The rules:
 
 - Workers are started as images wait for one, so two images never start sixteen processes. Only the
   first may have been started before anybody knew whether there are images.
-- Of the images that wait, the largest goes first (`line`).
+- Of the images that were drawn, some for each worker, the largest goes first (`line`).
 - An image goes to a worker that is ready and free. Behind a small one, of a few milliseconds, a
   second is sent ahead, so that the worker does not idle between the two; but not near the end,
   when fewer wait here than there are workers, and somebody else may be free sooner.
@@ -90,7 +90,7 @@ class LocalEngine:
     def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         setup = Setup(recipe, self._limits, self._delivery)
-        feed = Feed(jobs, room=_CHOICE * self._procs)
+        feed = Feed(jobs, room=_AHEAD * self._procs + 1)
         shift = _Shift(
             partial(self._start_worker, setup),
             self._procs,

@@ -59,7 +59,7 @@ def launch(module: str = WORKER_MODULE) -> Launched:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         try:
-            stderr = os.fdopen(os.memfd_create("imgbatch-worker-stderr"), "w+b")
+            stderr = _nameless_file()
         except BaseException:
             ours.close()
             raise
@@ -78,6 +78,15 @@ def launch(module: str = WORKER_MODULE) -> Launched:
             stderr.close()
             raise
     return Launched(process, ours, stderr)
+
+
+def _nameless_file() -> IO[bytes]:
+    """Open a file that goes with its descriptor; in memory, where Python was built to know how."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("imgbatch-worker-stderr"), "w+b")
+    import tempfile  # 13 ms, which is why it is not the first choice
+
+    return tempfile.TemporaryFile()
 
 
 @contextmanager

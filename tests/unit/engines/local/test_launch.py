@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 
 import pytest
 
@@ -9,9 +10,17 @@ from imgbatch.engines.local import launch as module
 from imgbatch.engines.local.launch import launch, launched_ahead
 
 
-def test_a_process_that_was_told_nothing_waits_until_it_is_ended() -> None:
+@pytest.mark.parametrize("is_in_memory", [True, False])
+def test_a_process_that_was_told_nothing_waits_until_it_is_ended(
+    monkeypatch: pytest.MonkeyPatch, is_in_memory: bool
+) -> None:
+    if not is_in_memory:
+        monkeypatch.delattr(os, "memfd_create")
     launched = launch()
-    assert launched.process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        launched.process.wait(1.0)  # long enough for its imports to fail
+    launched.stderr.seek(0)
+    assert launched.stderr.read() == b""
     launched.end()
     launched.end()
     assert launched.process.returncode == -9

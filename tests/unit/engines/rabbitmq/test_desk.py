@@ -139,14 +139,21 @@ def test_an_outcome_makes_room_and_is_no_news_while_others_are_in_flight(desk: D
     for index in range(2):
         desk.offers.add(job(index), 0.0)
     desk.fed.set()
-    waiter = threading.Thread(target=lambda: desk.wait(60.0))
+    woken: list[int] = []
+
+    def wait() -> None:
+        desk.wait(60.0)
+        woken.append(len(desk.offers))
+
+    waiter = threading.Thread(target=wait)
     waiter.start()
+    waiter.join(0.2)  # so that it waits
     desk.finish(written(0))
+    assert desk.wait_for_room()
     waiter.join(0.2)
-    assert waiter.is_alive()
     desk.finish(written(1))
     waiter.join(30)
-    assert not waiter.is_alive()
+    assert woken == [0]
 
 
 def test_when_none_is_in_flight_the_listener_can_be_waited_for(desk: Desk, notes: Notes) -> None:
