@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 from bench.harness.results import Results
 from bench.model import Costs
 from bench.plots import figure
@@ -115,7 +117,11 @@ SUITES = """Timed by pytest-benchmark inside one process."""
 def reasons(found: list[Answer]) -> str:
     """Return what stands in the way of each floor that is missed."""
     lines = [
-        f"- *{answer.question.text}*: {_REASONS[answer.question.text]}"
+        fill(
+            f"- *{answer.question.text}*: {_REASONS[answer.question.text]}",
+            width=100,
+            subsequent_indent="  ",
+        )
         for answer in found
         if answer.verdict == "missed" and answer.question.text in _REASONS
     ]
