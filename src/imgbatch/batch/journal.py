@@ -344,13 +344,11 @@ class Journal:
             connection = sqlite3.connect(
                 path, timeout=0.0, isolation_level=None, check_same_thread=False
             )
-            # In this order: an exclusive write-ahead log needs no shared memory, which network
-            # file systems don't have.
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("COMMIT")
+            try:
+                _take(connection)
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as error:
             raise _open_error(path, error) from error
         return cls(path, connection)
@@ -431,6 +429,17 @@ def _translated(path: Path) -> Iterator[None]:
 def _name_of(error: sqlite3.Error) -> str:
     """Return SQLite's name of an error; what the binding itself finds wrong has none."""
     return getattr(error, "sqlite_errorname", "")
+
+
+def _take(connection: sqlite3.Connection) -> None:
+    """Lock a journal for as long as it is open."""
+    # In this order: an exclusive write-ahead log needs no shared memory, which network file
+    # systems don't have.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("COMMIT")
 
 
 def _open_error(path: Path, error: sqlite3.Error) -> UsageError | OutputError:
