@@ -209,8 +209,8 @@ class Journal:
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
         tables = ("earlier", "files")
-        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE source = ?1" for table in tables)
-        return bool(self._rows(query, (os.fsencode(name),)))
+        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE source = ?" for table in tables)
+        return bool(self._rows(query, [os.fsencode(name)] * len(tables)))
 
     def knows(self, found: Found) -> bool:
         """Whether a file was planned as it is now."""
