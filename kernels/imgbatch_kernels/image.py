@@ -20,6 +20,9 @@ MAGIC = b"image-1\n"
 OUTSIDE = ("memset", "memcpy", "memmove")
 """Functions of the C library that LLVM makes of loops that fill or copy."""
 
+_TARGETS = (*OUTSIDE, "")
+"""What a word may point to; a packed one names it by its place in here."""
+
 _HEADER = struct.Struct("<8sIII")
 _WORD = struct.Struct("<IBq")
 _ADDRESS = struct.Struct("<Q")
@@ -63,11 +66,10 @@ class Image(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the image as bytes, to be kept."""
-        places = (*OUTSIDE, "")
         return b"".join(
             (
                 _HEADER.pack(MAGIC, self.entry, len(self.words), len(self.code)),
-                *(_WORD.pack(at, places.index(name), addend) for at, name, addend in self.words),
+                *(_WORD.pack(at, _TARGETS.index(name), addend) for at, name, addend in self.words),
                 self.code,
             )
         )
@@ -81,14 +83,10 @@ def is_image(kept: bytes) -> bool:
 def unpack(kept: bytes) -> Image:
     """Return a packed image; its bytes have been checked."""
     _, entry, count, size_bytes = _HEADER.unpack_from(kept)
-    places = (*OUTSIDE, "")
     start = _HEADER.size + count * _WORD.size
-    words = kept[_HEADER.size : start]
-    return Image(
-        kept[start : start + size_bytes],
-        entry,
-        tuple(Word(at, places[place], addend) for at, place, addend in _WORD.iter_unpack(words)),
-    )
+    records = _WORD.iter_unpack(kept[_HEADER.size : start])
+    words = tuple(Word(at, _TARGETS[target], addend) for at, target, addend in records)
+    return Image(kept[start : start + size_bytes], entry, words)
 
 
 def place(image: Image) -> Callable[..., None]:
