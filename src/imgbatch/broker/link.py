@@ -284,11 +284,12 @@ class Link:
     def _begin_closing(self) -> None:
         self._closing = True
         connection = self._connection
-        if connection is None or connection.is_closed or connection.is_closing:
+        if connection is None or connection.is_closed:
             self._loop.stop()
         elif connection.is_open:
             connection.close()
-        # A connection that is just being made ends in one of the callbacks above.
+        # One that is just being made, or is closing already, ends in one of the callbacks above: a
+        # loop that stopped before would leave its socket open.
 
 
 def _root_cause(error: BaseException) -> BaseException:

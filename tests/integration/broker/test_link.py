@@ -240,6 +240,25 @@ def test_a_closed_link_has_left_the_broker(
     channel.queue_declare("imgbatch-test-exclusive", exclusive=True)
 
 
+def test_a_link_that_is_closed_while_its_connection_is_closing_leaves_no_socket_behind(
+    address: Address, eventually: Eventually
+) -> None:
+    links: list[Link] = []
+    ups: list[Any] = []
+
+    def close_at_once(_cut: Cut) -> None:
+        links[0].close(0)  # carried out next on the link's thread, after it has said goodbye
+
+    links.append(Link(address, "imgbatch-test-twice", Hooks(ups.append, close_at_once)))
+    links[0].start()
+    eventually(lambda: ups)
+    links[0].submit(lambda: ups[0].queue_declare("imgbatch-test-none", passive=True))
+    links[0]._thread.join(10)
+    assert not links[0]._thread.is_alive()
+    assert ups[0].connection.is_closed
+    assert links[0]._connection is None
+
+
 def test_an_address_whose_options_make_no_sense_is_refused_before_anything_starts() -> None:
     with pytest.raises(Exception, match="make no sense"):
         Link(Address("amqp://broker/?x=1"), "imgbatch-test", Hooks(lambda _channel: None))
