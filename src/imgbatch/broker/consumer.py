@@ -118,9 +118,14 @@ class Consumer:
         """Receive no more from a queue; what it delivered can still be acknowledged."""
         self.link.submit(lambda: self._remove(queue))
 
-    def acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker that a message is done with; of an earlier channel's, it knows."""
-        self.link.submit(lambda: self._answer(delivery, "basic_ack"))
+    def acknowledge(self, *deliveries: Delivery) -> None:
+        """Tell the broker that messages are done with; of an earlier channel's, it knows."""
+
+        def answer_all() -> None:
+            for delivery in deliveries:
+                self._answer(delivery, "basic_ack")
+
+        self.link.submit(answer_all)
 
     def give_back(self, delivery: Delivery) -> None:
         """Have the broker give a message to somebody else."""

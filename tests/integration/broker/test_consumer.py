@@ -92,6 +92,8 @@ def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
     eventually(lambda: waiting(channel, queue) == 2 and inbox.bodies == [b"1", b"2"])
     consumer.acknowledge(inbox.deliveries[0])
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3"])
+    consumer.acknowledge(*inbox.deliveries[1:])
+    eventually(lambda: inbox.bodies == [b"1", b"2", b"3", b"4"])
     assert not any(delivery.redelivered for delivery in inbox.deliveries)
     assert repr(inbox.deliveries[0]) == "Delivery(1 bytes, tag 1 of channel 1)"
 

@@ -2,7 +2,8 @@
 
 All frames of one image go to one writer, in the order in which they came. A delivery is
 acknowledged when its piece is written, so a slow disk makes the broker wait, and not this
-process's memory grow.
+process's memory grow. Only for that: the inbox goes with its connection, and what was lost on its
+way is offered again. So the last ones need no acknowledgement, and the others can wait for company.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import Failure, Outcome, Status
 from imgbatch.batch.write import Delivery as Placement
@@ -28,6 +29,9 @@ from imgbatch.protocol.assembly import Piece, Transfer
 log = logging.getLogger(__name__)
 
 WRITERS = 2
+RECEIPTS = 4
+"""How many deliveries are acknowledged together: each such call wakes this process's link and the
+broker. Of the inbox's prefetch, this many less one may be taken up by what is already written."""
 LARGEST_RESULT_BYTES = 8 * 1024**3
 """More than any image of 2**31 pixels encodes to in practice; what a machine announces beyond
 that is nonsense."""
@@ -43,6 +47,30 @@ class Arriving:
     head: bytes
 
 
+class Receipts:
+    """Deliveries that are done with, until there are enough of them to say so.
+
+    Parameters
+    ----------
+    acknowledge
+        Tells the broker of any number of them.
+    """
+
+    def __init__(self, acknowledge: Callable[..., None]) -> None:
+        self._acknowledge = acknowledge
+        self._lock = threading.Lock()
+        self._kept: list[Delivery] = []
+
+    def add(self, delivery: Delivery) -> None:
+        """Acknowledge one, and those before it, or keep it for later; from any thread."""
+        with self._lock:
+            self._kept.append(replace(delivery, body=b""))
+            if len(self._kept) < RECEIPTS:
+                return
+            kept, self._kept = self._kept, []
+        self._acknowledge(*kept)
+
+
 class Writers:
     """The threads that write results.
 
@@ -53,7 +81,7 @@ class Writers:
     placement
         How results are put into the output folder.
     acknowledge
-        Tells the broker that a delivery is done with.
+        Tells the broker that deliveries are done with.
     lost
         Has an image offered again whose result did not come whole.
     """
@@ -62,10 +90,11 @@ class Writers:
         self,
         desk: Desk,
         placement: Placement,
-        acknowledge: Callable[[Delivery], None],
+        acknowledge: Callable[..., None],
         lost: Callable[[int], None],
     ) -> None:
-        self._writers = [Writer(desk, placement, acknowledge, lost) for _ in range(WRITERS)]
+        receipts = Receipts(acknowledge)
+        self._writers = [Writer(desk, placement, receipts.add, lost) for _ in range(WRITERS)]
 
     def start(self) -> None:
         """Begin to write."""
@@ -89,12 +118,12 @@ class Writer:
         self,
         desk: Desk,
         placement: Placement,
-        acknowledge: Callable[[Delivery], None],
+        done: Callable[[Delivery], None],
         lost: Callable[[int], None],
     ) -> None:
         self._desk = desk
         self._placement = placement
-        self._acknowledge = acknowledge
+        self._done = done
         self._lost = lost
         self._frames: queue.SimpleQueue[tuple[Delivery, Received] | None] = queue.SimpleQueue()
         self._arriving: dict[int, Arriving] = {}
@@ -132,7 +161,7 @@ class Writer:
             except Exception as error:
                 log.exception("a writer failed unexpectedly")
                 self._desk.abort(error)
-            self._acknowledge(delivery)
+            self._done(delivery)
 
     def _begin(self, result: Result, payload: memoryview) -> None:
         offer = self._desk.offers.note(result.job, Event.RESULT, time.monotonic())

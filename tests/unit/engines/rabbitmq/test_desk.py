@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 from tests.support.batches import Notes
 from tests.support.frames import announcement
+from tests.support.programs import wait_until
 
 from imgbatch.batch.model import Job, Outcome, Status
-from imgbatch.engines.rabbitmq.desk import TICKETS_PER_WORKER, Desk, code_of, failed
+from imgbatch.engines.rabbitmq.desk import (
+    FEWEST_TICKETS_PER_WORKER,
+    MOST_TICKETS_PER_WORKER,
+    Desk,
+    code_of,
+    failed,
+)
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import Offers
 from imgbatch.errors import Code, FileError, SkippedFile
@@ -59,29 +66,29 @@ def test_this_sides_failures_are_outcomes_without_attempts() -> None:
     assert outcome.failure.code is Code.NOT_AN_IMAGE
 
 
-def test_images_are_drawn_while_there_is_room_and_when_there_is_again(desk: Desk) -> None:
-    room = 2 * TICKETS_PER_WORKER
+def test_images_are_drawn_until_there_is_no_room_and_again_when_few_are_left(desk: Desk) -> None:
+    most, fewest = 2 * MOST_TICKETS_PER_WORKER, 2 * FEWEST_TICKETS_PER_WORKER
     drawn: list[int] = []
 
     def draw() -> None:
         while desk.wait_for_room():
             desk.offers.add(job(len(drawn)), 0.0)
             drawn.append(len(drawn))
-            if len(drawn) in (room, room + 1):
-                full.set()
 
-    full = threading.Event()
     feeder = threading.Thread(target=draw)
     feeder.start()
-    assert full.wait(30)
-    full.clear()
-    desk.finish(written(0))
-    assert full.wait(30)
-    assert len(drawn) == room + 1
+    wait_until(lambda: len(drawn) == most, "the room is full")
+    for index in range(most - fewest):
+        desk.finish(written(index))
+    feeder.join(0.05)
+    assert len(drawn) == most
+    desk.finish(written(most - fewest))
+    burst = most - fewest + 1
+    wait_until(lambda: len(drawn) == most + burst, "the room is full again")
     desk.stop()
     feeder.join(30)
     assert not feeder.is_alive()
-    assert len(drawn) == room + 1
+    assert len(drawn) == most + burst
 
 
 def test_without_machines_nothing_is_drawn(notes: Notes) -> None:
