@@ -117,12 +117,14 @@ class Worker:
 
     def run(self) -> None:
         """Compute until told to drain."""
+        # Here as well as in the supervisor's trial, so that no image's time limit pays for it. And
+        # before any thread: OpenCV's import changes sys.path and sys.modules for a while.
+        warm_up()
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
         threading.Thread(target=self._obey, name="orders", daemon=True).start()
         threading.Thread(target=self._tell_holdings, name="holdings", daemon=True).start()
-        warm_up()  # in this process as well, so that no image's time limit pays for it
         self._say(Ready())
         while not self._draining.is_set():
             held = self._hands.next(timeout_seconds=1.0)
