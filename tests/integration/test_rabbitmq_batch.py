@@ -25,8 +25,6 @@ from tests.support.rabbitmq import free_port
 from tests.support.slow_photos import slow
 
 from imgbatch.broker.topology import Topology
-from imgbatch.engines.rabbitmq.desk import MOST_TICKETS_PER_WORKER
-from imgbatch.engines.rabbitmq.receiving import RECEIPTS
 from imgbatch.protocol import Announcement, Enlistment, encode
 
 pytestmark = pytest.mark.broker
@@ -317,8 +315,8 @@ def test_the_broker_holds_no_more_than_the_workers_are_about_to_use(
     assert client.wait() == 0, client.said()
     assert looks >= 2
     # Two workers, eight tickets each; and as many results on their way back, or written and not
-    # yet acknowledged.
-    most = 2 * 2 * MOST_TICKETS_PER_WORKER + RECEIPTS
+    # yet acknowledged, which four are at most.
+    most = 2 * 2 * 8 + 4
     image_bytes = len(encoded(".jpg")) + 1000
     assert most_messages <= most
     assert most_bytes <= most * image_bytes

@@ -50,7 +50,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert slicing.CHUNK_BYTES == 2**20
     assert publisher.WINDOW_BYTES == 16 * 2**20
     assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
-    assert desk.MOST_TICKETS_PER_WORKER == 8
+    assert (desk.FEWEST_TICKETS_PER_WORKER, desk.MOST_TICKETS_PER_WORKER) == (5, 8)
     assert offers.MAX_ATTEMPTS == 3
     assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
     assert (engine.SILENT_SECONDS, fleet.SILENT_SECONDS) == (30, 10)

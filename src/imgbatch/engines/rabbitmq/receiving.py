@@ -64,6 +64,7 @@ class Receipts:
     def add(self, delivery: Delivery) -> None:
         """Acknowledge one, and those before it, or keep it for later; from any thread."""
         with self._lock:
+            # Without the body, up to 1 MiB that is written already.
             self._kept.append(replace(delivery, body=b""))
             if len(self._kept) < RECEIPTS:
                 return

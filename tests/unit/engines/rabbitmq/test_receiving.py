@@ -19,7 +19,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
-from imgbatch.engines.rabbitmq.receiving import LARGEST_RESULT_BYTES, RECEIPTS, Writers
+from imgbatch.engines.rabbitmq.receiving import LARGEST_RESULT_BYTES, RECEIPTS, Receipts, Writers
 from imgbatch.errors import Code, OutputError
 from imgbatch.protocol import Chunk, Frame, Received
 from imgbatch.protocol.slicing import pieces
@@ -60,6 +60,7 @@ class Client:
     def stop(self) -> None:
         self.writers.stop()
         assert len(self.acknowledged) == self.sent - self.sent % RECEIPTS
+        assert len(set(self.acknowledged)) == len(self.acknowledged)
         assert set(self.acknowledged) <= set(range(1, self.sent + 1))
 
     def files(self) -> dict[str, bytes]:
@@ -78,6 +79,15 @@ def frames(job: int = 0, transfer: int = 1, data: bytes = DATA, **changes: Any) 
         (head if offset == 0 else Chunk("b", job, transfer, offset, len(data)), bytes(piece))
         for offset, piece in pieces(data, 30)
     ]
+
+
+def test_deliveries_are_acknowledged_four_at_a_time_each_once_and_without_their_bodies() -> None:
+    calls: list[tuple[Delivery, ...]] = []
+    receipts = Receipts(lambda *deliveries: calls.append(deliveries))
+    for tag in range(1, 11):
+        receipts.add(Delivery(b"body", False, 1, tag))
+    assert [[delivery.tag for delivery in call] for call in calls] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert {delivery.body for call in calls for delivery in call} == {b""}
 
 
 def test_a_result_becomes_a_file(client: Client) -> None:
