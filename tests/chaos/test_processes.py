@@ -152,7 +152,7 @@ def test_images_that_kill_or_hang_their_workers_fail_alone(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
     """Time lost: three times the image's own time, or the image timeout, and 2 s for a worker."""
-    fill(tmp_path / "in", 40)
+    fill(tmp_path / "in", 200)  # so many that a dozen tickets travel in one message
     (tmp_path / "in" / "IMG_0010.jpg").write_bytes(encoded(".jpg") + DIE)
     (tmp_path / "in" / "IMG_0020.jpg").write_bytes(encoded(".jpg") + HANG)
     (tmp_path / "in" / "IMG_0021.jpg").write_bytes(encoded(".jpg") + DIE)

@@ -314,12 +314,12 @@ def test_the_broker_holds_no_more_than_the_workers_are_about_to_use(
         looks += 1
     assert client.wait() == 0, client.said()
     assert looks >= 2
-    # Two workers, eight tickets each; and as many results on their way back, or written and not
-    # yet acknowledged, which four are at most.
-    most = 2 * 2 * 8 + 4
+    # Two workers, for each eight messages of at most sixteen tickets; and as many results on their
+    # way back, or written and not yet acknowledged, which four are at most.
+    most = 2 * 8 * 16
     image_bytes = len(encoded(".jpg")) + 1000
-    assert most_messages <= most
-    assert most_bytes <= most * image_bytes
+    assert most_messages <= 2 * 8 + most + 4
+    assert most_bytes <= (2 * most + 4) * image_bytes
     check(client)
 
 

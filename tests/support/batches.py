@@ -27,6 +27,7 @@ class Notes:
     reasons: list[str | None] = field(default_factory=list)
     seen_machines: list[Sequence[MachineUse]] = field(default_factory=list)
     first: threading.Event = field(default_factory=threading.Event)
+    so_far: Progress | None = None
 
     def finished(self, outcome: Outcome) -> None:
         if outcome.index in self.outcomes:
@@ -38,7 +39,7 @@ class Notes:
         self.reasons.append(why)
 
     def progress(self) -> Progress:
-        return Progress(len(self.outcomes), False, len(self.outcomes), 0)
+        return self.so_far or Progress(len(self.outcomes), False, len(self.outcomes), 0)
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
         self.seen_machines.append(machines)

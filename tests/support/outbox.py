@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from imgbatch.broker.publisher import Message, Publisher, Settlement
-from imgbatch.protocol import Received, decode
+from imgbatch.protocol import Received, decode_bundle
 
 
 class Outbox(Publisher):
@@ -25,4 +25,7 @@ class Outbox(Publisher):
     post = publish
 
     def frames(self) -> list[Received]:
-        return [decode(message.body) for message in self.messages]
+        return [received for bundle in self.bundles() for received in bundle]
+
+    def bundles(self) -> list[list[Received]]:
+        return [decode_bundle(message.body) for message in self.messages]

@@ -2,8 +2,9 @@
 
     python -m tests.vectors.make_vectors
 
-``frames.json`` holds frames that every reader takes, ``refused.json`` messages that every reader
-refuses. Bytes are hexadecimal. The same code writes the same files, byte by byte.
+``frames.json`` holds frames that every reader takes, ``bundles.json`` messages of several tickets,
+and ``refused.json`` messages that every reader refuses. Bytes are hexadecimal. The same code writes
+the same files, byte by byte.
 """
 
 from __future__ import annotations
@@ -90,6 +91,27 @@ def frames() -> list[Any]:
     ]  # fmt: skip
 
 
+def bundles() -> list[Any]:
+    """Return messages of several tickets: the numbers of their images, or why they are refused."""
+    tickets = [encode(ticket(job=job), b"abcd"[:job]) for job in range(5)]
+    damaged = bytearray(b"".join(tickets[1:3]))
+    damaged[-1] ^= 1
+    table: list[tuple[str, str, bytes, list[int] | Code]] = [
+        ("one", "one ticket alone", tickets[1], [1]),
+        ("five", "one behind the other, without images and with", b"".join(tickets), [*range(5)]),
+        ("most", "64 frames", tickets[0] * 64, [0] * 64),
+        ("too-many", "65 frames", tickets[0] * 65, Code.FRAME_TOO_LARGE),
+        ("bytes-to-spare", "a byte behind the last", tickets[1] + b"\0", Code.MALFORMED_FRAME),
+        ("cut", "the last breaks off", b"".join(tickets)[:-1], Code.MALFORMED_FRAME),
+        ("damaged", "a bit of the last has flipped", bytes(damaged), Code.DAMAGED_PAYLOAD),
+    ]
+    return [
+        {"name": name, "why": why, "bytes": body.hex()}
+        | ({"error": str(meaning)} if isinstance(meaning, Code) else {"jobs": meaning})
+        for name, why, body, meaning in table
+    ]
+
+
 def refused() -> list[Any]:
     """Return the messages that every reader refuses, with the class of the error."""
     good = encode(ticket(), b"abcd")
@@ -116,6 +138,7 @@ def refused() -> list[Any]:
         ("cut-in-head", malformed, "breaks off in its fields", good[:60]),
         ("cut-in-payload", malformed, "breaks off in its payload", good[:-1]),
         ("bytes-to-spare", malformed, "a byte behind the payload", good + b"\0"),
+        ("two-frames", malformed, "a second frame where one is expected", good + good),
         ("four-parts", malformed, "an array of four", b"\x94" + good[1:]),
         ("six-parts", malformed, "an array of six", b"\x96" + good[1:] + b"\xc0"),
         ("version-0", other, "an earlier version", b"\x95\x00" + good[2:]),
@@ -159,7 +182,7 @@ def refused() -> list[Any]:
 
 def texts() -> dict[Path, str]:
     """Return what each file has to hold."""
-    made = {"frames.json": frames(), "refused.json": refused()}
+    made = {"frames.json": frames(), "bundles.json": bundles(), "refused.json": refused()}
     return {
         FOLDER / name: json.dumps(vectors, indent=1, ensure_ascii=False) + "\n"
         for name, vectors in made.items()

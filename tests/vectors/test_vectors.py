@@ -11,7 +11,7 @@ import pytest
 from tests.vectors.make_vectors import FOLDER, texts
 
 from imgbatch.errors import ProtocolError
-from imgbatch.protocol import decode, encode
+from imgbatch.protocol import decode, decode_bundle, encode
 from imgbatch.protocol.codec import KINDS
 
 
@@ -52,6 +52,18 @@ def test_a_message_is_refused_for_the_reason_of_its_vector(vector: dict[str, Any
     with pytest.raises(ProtocolError) as caught:
         decode(bytes.fromhex(vector["bytes"]))
     assert caught.value.code == vector["error"]
+
+
+@pytest.mark.parametrize("vector", vectors("bundles.json"), ids=named)
+def test_a_message_of_several_tickets_means_what_its_vector_says(vector: dict[str, Any]) -> None:
+    body = bytes.fromhex(vector["bytes"])
+    if "error" in vector:
+        with pytest.raises(ProtocolError) as caught:
+            decode_bundle(body)
+        assert caught.value.code == vector["error"]
+    else:
+        jobs = [received.frame.job for received in decode_bundle(body)]  # type: ignore[union-attr]
+        assert jobs == vector["jobs"]
 
 
 def test_there_is_a_vector_of_every_kind_and_of_every_refusal() -> None:

@@ -6,6 +6,7 @@ Acknowledgements know which connection they belong to, and are forgotten with it
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Parts:
+    """What is left to be done with a message before the broker hears of it; from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open = 1
+        self.any_given_back = False
+
+    def set(self, number: int) -> None:
+        """Say how many parts it has, before the first has ended."""
+        self._open = number
+
+    def end(self, *, given_back: bool = False) -> bool:
+        """Take note that a part has ended; tell whether it was the last."""
+        with self._lock:
+            self._open -= 1
+            self.any_given_back |= given_back
+            return self._open == 0
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A message that came, and what is needed to acknowledge it.
@@ -30,12 +51,16 @@ class Delivery:
         Which channel it came on: a tag means nothing, or something else, on a later one.
     redelivered
         The broker had given it to somebody before.
+    parts
+        Whoever acknowledges it or gives it back does so for one of them; the broker is told when
+        all have ended, and gives the message to somebody else if any of them was given back.
     """
 
     body: bytes
     redelivered: bool
     epoch: int
     tag: int
+    parts: Parts = field(default_factory=Parts)
 
     def __repr__(self) -> str:
         return f"Delivery({len(self.body)} bytes, tag {self.tag} of channel {self.epoch})"
@@ -120,16 +145,14 @@ class Consumer:
 
     def acknowledge(self, *deliveries: Delivery) -> None:
         """Tell the broker that messages are done with; of an earlier channel's, it knows."""
-
-        def answer_all() -> None:
-            for delivery in deliveries:
-                self._answer(delivery, "basic_ack")
-
-        self.link.submit(answer_all)
+        ended = [delivery for delivery in deliveries if delivery.parts.end()]
+        if ended:
+            self.link.submit(lambda: self._answer_all(ended))
 
     def give_back(self, delivery: Delivery) -> None:
         """Have the broker give a message to somebody else."""
-        self.link.submit(lambda: self._answer(delivery, "basic_reject", requeue=True))
+        if delivery.parts.end(given_back=True):
+            self.link.submit(lambda: self._answer_all([delivery]))
 
     def drop(self, delivery: Delivery) -> None:
         """Have the broker forget a message that nobody can use."""
@@ -192,6 +215,13 @@ class Consumer:
         if subscription is not None:
             self._remove(queue)
             self._add(subscription)
+
+    def _answer_all(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.parts.any_given_back:
+                self._answer(delivery, "basic_reject", requeue=True)
+            else:
+                self._answer(delivery, "basic_ack")
 
     def _answer(self, delivery: Delivery, method: str, **arguments: bool) -> None:
         channel = self.link.channel

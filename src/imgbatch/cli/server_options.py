@@ -63,8 +63,8 @@ SERVER = Program(
                 ),
                 Option(
                     "--prefetch",
-                    "images that a worker holds of each batch: one is computed, the others come "
-                    "meanwhile; 1..100 (default: 3)",
+                    "images, or bundles of small ones, that a worker holds of each batch: one is "
+                    "computed, the others come meanwhile; 1..100 (default: 3)",
                     "N",
                     whole(1, 100),
                 ),

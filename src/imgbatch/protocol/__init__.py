@@ -5,7 +5,7 @@ pieces together again, `slicing` cuts one. No sockets, no files, no clock, no pi
 bytes can be produced and read by any msgpack library in any language (`docs/protocol.md`).
 """
 
-from imgbatch.protocol.codec import Received, WireLimits, decode, encode
+from imgbatch.protocol.codec import Received, WireLimits, decode, decode_bundle, encode
 from imgbatch.protocol.frames import (
     PROTOCOL_VERSION,
     Announcement,
@@ -47,5 +47,6 @@ __all__ = [
     "WireLimits",
     "Withdrawal",
     "decode",
+    "decode_bundle",
     "encode",
 ]

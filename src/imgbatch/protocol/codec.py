@@ -2,8 +2,8 @@
 
 The version comes first, so that it can be read whatever follows. The checksum (XXH3, 64 bits,
 always in msgpack's nine-byte form) covers every byte behind it. The payload comes last, so that
-the bytes of a received message from some offset to their end *are* the payload: `decode` hands
-out a memoryview of them and copies nothing.
+the bytes of a received frame from some offset to their end *are* the payload: `decode` hands out
+a memoryview of them and copies nothing. A message is one frame, or several, one behind the other.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ class WireLimits:
         All of a frame that comes before its payload's first byte.
     payload_bytes
         A frame's payload.
+    frames
+        In one message.
     """
 
     head_bytes: int = 64 * 1024
     payload_bytes: int = 16 * 1024 * 1024
+    frames: int = 64
 
 
 DEFAULT_LIMITS = WireLimits()
@@ -115,7 +118,7 @@ def _check_payload_size(size_bytes: int, limits: WireLimits) -> None:
 
 
 def decode(body: bytes, limits: WireLimits = DEFAULT_LIMITS) -> Received:
-    """Return the frame that a message holds, its payload as a view of `body`.
+    """Return the one frame that a message holds, its payload as a view of `body`.
 
     Raises
     ------
@@ -129,17 +132,43 @@ def decode(body: bytes, limits: WireLimits = DEFAULT_LIMITS) -> Received:
         If its checksum does not hold. What the frame seems to say is in the exception's
         ``frame``: a hint at what to ask for again, and not to be trusted.
     """
+    received, behind = _decode_first(memoryview(body), limits)
+    if behind:
+        raise MalformedFrame(f"{len(behind)} bytes behind a frame that stands alone")
+    return received
+
+
+def decode_bundle(body: bytes, limits: WireLimits = DEFAULT_LIMITS) -> list[Received]:
+    """Return all frames of a message in which they stand one behind the other.
+
+    Raises
+    ------
+    VersionMismatch, MalformedFrame, FrameTooLarge, DamagedPayload
+        As `decode` does, if any of them is at fault: where one ends is known from itself alone.
+    """
+    received, behind = _decode_first(memoryview(body), limits)
+    bundle = [received]
+    while behind:
+        if len(bundle) == limits.frames:
+            raise FrameTooLarge(f"a message of more than {limits.frames} frames")
+        received, behind = _decode_first(behind, limits)
+        bundle.append(received)
+    return bundle
+
+
+def _decode_first(body: memoryview, limits: WireLimits) -> tuple[Received, memoryview]:
+    """Return the frame that a message begins with, and what stands behind it."""
     reader = _head_reader(body, limits)
     checksum, start = _read_version_and_checksum(reader)
     kind_name, values = _unpack(reader), _unpack(reader)
-    payload = _payload_of(body, reader.tell(), limits)
+    first, end = _find_payload(body, reader.tell(), limits)
     frame = _frame_of(kind_name, values)
-    if xxhash.xxh3_64_intdigest(memoryview(body)[start:]) != checksum:
+    if xxhash.xxh3_64_intdigest(body[start:end]) != checksum:
         raise DamagedPayload("a frame's checksum does not hold: damaged on its way", frame)
-    return Received(frame, payload)
+    return Received(frame, body[first:end]), body[end:]
 
 
-def _head_reader(body: bytes, limits: WireLimits) -> msgpack.Unpacker:
+def _head_reader(body: memoryview, limits: WireLimits) -> msgpack.Unpacker:
     # The payload lies behind the head, so the reader never needs to see more than the longest
     # head; strings in it are bounded by the bytes that are really there. Lists are not: msgpack
     # makes room for as many items as are announced, at each level of nesting anew.
@@ -151,7 +180,7 @@ def _head_reader(body: bytes, limits: WireLimits) -> msgpack.Unpacker:
         strict_map_key=True,
         use_list=False,
     )
-    reader.feed(memoryview(body)[: limits.head_bytes])
+    reader.feed(body[: limits.head_bytes])
     return reader
 
 
@@ -187,7 +216,8 @@ def _unpack(reader: msgpack.Unpacker) -> Any:
         raise MalformedFrame(f"a frame breaks off or is no msgpack ({error!r:.80})") from error
 
 
-def _payload_of(body: bytes, start: int, limits: WireLimits) -> memoryview:
+def _find_payload(body: memoryview, start: int, limits: WireLimits) -> tuple[int, int]:
+    """Return where the payload whose mark is at `start` begins, and where it ends."""
     mark = body[start] if start < len(body) else None
     length_format = _PAYLOAD_LENGTHS.get(mark) if mark is not None else None
     if length_format is None:
@@ -198,11 +228,11 @@ def _payload_of(body: bytes, start: int, limits: WireLimits) -> memoryview:
     _check_head_size(first, limits)
     (size_bytes,) = length_format.unpack_from(body, start + 1)
     _check_payload_size(size_bytes, limits)
-    if len(body) - first != size_bytes:
+    if len(body) - first < size_bytes:
         raise MalformedFrame(
             f"a frame announces {size_bytes} bytes of payload and holds {len(body) - first}"
         )
-    return memoryview(body)[first:]
+    return first, first + size_bytes
 
 
 def _frame_of(kind_name: object, values: object) -> Frame:

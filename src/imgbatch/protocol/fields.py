@@ -11,6 +11,9 @@ from imgbatch.errors import FrameTooLarge, MalformedFrame
 LARGEST_NUMBER = 2**53
 """The largest whole number up to which the numbers of every language are exact."""
 
+MOST_NUMBERS = 1_000
+"""In a list of images."""
+
 
 class Check(Protocol):
     """Says of one value whether a field may hold it."""
@@ -141,5 +144,5 @@ Amount = Annotated[float, RealNumber(LARGEST_NUMBER)]
 """Seconds, or a rate."""
 Flag = Annotated[bool, TrueOrFalse()]
 Names = Annotated[tuple[str, ...], ListOf(SHORT_TEXT, 100)]
-Numbers = Annotated[tuple[int, ...], ListOf(NUMBER, 1_000)]
+Numbers = Annotated[tuple[int, ...], ListOf(NUMBER, MOST_NUMBERS)]
 Plain = Annotated[Mapping[str, int | str | bool | None], PlainMap(50)]

@@ -26,6 +26,7 @@ from imgbatch.errors import (
     DamagedPayload,
     ImageError,
     LimitExceeded,
+    MalformedFrame,
     ProtocolError,
     UsageError,
 )
@@ -35,13 +36,16 @@ from imgbatch.protocol import (
     Chunk,
     Fetch,
     Holding,
+    Received,
     Release,
     Result,
     Ticket,
     Withdrawal,
     decode,
+    decode_bundle,
     encode,
 )
+from imgbatch.protocol.fields import MOST_NUMBERS
 from imgbatch.recipe import Recipe
 from imgbatch.server.answers import Sending, failure_of, frames_of, result_of
 from imgbatch.server.board import Board
@@ -192,7 +196,7 @@ class Worker:
             self._consumer.give_back(delivery)
             return
         try:
-            received = decode(delivery.body)
+            bundle = [_ticket_of(received, batch) for received in decode_bundle(delivery.body)]
         except DamagedPayload as error:
             self._refuse_damaged(delivery, error)
             return
@@ -200,12 +204,9 @@ class Worker:
             log.warning("dropped a message from a work queue: %s", error)
             self._consumer.drop(delivery)
             return
-        ticket = received.frame
-        if isinstance(ticket, Ticket) and ticket.batch == batch:
-            self._take(ticket, delivery, received.payload)
-        else:
-            log.warning("dropped a %s from a work queue", type(ticket).__name__)
-            self._consumer.drop(delivery)
+        delivery.parts.set(len(bundle))
+        for ticket, payload in bundle:
+            self._take(ticket, delivery, payload)
 
     def _refuse_damaged(self, delivery: Delivery, error: DamagedPayload) -> None:
         """Have a damaged ticket sent again; nothing in it can be believed, its recipe least."""
@@ -396,13 +397,23 @@ class Worker:
         self._publisher.close()
 
 
+def _ticket_of(received: Received, batch: str) -> tuple[Ticket, memoryview]:
+    """Return a ticket of this batch, and what rides in it."""
+    ticket = received.frame
+    if not isinstance(ticket, Ticket) or ticket.batch != batch:
+        raise MalformedFrame(f"a {type(ticket).__name__} that is no ticket of batch {batch}")
+    return ticket, received.payload
+
+
 def _by_client(tickets: list[HeldTicket]) -> Iterator[tuple[Ticket, tuple[int, ...]]]:
-    """Yield one ticket of each batch, with the numbers of all its images."""
+    """Yield one ticket of each batch, with the numbers of its images, as many as a frame holds."""
     batches: dict[str, list[Ticket]] = {}
     for held in tickets:
         batches.setdefault(held.ticket.batch, []).append(held.ticket)
     for same in batches.values():
-        yield same[0], tuple(ticket.job for ticket in same)
+        for first in range(0, len(same), MOST_NUMBERS):
+            some = same[first : first + MOST_NUMBERS]
+            yield same[0], tuple(ticket.job for ticket in some)
 
 
 def _unexpected(error: Exception) -> ImageError:

@@ -98,6 +98,58 @@ def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
     assert repr(inbox.deliveries[0]) == "Delivery(1 bytes, tag 1 of channel 1)"
 
 
+def test_a_message_of_several_parts_is_acknowledged_when_all_have_ended(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    put(channel, queue, b"three parts", b"another", b"one more")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
+    eventually(lambda: len(inbox.deliveries) == 2)
+    whole, other = inbox.deliveries
+    whole.parts.set(3)
+    consumer.acknowledge(whole)
+    consumer.acknowledge(whole, other)
+    eventually(lambda: len(inbox.deliveries) == 3)
+    assert inbox.bodies[2] == b"one more"
+    consumer.acknowledge(inbox.deliveries[2])
+    consumer.acknowledge(whole)
+    consumer.close()
+    assert waiting(channel, queue) == 0
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_message_of_which_a_part_is_given_back_comes_again_when_all_have_ended(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+    first: int,
+) -> None:
+    put(channel, queue, b"three parts")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
+    eventually(lambda: len(inbox.deliveries) == 1)
+    (whole,) = inbox.deliveries
+    whole.parts.set(3)
+    for part in range(3):
+        assert len(inbox.deliveries) == 1
+        if part == first:
+            consumer.give_back(whole)
+        else:
+            consumer.acknowledge(whole)
+    eventually(lambda: len(inbox.deliveries) == 2)
+    assert inbox.deliveries[1].redelivered
+    assert inbox.bodies[1] == whole.body
+    consumer.acknowledge(inbox.deliveries[1])
+    consumer.close()
+    assert waiting(channel, queue) == 0
+
+
 def test_what_is_given_back_comes_again_and_what_is_dropped_does_not(
     consumer: Consumer,
     channel: BlockingChannel,

@@ -41,6 +41,7 @@ from imgbatch.server.orders import Leave, Ready, Serve, WorkerSettings
 pytestmark = pytest.mark.broker
 PATIENCE_SECONDS = 60.0
 LIMIT = 100_000
+PREFETCH = 3
 IMAGE = encoded(".jpg")
 ADJUSTMENT = Adjustment(brightness=10, contrast=20, sharpness=40)
 RESULT = process(IMAGE, ADJUSTMENT)
@@ -53,7 +54,9 @@ def topology() -> Topology:
 
 @pytest.fixture(scope="module")
 def crew(broker: Broker, topology: Topology) -> Iterator[Crew]:
-    settings = WorkerSettings(broker.url, topology.prefix, "machine-1", 3, Limits(max_bytes=LIMIT))
+    settings = WorkerSettings(
+        broker.url, topology.prefix, "machine-1", PREFETCH, Limits(max_bytes=LIMIT)
+    )
     crew = Crew(1, settings, image_timeout_seconds=60.0, memory_bytes=2**40)
     crew.fill([])
     _, wake = Pipe()
@@ -125,13 +128,26 @@ class Client:
 
     def redeliver(self, frame: Ticket, image: bytes = b"") -> None:
         """Offer a ticket as one that another worker had before."""
-        self.offer(frame, image)
+        self.put_back(encode(frame, image))
+
+    def put_back(self, body: bytes) -> None:
+        self.put(body)
         method, _, _ = self.channel.basic_get(self.queue)
         self.channel.basic_reject(method.delivery_tag, requeue=True)
 
     def waiting(self) -> int:
         """Return how many tickets are in the queue, in nobody's hands."""
         return int(self.channel.queue_declare(self.queue, passive=True).method.message_count)
+
+    def expect_free_hands(self) -> None:
+        """Have the worker take as many messages as it may, which it does if it holds no other."""
+        jobs = range(100, 100 + PREFETCH)
+        for job in jobs:
+            self.offer(self.ticket(job=job))
+        fetches = [self.expect(Fetch) for _ in jobs]
+        assert {fetch.job for fetch in fetches} == set(jobs)
+        for fetch in fetches:
+            self.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
 
 
 @pytest.fixture
@@ -158,6 +174,63 @@ def test_an_image_in_its_ticket_comes_back_as_the_pipeline_makes_it(
     assert (received.frame.kind, received.frame.machine) == ("done", "machine-1")
     assert (received.frame.width_pixels, received.frame.height_pixels) == (48, 32)
     assert received.payload == RESULT
+
+
+def test_tickets_of_one_message_are_each_answered(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    bad = client.ticket(job=1, recipe={"brightness": 9999})
+    bundle = [client.ticket(job=0), bad, client.ticket(job=2, size_bytes=len(IMAGE))]
+    client.put(b"".join(encode(frame, IMAGE) for frame in bundle))
+    serve()
+    client.expect_result(0)
+    assert client.expect(Result).kind == "failed"
+    client.expect_result(2)
+    client.expect_free_hands()
+
+
+def test_tickets_of_one_message_that_another_worker_had_are_each_asked_for(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    """Those that it had done already are withdrawn, whatever becomes of the others."""
+    bodies = [encode(client.ticket(job=job), IMAGE) for job in range(3)]
+    client.put_back(b"".join(bodies))
+    serve()
+    for job in range(3):
+        fetch = client.expect(Fetch)
+        assert (fetch.job, fetch.begins) == (job, True)
+        if job == 1:
+            client.answer(fetch, IMAGE)
+            client.expect_result(1)
+        else:
+            client.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
+    client.expect_free_hands()
+
+
+def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
+    client: Client, crew: Crew, serve: Callable[[], None]
+) -> None:
+    bundle = [(client.ticket(job=1), IMAGE), (client.ticket(job=2), b"")]
+    client.put(b"".join(encode(*one) for one in bundle))
+    serve()
+    jobs = {client.hear().frame.job for _ in range(2)}  # type: ignore[union-attr]
+    assert jobs == {1, 2}  # the result of one, and that the other is asked for
+    assert client.waiting() == 0
+    crew.order(Leave(client.batch))
+    assert client.expect(Release).jobs == (2,)
+    wait_until(lambda: client.waiting() == 1, "the message waits again")
+
+
+def test_a_message_with_one_damaged_ticket_is_not_believed_at_all(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    body = bytearray(b"".join(encode(client.ticket(job=job), IMAGE) for job in (1, 2)))
+    body[-1] ^= 1
+    serve()
+    client.put(bytes(body))
+    client.offer(client.ticket(job=3), IMAGE)
+    client.expect_result(3)
+    client.expect_free_hands()
 
 
 def test_an_image_that_did_not_ride_along_is_fetched(

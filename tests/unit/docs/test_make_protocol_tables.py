@@ -41,7 +41,7 @@ def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     from imgbatch.broker import publisher, topology
-    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers
+    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers, sending
     from imgbatch.protocol import slicing
     from imgbatch.server import leases, supervisor, worker
 
@@ -50,7 +50,9 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert slicing.CHUNK_BYTES == 2**20
     assert publisher.WINDOW_BYTES == 16 * 2**20
     assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
-    assert (desk.FEWEST_TICKETS_PER_WORKER, desk.MOST_TICKETS_PER_WORKER) == (5, 8)
+    assert DEFAULT_LIMITS.frames == 64
+    assert (desk.FEWEST_BUNDLES_PER_WORKER, desk.MOST_BUNDLES_PER_WORKER) == (5, 8)
+    assert (desk.MOST_IMAGES_PER_BUNDLE, sending.BUNDLE_BYTES) == (16, 512 * 1024)
     assert offers.MAX_ATTEMPTS == 3
     assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
     assert (engine.SILENT_SECONDS, fleet.SILENT_SECONDS) == (30, 10)

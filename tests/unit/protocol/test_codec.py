@@ -29,6 +29,7 @@ from imgbatch.protocol import (
     Release,
     WireLimits,
     decode,
+    decode_bundle,
     encode,
 )
 
@@ -106,6 +107,65 @@ def test_a_frame_cut_at_any_byte_is_refused(name: str) -> None:
 @given(any_frame(), st.binary(max_size=50), st.binary(min_size=1, max_size=50))
 def test_a_frame_with_bytes_to_spare_is_refused(frame: Frame, payload: bytes, spare: bytes) -> None:
     assert isinstance(refusal_of(encode(frame, payload) + spare), MalformedFrame)
+
+
+_BUNDLES = st.lists(st.tuples(any_frame(), st.binary(max_size=50)), min_size=1, max_size=5)
+
+
+@given(_BUNDLES)
+def test_frames_one_behind_the_other_come_back_as_they_were(
+    bundle: list[tuple[Frame, bytes]],
+) -> None:
+    body = b"".join(encode(frame, payload) for frame, payload in bundle)
+    assert [(one.frame, one.payload) for one in decode_bundle(body)] == bundle
+
+
+def test_the_payloads_of_a_bundle_are_the_message_itself() -> None:
+    payloads = [bytes([number]) * 100_000 for number in range(3)]
+    body = b"".join(encode(ticket(), payload) for payload in payloads)
+    bundle = decode_bundle(body)
+    assert [one.payload for one in bundle] == payloads
+    whole = np.frombuffer(body, np.uint8)
+    for one in bundle:
+        assert one.payload.readonly
+        assert np.shares_memory(whole, np.frombuffer(one.payload, np.uint8))
+
+
+@given(_BUNDLES, st.binary(max_size=50), st.data())
+def test_a_bundle_that_breaks_off_or_goes_on_as_no_frame_is_refused_as_a_whole(
+    bundle: list[tuple[Frame, bytes]], payload: bytes, data: st.DataObject
+) -> None:
+    body = b"".join(encode(frame, payload) for frame, payload in bundle)
+    last = encode(ticket(), payload)
+    cut = last[: data.draw(st.integers(1, len(last) - 1))]
+    with pytest.raises(MalformedFrame):
+        decode_bundle(body + cut)
+    with pytest.raises(REFUSALS):
+        decode_bundle(cut + body)
+
+
+@given(_BUNDLES, st.integers(min_value=0))
+def test_a_flipped_bit_in_any_frame_spoils_its_bundle(
+    bundle: list[tuple[Frame, bytes]], position: int
+) -> None:
+    body = bytearray(b"".join(encode(frame, payload) for frame, payload in bundle))
+    bit = position % (len(body) * 8)
+    body[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(REFUSALS):
+        decode_bundle(bytes(body))
+
+
+def test_no_message_holds_more_frames_than_allowed() -> None:
+    call = encode(Call("x"))
+    limits = WireLimits(frames=3)
+    assert len(decode_bundle(call * 3, limits)) == 3
+    with pytest.raises(FrameTooLarge):
+        decode_bundle(call * 4, limits)
+
+
+def test_nothing_is_no_bundle() -> None:
+    with pytest.raises(MalformedFrame):
+        decode_bundle(b"")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

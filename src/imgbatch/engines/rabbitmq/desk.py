@@ -11,12 +11,15 @@ from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import MAX_SPOILED, Offers
 from imgbatch.errors import Code, ImgbatchError, SkippedFile, WorkerFailed
 
-FEWEST_TICKETS_PER_WORKER = 5
-"""Tickets in flight for each worker: what it holds (three, by default) and two that wait in the
-queue, so that a worker that acknowledges one gets the next before the client has heard of it."""
-MOST_TICKETS_PER_WORKER = 8
+FEWEST_BUNDLES_PER_WORKER = 5
+"""Messages with tickets in flight for each worker: what it holds (three, by default) and two that
+wait in the queue, so that a worker that acknowledges one gets the next before the client has heard
+of it."""
+MOST_BUNDLES_PER_WORKER = 8
 """When there are fewer than those, so many are sent in one go: one by one, each outcome would wake
 the feeder, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
+MOST_IMAGES_PER_BUNDLE = 16
+"""Tickets in one message: each message costs the client, the broker and a worker a turn."""
 
 
 class Desk:
@@ -50,14 +53,28 @@ class Desk:
         Once as many are as may be, it waits until few are, so that images leave in bursts.
         """
         with self._room:
-            if not self._has_room(MOST_TICKETS_PER_WORKER):
+            if not self._has_room(MOST_BUNDLES_PER_WORKER):
                 self._room.wait_for(
-                    lambda: self._stopped or self._has_room(FEWEST_TICKETS_PER_WORKER)
+                    lambda: self._stopped or self._has_room(FEWEST_BUNDLES_PER_WORKER)
                 )
             return not self._stopped
 
-    def _has_room(self, tickets_per_worker: int) -> bool:
-        return len(self.offers) < self.fleet.procs * tickets_per_worker
+    def _has_room(self, bundles_per_worker: int) -> bool:
+        return self.offers.bundles < self.fleet.procs * bundles_per_worker
+
+    @property
+    def images_per_bundle(self) -> int:
+        """How many images may be drawn to leave in one message.
+
+        One while the search goes on, since the next may be long in coming. Fewer towards the end,
+        so that no worker has many left while others have none.
+        """
+        progress = self.progress()
+        if progress.scanning:
+            return 1
+        left = progress.total - progress.done - len(self.offers)
+        share = left // (max(1, self.fleet.procs) * MOST_BUNDLES_PER_WORKER)
+        return max(1, min(MOST_IMAGES_PER_BUNDLE, share))
 
     def wake(self) -> None:
         """Have the waiting look again: something has changed."""
@@ -96,7 +113,7 @@ class Desk:
             if offer is not None:
                 self._tell(outcome)
         with self._room:
-            if self._has_room(FEWEST_TICKETS_PER_WORKER):
+            if self._has_room(FEWEST_BUNDLES_PER_WORKER):
                 self._room.notify_all()
             if self.is_over:
                 self._news.notify_all()

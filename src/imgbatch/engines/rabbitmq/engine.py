@@ -378,9 +378,9 @@ class _Run:
         if channel is not None and channel.is_open:
             self._topology.declare_work_queue(channel, self._route.work_queue, self._on_count)
 
-    def _on_count(self, tickets: int, consumers: int) -> None:
+    def _on_count(self, messages: int, consumers: int) -> None:
         now = time.monotonic()
-        self._desk.offers.count_waiting(tickets, now)
+        self._desk.offers.count_waiting(messages, now)
         if not consumers and self._desk.fleet.working:
             # The queue is a new one, and its workers were never told.
             self._doubt_all(now)

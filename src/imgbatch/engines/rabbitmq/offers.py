@@ -24,7 +24,10 @@ says that it has it. How long an image takes to compute, or waits for its turn, 
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -90,10 +93,12 @@ class Offer:
     ----------
     job
         The file.
-    phase
-        Where the image is.
     heard_seconds
         When the last sign of it was seen.
+    bundle
+        The number of the message in which its ticket went out last, maybe with others.
+    phase
+        Where the image is.
     attempt
         How often its ticket was published again.
     claims
@@ -111,6 +116,7 @@ class Offer:
 
     job: Job
     heard_seconds: float
+    bundle: int
     phase: Phase = Phase.OFFERED
     attempt: int = 0
     claims: int = 0
@@ -147,17 +153,28 @@ class Offers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._offers: dict[int, Offer] = {}
+        self._bundle_numbers = itertools.count()
+        self._bundle_sizes: Counter[int] = Counter()
         self.repeated = 0
 
     def __len__(self) -> int:
         with self._lock:
             return len(self._offers)
 
-    def add(self, job: Job, now_seconds: float) -> Offer:
-        """Begin to follow an image whose ticket is about to be published."""
+    @property
+    def bundles(self) -> int:
+        """How many messages with tickets are in flight, as far as images of theirs are."""
         with self._lock:
-            offer = self._offers[job.index] = Offer(job, now_seconds)
-            return offer
+            return len(self._bundle_sizes)
+
+    def add(self, jobs: Iterable[Job], now_seconds: float) -> list[Offer]:
+        """Begin to follow images whose tickets are about to be published in one message."""
+        with self._lock:
+            bundle = next(self._bundle_numbers)
+            offers = [Offer(job, now_seconds, bundle) for job in jobs]
+            self._offers.update((offer.job.index, offer) for offer in offers)
+            self._bundle_sizes[bundle] = len(offers)
+            return offers
 
     def find(self, index: int) -> Offer | None:
         """Return an image in flight."""
@@ -169,7 +186,14 @@ class Offers:
         with self._lock:
             offer = self._offers.pop(index, None)
             self.repeated += offer is None
+            if offer is not None:
+                self._leave_bundle(offer)
             return offer
+
+    def _leave_bundle(self, offer: Offer) -> None:
+        self._bundle_sizes[offer.bundle] -= 1
+        if not self._bundle_sizes[offer.bundle]:
+            del self._bundle_sizes[offer.bundle]
 
     def note(self, index: int, event: Event, now_seconds: float) -> Offer | None:
         """Take note of a sign of an image; None if it is not in flight."""
@@ -221,8 +245,8 @@ class Offers:
                     offer.phase = TRANSITIONS[offer.phase][Event.RELEASED]
                     offer.excuse()
 
-    def count_waiting(self, tickets: int, counted_seconds: float) -> None:
-        """Take note of how many tickets waited in the queue at a time.
+    def count_waiting(self, messages: int, counted_seconds: float) -> None:
+        """Take note of how many messages with tickets waited in the queue at a time.
 
         A queue hands out its oldest, so those that wait are the last that were offered.
         """
@@ -236,8 +260,11 @@ class Offers:
                 ),
                 key=lambda offer: offer.heard_seconds,
             )
-            for offer in offered[max(0, len(offered) - tickets) :]:
-                offer.heard_seconds = max(offer.heard_seconds, counted_seconds)
+            bundles = dict.fromkeys(offer.bundle for offer in reversed(offered))
+            waiting = set(itertools.islice(bundles, messages))
+            for offer in offered:
+                if offer.bundle in waiting:
+                    offer.heard_seconds = max(offer.heard_seconds, counted_seconds)
 
     def mourn(self, index: int, code: str, sentence: str) -> Offer | None:
         """Take note that a worker died with an image in its hands."""
@@ -276,7 +303,10 @@ class Offers:
                 offer.heard_seconds = min(offer.heard_seconds, heard_seconds)
 
     def lost(self, before_seconds: float, now_seconds: float) -> list[Offer]:
-        """Return, to be offered again, the images that were lost or gave no sign since then."""
+        """Return, to be offered again, the images that were lost or gave no sign since then.
+
+        Each in a message of its own, whatever company its ticket had.
+        """
         with self._lock:
             offers = [
                 offer for offer in self._offers.values() if offer.heard_seconds < before_seconds
@@ -285,4 +315,7 @@ class Offers:
                 offer.phase = TRANSITIONS[offer.phase][Event.LOST]
                 offer.heard_seconds = now_seconds
                 offer.attempt += 1
+                self._leave_bundle(offer)
+                offer.bundle = next(self._bundle_numbers)
+                self._bundle_sizes[offer.bundle] = 1
             return offers

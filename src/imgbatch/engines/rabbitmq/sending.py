@@ -1,9 +1,9 @@
 """Tickets and images on their way out: two threads that read files and publish frames.
 
-The feeder publishes a ticket for each image, with the image in it if it is small. The courier
-sends the larger ones, piece by piece, to the workers that ask, and publishes again the tickets
-that were lost. Neither ever holds more than one piece of a file, and the publisher makes both wait
-while too much is unconfirmed.
+The feeder publishes a ticket for each image, with the image in it if it is small; several small
+ones leave in one message, a bundle. The courier sends the larger ones, piece by piece, to the
+workers that ask, and publishes again the tickets that were lost. Neither ever holds more than one
+piece of a file, or one bundle, and the publisher makes both wait while too much is unconfirmed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -29,6 +29,10 @@ from imgbatch.protocol.slicing import CHUNK_BYTES
 from imgbatch.recipe import Recipe
 
 log = logging.getLogger(__name__)
+
+BUNDLE_BYTES = 512 * 1024
+"""Images together whose tickets leave in one message. With 100 KB images, bundles of this size cost
+about 6 % less processor time of all three sides than single tickets; of twice the size, no less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,34 +90,43 @@ class Feeder:
 
     def _feed(self, jobs: Iterator[Job]) -> None:
         try:
+            bundles = in_bundles(
+                filter(self._is_sendable, jobs), lambda: self._desk.images_per_bundle
+            )
             while self._desk.wait_for_room():
-                job = next(jobs, None)
-                if job is None:
+                bundle = next(bundles, None)
+                if bundle is None:
                     break
-                self._offer_new(job)
+                self.offer(self._desk.offers.add(bundle, time.monotonic()))
         except BaseException as error:
             self._desk.abort(error)
         finally:
             self._desk.fed.set()
             self._desk.wake()
 
-    def _offer_new(self, job: Job) -> None:
+    def _is_sendable(self, job: Job) -> bool:
         try:
             check_size(job.source, job.size_bytes, self._route.limits.max_bytes)
         except ImageError as error:
             self._desk.tell(failed(job, error))
-            return
-        self.offer(self._desk.offers.add(job, time.monotonic()))
+            return False
+        return True
 
-    def offer(self, offer: Offer) -> None:
-        """Publish an image's ticket, for the first time or again."""
-        job = offer.job
-        try:
-            image = b"" if job.size_bytes > CHUNK_BYTES else self._read(job)
-        except ImageError as error:
-            self._desk.fail(job, error)
-            return
-        route = self._route
+    def offer(self, offers: list[Offer]) -> None:
+        """Publish the tickets of images in one message, for the first time or again."""
+        tickets = {}
+        for offer in offers:
+            try:
+                tickets[offer.job.index] = self._ticket(offer)
+            except ImageError as error:
+                self._desk.fail(offer.job, error)
+        if tickets:
+            message = Message("", self._route.work_queue, b"".join(tickets.values()))
+            self._publisher.publish(message, partial(self._settled, tuple(tickets)))
+
+    def _ticket(self, offer: Offer) -> bytes:
+        job, route = offer.job, self._route
+        image = b"" if job.size_bytes > CHUNK_BYTES else self._read(job)
         ticket = Ticket(
             batch=route.batch,
             job=job.index,
@@ -124,20 +137,39 @@ class Feeder:
             recipe=self._recipe,
         )
         # Whoever has to fetch the image anyway, because the ticket is not new, needs no copy.
-        body = encode(ticket, image if offer.attempt == 0 else b"")
-        self._publisher.publish(
-            Message("", route.work_queue, body), partial(self._settled, job.index)
-        )
+        return encode(ticket, image if offer.attempt == 0 else b"")
 
     def _read(self, job: Job) -> bytes:
         return read_source(job, self._route.limits.max_bytes)
 
-    def _settled(self, index: int, settlement: Settlement) -> None:
+    def _settled(self, indexes: tuple[int, ...], settlement: Settlement) -> None:
         if settlement is Settlement.CONFIRMED:
             return
-        log.info("the ticket of image %d found no queue", index)
-        self._desk.offers.doubt(index)
+        log.info("the tickets of the images %s found no queue", indexes)
+        for index in indexes:
+            self._desk.offers.doubt(index)
         self._queue_is_gone()
+
+
+def in_bundles(jobs: Iterable[Job], most_images: Callable[[], int]) -> Iterator[list[Job]]:
+    """Yield jobs in order, by as many as leave in one message: of `BUNDLE_BYTES`, or a single one.
+
+    A large image is alone, even if its ticket holds none of it: whoever gets it has much to do. No
+    job is drawn beyond `most_images`, so none that was drawn waits for one that is long in coming.
+    """
+    bundle: list[Job] = []
+    room_bytes = BUNDLE_BYTES
+    for job in jobs:
+        if bundle and job.size_bytes > room_bytes:
+            yield bundle
+            bundle, room_bytes = [], BUNDLE_BYTES
+        bundle.append(job)
+        room_bytes -= job.size_bytes
+        if room_bytes <= 0 or len(bundle) >= most_images():
+            yield bundle
+            bundle, room_bytes = [], BUNDLE_BYTES
+    if bundle:
+        yield bundle
 
 
 class Courier:
@@ -181,7 +213,7 @@ class Courier:
             try:
                 if isinstance(request, Offer):
                     self._leave_line(request)
-                    self._feeder.offer(request)
+                    self._feeder.offer([request])
                 else:
                     self._answer(request)
             except Exception as error:

@@ -11,9 +11,11 @@ from tests.support.frames import announcement
 from tests.support.programs import wait_until
 
 from imgbatch.batch.model import Job, Outcome, Status
+from imgbatch.engines.base import Progress
 from imgbatch.engines.rabbitmq.desk import (
-    FEWEST_TICKETS_PER_WORKER,
-    MOST_TICKETS_PER_WORKER,
+    FEWEST_BUNDLES_PER_WORKER,
+    MOST_BUNDLES_PER_WORKER,
+    MOST_IMAGES_PER_BUNDLE,
     Desk,
     code_of,
     failed,
@@ -45,7 +47,7 @@ def written(index: int) -> Outcome:
 
 
 def test_an_outcome_is_told_once(desk: Desk, notes: Notes) -> None:
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     assert desk.finish(written(0))
     assert not desk.finish(written(0))
     assert notes.outcomes == {0: written(0)}
@@ -67,12 +69,12 @@ def test_this_sides_failures_are_outcomes_without_attempts() -> None:
 
 
 def test_images_are_drawn_until_there_is_no_room_and_again_when_few_are_left(desk: Desk) -> None:
-    most, fewest = 2 * MOST_TICKETS_PER_WORKER, 2 * FEWEST_TICKETS_PER_WORKER
+    most, fewest = 2 * MOST_BUNDLES_PER_WORKER, 2 * FEWEST_BUNDLES_PER_WORKER
     drawn: list[int] = []
 
     def draw() -> None:
         while desk.wait_for_room():
-            desk.offers.add(job(len(drawn)), 0.0)
+            desk.offers.add([job(len(drawn))], 0.0)
             drawn.append(len(drawn))
 
     feeder = threading.Thread(target=draw)
@@ -91,6 +93,38 @@ def test_images_are_drawn_until_there_is_no_room_and_again_when_few_are_left(des
     assert len(drawn) == most + burst
 
 
+@pytest.mark.parametrize(
+    ("files", "in_flight", "images"),
+    [
+        (1000, 0, MOST_IMAGES_PER_BUNDLE),
+        (48, 0, 3),  # of two workers, each gets eight times as many before the next is drawn
+        (48, 16, 2),
+        (47, 16, 1),
+        (10, 0, 1),
+        (0, 0, 1),
+    ],
+)
+def test_fewer_images_leave_together_the_fewer_are_left(
+    desk: Desk, notes: Notes, files: int, in_flight: int, images: int
+) -> None:
+    notes.so_far = Progress(files + 7, scanning=False, done=7, failed=0)
+    desk.offers.add(map(job, range(in_flight)), 0.0)
+    assert desk.images_per_bundle == images
+
+
+def test_images_leave_one_by_one_while_more_are_searched_for(desk: Desk, notes: Notes) -> None:
+    """The next may be long in coming, in a folder that is watched."""
+    notes.so_far = Progress(1000, scanning=True, done=0, failed=0)
+    assert desk.images_per_bundle == 1
+
+
+def test_messages_count_and_not_the_images_in_them(desk: Desk) -> None:
+    most = 2 * MOST_BUNDLES_PER_WORKER
+    for number in range(most - 1):
+        desk.offers.add(map(job, range(10 * number, 10 * number + 10)), 0.0)
+    assert desk.wait_for_room()
+
+
 def test_without_machines_nothing_is_drawn(notes: Notes) -> None:
     desk = Desk(Offers(), Fleet(None, mixed=False), notes)
     answers: list[bool] = []
@@ -106,7 +140,7 @@ def test_without_machines_nothing_is_drawn(notes: Notes) -> None:
 
 def test_a_run_is_over_when_all_was_drawn_and_nothing_is_in_flight(desk: Desk) -> None:
     assert not desk.is_over
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     desk.fed.set()
     assert not desk.is_over
     desk.finish(written(0))
@@ -115,7 +149,7 @@ def test_a_run_is_over_when_all_was_drawn_and_nothing_is_in_flight(desk: Desk) -
 
 
 def test_a_run_that_is_stopped_is_over_when_nothing_is_in_flight(desk: Desk) -> None:
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     desk.stop()
     assert not desk.is_over
     desk.finish(written(0))
@@ -123,7 +157,7 @@ def test_a_run_that_is_stopped_is_over_when_nothing_is_in_flight(desk: Desk) -> 
 
 
 def test_the_first_error_ends_the_run_and_is_the_one_that_counts(desk: Desk) -> None:
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     first = OSError("first")
     desk.abort(first)
     desk.abort(OSError("second"))
@@ -133,7 +167,7 @@ def test_the_first_error_ends_the_run_and_is_the_one_that_counts(desk: Desk) -> 
 
 
 def test_whoever_waits_is_woken_by_the_last_outcome(desk: Desk) -> None:
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     desk.fed.set()
     waiter = threading.Thread(target=lambda: [desk.wait(60.0) for _ in range(1)])
     waiter.start()
@@ -144,7 +178,7 @@ def test_whoever_waits_is_woken_by_the_last_outcome(desk: Desk) -> None:
 
 def test_an_outcome_makes_room_and_is_no_news_while_others_are_in_flight(desk: Desk) -> None:
     for index in range(2):
-        desk.offers.add(job(index), 0.0)
+        desk.offers.add([job(index)], 0.0)
     desk.fed.set()
     woken: list[int] = []
 
@@ -174,7 +208,7 @@ def test_when_none_is_in_flight_the_listener_can_be_waited_for(desk: Desk, notes
 
     notes.finished = slow  # type: ignore[method-assign]
     desk.fed.set()
-    desk.offers.add(job(0), 0.0)
+    desk.offers.add([job(0)], 0.0)
     writer = threading.Thread(target=lambda: desk.finish(written(0)))
     writer.start()
     assert begun.wait(30)
@@ -198,7 +232,7 @@ def test_outcomes_from_many_threads_are_told_one_at_a_time(desk: Desk) -> None:
     listener = Listener()
     desk._listener = listener
     for index in range(400):
-        desk.offers.add(job(index), 0.0)
+        desk.offers.add([job(index)], 0.0)
     threads = [
         threading.Thread(
             target=lambda start=start: [desk.finish(written(i)) for i in range(start, 400, 2)]

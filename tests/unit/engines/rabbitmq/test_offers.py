@@ -30,7 +30,7 @@ def job(index: int) -> Job:
 @pytest.fixture
 def offers() -> Offers:
     made = Offers()
-    made.add(job(0), 100.0)
+    made.add([job(0)], 100.0)
     return made
 
 
@@ -45,7 +45,7 @@ def offer_of(offers: Offers, index: int = 0) -> Offer:
 )
 def test_every_sign_of_an_image_moves_it_as_the_table_says(phase: Phase, event: Event) -> None:
     offers = Offers()
-    offer = offers.add(job(0), 1.0)
+    (offer,) = offers.add([job(0)], 1.0)
     offer.phase = phase
     assert offers.note(0, event, 2.0) is offer
     assert offer.phase is TRANSITIONS[phase][event]
@@ -145,7 +145,7 @@ def test_a_broker_that_was_away_blames_no_worker(offers: Offers) -> None:
 
 
 def test_an_image_without_a_sign_is_offered_again_once(offers: Offers) -> None:
-    offers.add(job(1), 200.0)
+    offers.add([job(1)], 200.0)
     assert offers.lost(100.0, 300.0) == []
     (lost,) = offers.lost(150.0, 300.0)
     assert lost.job.index == 0
@@ -166,7 +166,7 @@ def test_what_was_doubted_is_offered_at_once(offers: Offers) -> None:
 
 
 def test_what_was_heard_before_a_cut_is_believed_less(offers: Offers) -> None:
-    offers.add(job(1), 10.0)
+    offers.add([job(1)], 10.0)
     offers.doubt_all(50.0)
     assert offer_of(offers, 0).heard_seconds == 50.0
     assert offer_of(offers, 1).heard_seconds == 10.0
@@ -178,15 +178,51 @@ def test_of_those_that_were_offered_the_last_are_in_the_queue(
 ) -> None:
     offers = Offers()
     for index in range(3):
-        offers.add(job(index), 100.0 + index)
+        offers.add([job(index)], 100.0 + index)
     offers.count_waiting(tickets, 150.0)
     assert [offer.job.index for offer in offers.lost(120.0, 150.0)] == lost
+
+
+@pytest.mark.parametrize(
+    ("messages", "lost"), [(0, [0, 1, 2, 3, 4]), (1, [0, 1, 2, 3]), (2, [0, 1]), (3, []), (9, [])]
+)
+def test_images_whose_tickets_left_together_wait_together(messages: int, lost: list[int]) -> None:
+    offers = Offers()
+    for bundle, seconds in (([0, 1], 100.0), ([2, 3], 101.0), ([4], 102.0)):
+        offers.add(map(job, bundle), seconds)
+    offers.count_waiting(messages, 150.0)
+    assert [offer.job.index for offer in offers.lost(120.0, 150.0)] == lost
+
+
+def test_a_message_is_in_flight_as_long_as_an_image_of_its_tickets_is() -> None:
+    offers = Offers()
+    offers.add(map(job, range(3)), 100.0)
+    offers.add([job(3)], 101.0)
+    assert offers.bundles == 2
+    offers.end(0)
+    offers.end(2)
+    assert (len(offers), offers.bundles) == (2, 2)
+    offers.end(1)
+    assert (len(offers), offers.bundles) == (1, 1)
+    offers.end(1)
+    assert offers.bundles == 1
+
+
+def test_what_is_offered_again_is_alone_in_its_message() -> None:
+    offers = Offers()
+    offers.add(map(job, range(3)), 100.0)
+    offers.doubt(0)
+    offers.doubt(1)
+    assert [offer.job.index for offer in offers.lost(90.0, 110.0)] == [0, 1]
+    assert offers.bundles == 3
+    offers.count_waiting(2, 150.0)
+    assert [offer.job.index for offer in offers.lost(120.0, 160.0)] == [2]
 
 
 def test_a_count_says_nothing_of_what_is_held_known_lost_or_offered_since() -> None:
     offers = Offers()
     for index in range(4):
-        offers.add(job(index), 100.0)
+        offers.add([job(index)], 100.0)
     offers.hold((0,), 100.0)
     offers.doubt(1)
     offers.note(2, Event.LOST, 160.0)
@@ -201,7 +237,7 @@ class Poison(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.offers = Offers()
-        self.offer = self.offers.add(job(0), 0.0)
+        (self.offer,) = self.offers.add([job(0)], 0.0)
         self.now = 0.0
         self.allowed = 0
         self.reported = 0
@@ -258,7 +294,7 @@ TestPoison.settings = settings(max_examples=80, stateful_step_count=30, deadline
 
 def test_a_worker_whose_question_comes_twice_is_counted_once() -> None:
     offers = Offers()
-    offer = offers.add(job(0), 0.0)
+    (offer,) = offers.add([job(0)], 0.0)
     for _ in range(5):
         assert offers.ask(0, True, 1.0, ("imgbatch.worker.a", 7))[0] is Verdict.SEND
     assert offer.claims == 1

@@ -42,7 +42,7 @@ class Client:
         self.desk = Desk(Offers(), Fleet(None, mixed=False), self.notes)
         for index in range(self.count):
             target = self.folder / f"{index}.jpg"
-            self.desk.offers.add(Job(index, Path("in"), target, 4, 10**9, 0o640), 0.0)
+            self.desk.offers.add([Job(index, Path("in"), target, 4, 10**9, 0o640)], 0.0)
         self.writers = Writers(
             self.desk,
             Placement(folder=self.folder),

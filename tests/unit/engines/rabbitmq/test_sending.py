@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.batches import Notes, jobs_of
 from tests.support.frames import announcement
 from tests.support.outbox import Outbox
@@ -15,10 +17,11 @@ from tests.support.outbox import Outbox
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.broker.publisher import Message
-from imgbatch.engines.rabbitmq.desk import Desk
+from imgbatch.engines.base import Progress
+from imgbatch.engines.rabbitmq.desk import MOST_BUNDLES_PER_WORKER, Desk
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
-from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
+from imgbatch.engines.rabbitmq.sending import BUNDLE_BYTES, Courier, Feeder, Route, in_bundles
 from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal
@@ -89,7 +92,7 @@ def test_a_small_image_rides_in_its_ticket(
     tmp_path: Path, desk: Desk, feeder: Feeder, outbox: Outbox, size: int
 ) -> None:
     (job,) = files(tmp_path, size)
-    feeder.offer(desk.offers.add(job, 0.0))
+    feeder.offer(desk.offers.add([job], 0.0))
     (received,) = outbox.frames()
     assert received.frame == Ticket("b", 0, 0, "topic", size, PIXELS, ROUTE.recipe.to_fields())
     assert received.payload == job.source.read_bytes()
@@ -101,7 +104,7 @@ def test_a_large_image_stays_where_it_is(
     tmp_path: Path, desk: Desk, feeder: Feeder, outbox: Outbox
 ) -> None:
     (job,) = files(tmp_path, CHUNK_BYTES + 1)
-    feeder.offer(desk.offers.add(job, 0.0))
+    feeder.offer(desk.offers.add([job], 0.0))
     (received,) = outbox.frames()
     assert isinstance(received.frame, Ticket)
     assert received.frame.size_bytes == CHUNK_BYTES + 1
@@ -112,9 +115,9 @@ def test_a_ticket_that_is_offered_again_says_so_and_carries_nothing(
     tmp_path: Path, desk: Desk, feeder: Feeder, outbox: Outbox
 ) -> None:
     (job,) = files(tmp_path, 100)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     (offer,) = desk.offers.lost(1.0, 1.0)
-    feeder.offer(offer)
+    feeder.offer([offer])
     (received,) = outbox.frames()
     assert isinstance(received.frame, Ticket)
     assert (received.frame.attempt, received.frame.size_bytes) == (1, 100)
@@ -129,6 +132,59 @@ def test_jobs_are_drawn_until_there_are_none(
     assert [received.frame.job for received in outbox.frames()] == [0, 1, 2]  # type: ignore[union-attr]
     assert len(desk.offers) == 3
     assert not desk.is_over
+
+
+def jobs_of_sizes(sizes: list[int]) -> list[Job]:
+    return [
+        Job(index, Path("in", str(index)), Path("out"), size, 0, 0o644)
+        for index, size in enumerate(sizes)
+    ]
+
+
+@given(
+    st.lists(st.integers(0, 2 * CHUNK_BYTES) | st.integers(0, BUNDLE_BYTES // 4), max_size=40),
+    st.integers(1, 20),
+)
+def test_bundles_hold_every_job_in_order_and_as_many_as_fit(sizes: list[int], most: int) -> None:
+    jobs = jobs_of_sizes(sizes)
+    bundles = list(in_bundles(jobs, lambda: most))
+    assert [job for bundle in bundles for job in bundle] == jobs
+    for bundle, following in zip(bundles, [*bundles, []][1:], strict=True):
+        size_bytes = sum(job.size_bytes for job in bundle)
+        assert len(bundle) == 1 or (len(bundle) <= most and size_bytes <= BUNDLE_BYTES)
+        if following and len(bundle) < most:
+            assert size_bytes + following[0].size_bytes >= BUNDLE_BYTES
+
+
+def test_no_job_that_was_drawn_waits_for_the_next() -> None:
+    drawn: list[int] = []
+
+    def jobs() -> Iterator[Job]:
+        for job in jobs_of_sizes([1] * 9):
+            drawn.append(job.index)
+            yield job
+
+    bundles = in_bundles(jobs(), lambda: 3)
+    for last in (2, 5, 8):
+        assert [job.index for job in next(bundles)] == [last - 2, last - 1, last]
+        assert drawn[-1] == last
+
+
+def test_small_images_leave_together_while_many_are_left(
+    tmp_path: Path, desk: Desk, feeder: Feeder, outbox: Outbox, notes: Notes
+) -> None:
+    notes.so_far = Progress(2 * MOST_BUNDLES_PER_WORKER * 3 + 4, scanning=False, done=0, failed=0)
+    jobs = files(tmp_path, 1, 2, 3, 4)
+    jobs[1].source.unlink()
+    feeder.start(iter(jobs))
+    assert desk.fed.wait(30)
+    bundles = [[one.frame.job for one in bundle] for bundle in outbox.bundles()]  # type: ignore[union-attr]
+    assert bundles == [[0, 2], [3]]
+    assert [bytes(one.payload) for one in outbox.frames()] == [
+        jobs[index].source.read_bytes() for index in (0, 2, 3)
+    ]
+    assert notes.outcomes[1].status is Status.FAILED
+    assert desk.offers.bundles == 2
 
 
 def test_files_that_can_not_be_sent_fail_alone(
@@ -165,10 +221,9 @@ def test_a_ticket_that_found_no_queue_is_known_to_be_lost(
     gone: list[int] = []
     outbox.missing.add(ROUTE.work_queue)
     feeder = Feeder(ROUTE, desk, outbox, lambda: gone.append(1))
-    (job,) = files(tmp_path, 10)
-    offer = desk.offers.add(job, 0.0)
-    feeder.offer(offer)
-    assert offer.heard_seconds == DOUBTED
+    offers = desk.offers.add(files(tmp_path, 10, 20), 0.0)
+    feeder.offer(offers)
+    assert [offer.heard_seconds for offer in offers] == [DOUBTED, DOUBTED]
     assert gone == [1]
 
 
@@ -177,7 +232,7 @@ def test_an_image_that_is_asked_for_goes_to_who_asked_in_pieces(
     tmp_path: Path, desk: Desk, courier: Courier, outbox: Outbox, size: int
 ) -> None:
     (job,) = files(tmp_path, size)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     courier.request(fetch())
     finish(courier)
     assembly, whole = Assembly(size, size), None
@@ -195,7 +250,7 @@ def test_nothing_more_is_sent_to_a_worker_that_is_gone(
     tmp_path: Path, desk: Desk, courier: Courier, outbox: Outbox
 ) -> None:
     (job,) = files(tmp_path, 3 * CHUNK_BYTES)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     outbox.missing.add(QUEUE)
     courier.request(fetch())
     finish(courier)
@@ -214,7 +269,7 @@ def test_a_file_that_has_changed_fails_and_is_withdrawn(
     tmp_path: Path, desk: Desk, courier: Courier, outbox: Outbox, notes: Notes
 ) -> None:
     (job,) = files(tmp_path, 10)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     job.source.write_bytes(b"changed since")
     courier.request(fetch())
     finish(courier)
@@ -243,7 +298,7 @@ def test_an_image_that_no_worker_survived_is_reported_and_withdrawn(
     code: Code,
 ) -> None:
     (job,) = files(tmp_path, 10)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     for number, death in enumerate(deaths):
         desk.offers.mourn(0, death, f"death {number}")
     for transfer in range(3):
@@ -262,7 +317,7 @@ def test_what_is_in_line_is_not_put_in_line_twice(
     tmp_path: Path, desk: Desk, feeder: Feeder, outbox: Outbox
 ) -> None:
     (job,) = files(tmp_path, 10)
-    offer = desk.offers.add(job, 0.0)
+    (offer,) = desk.offers.add([job], 0.0)
     courier = Courier(desk, outbox, feeder)
     for _ in range(3):
         courier.request(fetch(transfer=1))
@@ -285,7 +340,7 @@ def test_an_error_in_who_is_told_ends_the_run_and_not_just_the_courier(
 
     notes.finished = fail  # type: ignore[method-assign]
     (job,) = files(tmp_path, 10)
-    desk.offers.add(job, 0.0)
+    desk.offers.add([job], 0.0)
     job.source.unlink()
     courier.request(fetch())
     assert told.wait(30)
