@@ -8,11 +8,13 @@ is 1 % smaller and 8 % slower than 1, and 3 no smaller but up to five times slow
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from imgbatch.cores import usable_cores
 from imgbatch.images import png_native
 from imgbatch.images.picture import Pixels
 from imgbatch.recipe import PngLevel
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 Rows = npt.NDArray[np.uint8]
 
 _ISAL_LEVEL = 1
+_PIECE_BYTES = 4 * 2**20
+"""Of a picture of twice that or more, what each thread deflates at a time. With a second core free,
+this takes 17 % off a large PNG's way (a file of 31 MB: 302 ms, in pieces 253), and with none free
+it adds 1 % at most; the stream gets 0.001 % longer."""
+_MOST_THREADS = 4
+_ZLIB_HEAD = b"\x78\x01"
 _LIBDEFLATE_LEVEL = 7
 _BAND_ROWS = 16
 _LEAST_SAMPLE_BYTES, _MOST_SAMPLE_BYTES = 2**15, 2**19
@@ -104,7 +112,37 @@ def deflate_bytes(raw: Rows | bytes, level: PngLevel) -> bytes:
 def _deflate_fast(filtered: Rows | bytes) -> bytes:
     from isal import isal_zlib
 
-    deflated: bytes = isal_zlib.compress(filtered, _ISAL_LEVEL)
+    view = filtered.data if isinstance(filtered, np.ndarray) else memoryview(filtered)
+    raw = view.cast("B")
+    if len(raw) < 2 * _PIECE_BYTES:
+        deflated: bytes = isal_zlib.compress(raw, _ISAL_LEVEL)
+        return deflated
+    return _deflate_side_by_side(raw)
+
+
+def _deflate_side_by_side(raw: memoryview) -> bytes:
+    """Return a zlib stream (RFC 1950) of pieces that were deflated at the same time.
+
+    Where they begin depends on nothing but the bytes, so it is the same stream on every machine.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from isal import isal_zlib
+
+    starts = range(0, len(raw), _PIECE_BYTES)
+    with ThreadPoolExecutor(min(_MOST_THREADS, usable_cores())) as threads:
+        checksum = threads.submit(isal_zlib.adler32, raw)
+        pieces = threads.map(partial(_deflated_piece, raw), starts)
+        return b"".join((_ZLIB_HEAD, *pieces, checksum.result().to_bytes(4, "big")))
+
+
+def _deflated_piece(raw: memoryview, start: int) -> bytes:
+    from isal import isal_zlib
+
+    end = start + _PIECE_BYTES
+    flush = isal_zlib.Z_FULL_FLUSH if end < len(raw) else isal_zlib.Z_FINISH
+    deflater = isal_zlib.compressobj(_ISAL_LEVEL, wbits=-isal_zlib.MAX_WBITS)
+    deflated: bytes = deflater.compress(raw[start:end]) + deflater.flush(flush)
     return deflated
 
 
