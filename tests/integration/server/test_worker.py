@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import Pipe
@@ -31,7 +32,7 @@ from imgbatch.protocol import (
     Result,
     Ticket,
     Withdrawal,
-    decode,
+    decode_bundle,
     encode,
 )
 from imgbatch.recipe import Recipe
@@ -74,6 +75,7 @@ class Client:
     def __init__(self, channel: BlockingChannel, topology: Topology) -> None:
         self.channel = channel
         self.topology = topology
+        self.heard: deque[Received] = deque()
         self.batch = secrets.token_hex(4)
         self.topic = secrets.token_hex(4)
         self.queue = topology.work_queue(self.batch)
@@ -107,11 +109,18 @@ class Client:
 
     def hear(self) -> Received:
         """Return the next frame that the worker sends to this client."""
+        while not self.heard:
+            self.heard.extend(self.hear_message())
+        return self.heard.popleft()
+
+    def hear_message(self) -> list[Received]:
+        """Return the frames of the next message, unless it only says what the worker holds."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
-            if body is not None and not isinstance(decode(body).frame, Holding):
-                return decode(body)
+            bundle = [] if body is None else decode_bundle(body)
+            if bundle and not isinstance(bundle[0].frame, Holding):
+                return bundle
             assert time.monotonic() < deadline, "the worker says nothing"
             time.sleep(0.01)
 
@@ -187,6 +196,27 @@ def test_tickets_of_one_message_are_each_answered(
     assert client.expect(Result).kind == "failed"
     client.expect_result(2)
     client.expect_free_hands()
+
+
+def test_the_results_of_small_images_come_in_one_message(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    client.put(b"".join(encode(client.ticket(job=job), IMAGE) for job in range(3)))
+    serve()
+    bundle = client.hear_message()
+    assert [received.frame.job for received in bundle] == [0, 1, 2]  # type: ignore[union-attr]
+    assert [received.payload for received in bundle] == [RESULT] * 3
+
+
+def test_the_result_of_an_image_that_another_worker_had_comes_alone(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    """Kept for a bundle, it would be lost with this worker if the next image kills it, too."""
+    client.put_back(b"".join(encode(client.ticket(job=job), IMAGE) for job in range(2)))
+    serve()
+    for job in range(2):
+        client.answer(client.expect(Fetch), IMAGE)
+        client.expect_result(job)
 
 
 def test_tickets_of_one_message_that_another_worker_had_are_each_asked_for(

@@ -41,9 +41,9 @@ def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     from imgbatch.broker import publisher, topology
-    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers, sending
+    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers
     from imgbatch.protocol import slicing
-    from imgbatch.server import leases, supervisor, worker
+    from imgbatch.server import answers, leases, supervisor, worker
 
     assert f"**version {PROTOCOL_VERSION}**" in PAGE
     assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.payload_bytes) == (64 * 1024, 16 * 2**20)
@@ -52,7 +52,8 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
     assert DEFAULT_LIMITS.frames == 64
     assert (desk.FEWEST_BUNDLES_PER_WORKER, desk.MOST_BUNDLES_PER_WORKER) == (5, 8)
-    assert (desk.MOST_IMAGES_PER_BUNDLE, sending.BUNDLE_BYTES) == (16, 512 * 1024)
+    assert (slicing.MOST_FRAMES_PER_BUNDLE, slicing.BUNDLE_BYTES) == (16, 512 * 1024)
+    assert (answers.LARGEST_BUNDLED_BYTES, answers.LONGEST_WAIT_SECONDS) == (128 * 1024, 0.25)
     assert offers.MAX_ATTEMPTS == 3
     assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
     assert (engine.SILENT_SECONDS, fleet.SILENT_SECONDS) == (30, 10)

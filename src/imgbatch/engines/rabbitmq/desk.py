@@ -10,6 +10,7 @@ from imgbatch.engines.base import Listener, Progress
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import MAX_SPOILED, Offers
 from imgbatch.errors import Code, ImgbatchError, SkippedFile, WorkerFailed
+from imgbatch.protocol.slicing import MOST_FRAMES_PER_BUNDLE
 
 FEWEST_BUNDLES_PER_WORKER = 5
 """Messages with tickets in flight for each worker: what it holds (three, by default) and two that
@@ -18,8 +19,6 @@ of it."""
 MOST_BUNDLES_PER_WORKER = 8
 """When there are fewer than those, so many are sent in one go: one by one, each outcome would wake
 the feeder, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
-MOST_IMAGES_PER_BUNDLE = 16
-"""Tickets in one message: each message costs the client, the broker and a worker a turn."""
 
 
 class Desk:
@@ -74,7 +73,7 @@ class Desk:
             return 1
         left = progress.total - progress.done - len(self.offers)
         share = left // (max(1, self.fleet.procs) * MOST_BUNDLES_PER_WORKER)
-        return max(1, min(MOST_IMAGES_PER_BUNDLE, share))
+        return max(1, min(MOST_FRAMES_PER_BUNDLE, share))
 
     def wake(self) -> None:
         """Have the waiting look again: something has changed."""

@@ -43,10 +43,12 @@ from imgbatch.protocol import (
     Fetch,
     Frame,
     Holding,
+    Received,
     Refusal,
     Release,
     Result,
     decode,
+    decode_bundle,
     encode,
 )
 from imgbatch.recipe import Recipe
@@ -275,7 +277,7 @@ class _Run:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         try:
-            received = decode(delivery.body)
+            bundle = decode_bundle(delivery.body)
         except DamagedPayload as error:
             log.warning("a frame arrived damaged: %s", error)
             self._consumer.acknowledge(delivery)
@@ -286,6 +288,11 @@ class _Run:
             log.warning("passed over a message: %s", error)
             self._consumer.acknowledge(delivery)
             return
+        delivery.parts.set(len(bundle))
+        for received in bundle:
+            self._on_frame(delivery, received)
+
+    def _on_frame(self, delivery: Delivery, received: Received) -> None:
         frame = received.frame
         if getattr(frame, "batch", None) != self._route.batch:
             self._consumer.acknowledge(delivery)

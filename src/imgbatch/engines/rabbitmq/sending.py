@@ -25,14 +25,10 @@ from imgbatch.engines.rabbitmq.offers import MAX_ATTEMPTS, Offer, Verdict
 from imgbatch.errors import Code, ImageError, WorkerFailed
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal, encode
-from imgbatch.protocol.slicing import CHUNK_BYTES
+from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES
 from imgbatch.recipe import Recipe
 
 log = logging.getLogger(__name__)
-
-BUNDLE_BYTES = 512 * 1024
-"""Images together whose tickets leave in one message. With 100 KB images, bundles of this size cost
-about 6 % less processor time of all three sides than single tickets; of twice the size, no less."""
 
 
 @dataclass(frozen=True, slots=True)

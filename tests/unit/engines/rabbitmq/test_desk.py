@@ -15,7 +15,6 @@ from imgbatch.engines.base import Progress
 from imgbatch.engines.rabbitmq.desk import (
     FEWEST_BUNDLES_PER_WORKER,
     MOST_BUNDLES_PER_WORKER,
-    MOST_IMAGES_PER_BUNDLE,
     Desk,
     code_of,
     failed,
@@ -23,6 +22,7 @@ from imgbatch.engines.rabbitmq.desk import (
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import Offers
 from imgbatch.errors import Code, FileError, SkippedFile
+from imgbatch.protocol.slicing import MOST_FRAMES_PER_BUNDLE
 
 
 def job(index: int) -> Job:
@@ -96,7 +96,7 @@ def test_images_are_drawn_until_there_is_no_room_and_again_when_few_are_left(des
 @pytest.mark.parametrize(
     ("files", "in_flight", "images"),
     [
-        (1000, 0, MOST_IMAGES_PER_BUNDLE),
+        (1000, 0, MOST_FRAMES_PER_BUNDLE),
         (48, 0, 3),  # of two workers, each gets eight times as many before the next is drawn
         (48, 16, 2),
         (47, 16, 1),

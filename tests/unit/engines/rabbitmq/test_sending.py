@@ -21,12 +21,12 @@ from imgbatch.engines.base import Progress
 from imgbatch.engines.rabbitmq.desk import MOST_BUNDLES_PER_WORKER, Desk
 from imgbatch.engines.rabbitmq.fleet import Fleet
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
-from imgbatch.engines.rabbitmq.sending import BUNDLE_BYTES, Courier, Feeder, Route, in_bundles
+from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route, in_bundles
 from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal
 from imgbatch.protocol.assembly import Assembly
-from imgbatch.protocol.slicing import CHUNK_BYTES
+from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES
 from imgbatch.recipe import Recipe
 
 LIMIT = 4 * CHUNK_BYTES
