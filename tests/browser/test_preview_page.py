@@ -206,6 +206,29 @@ def test_the_factors_stay_from_photograph_to_photograph_and_over_a_reload(page):
     assert page.command[3:] == ["--brightness", "25"]
 
 
+def test_a_picture_that_is_ready_after_its_photograph_was_left_is_dropped(page):
+    page.browser.execute_script("""
+        const unpack = window.createImageBitmap;
+        const held = new Promise((resolve) => { window.letGo = resolve; });
+        window.createImageBitmap = async (blob) => {
+          window.held = true;
+          await held;
+          return unpack(blob);
+        }""")
+    page.set("brightness", 25)
+    page.until(lambda: page.browser.execute_script("return window.held"))
+    page["next"].click()
+    page.browser.execute_script("window.letGo()")
+    page.settle()
+    assert page["name"].text == "2 noise.png"
+    shown = page["after"].size
+    assert shown["width"] == pytest.approx(shown["height"] * 2100 / 1500, abs=2)
+    drawn = page.browser.execute_script(
+        "const {width, height} = arguments[0]; return width / height", page["after"]
+    )
+    assert drawn == pytest.approx(2100 / 1500, abs=0.01)
+
+
 def test_a_photograph_on_its_side_is_shown_upright(page):
     page["next"].click()
     page["next"].click()

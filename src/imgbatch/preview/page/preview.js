@@ -14,7 +14,7 @@ let index = album.start;
 let photo = null; // the facts of the photograph on the stage; null until they are known
 let plane = { left: 0, top: 0, width: 0, height: 0, scale: 1 };
 let shown = {}; // for each canvas, which picture it shows, and that picture's histogram
-let leaving = new AbortController();
+let leaving = new AbortController(); // aborted when the photograph on the stage is left
 
 const neutral = { brightness: 0, contrast: 0, sharpness: 0 };
 const details = ["after-detail", "before-detail"];
@@ -42,14 +42,17 @@ function recall() {
 /**
  * Show pictures, all at once when the last has come: for each canvas a name and its parameters.
  *
- * A canvas that shows the picture already is left as it is. Returns whether all are shown now.
+ * A canvas that shows the picture already is left as it is. Returns whether all are shown now. Fails with AbortError
+ * if the photograph was left meanwhile: an abort ends a fetch, but not the unpacking of a picture that has come.
  */
 async function show(wish, pictures) {
+  const { signal } = leaving;
   const wanted = Object.entries(pictures)
     .map(([canvas, [name, parameters]]) => ({ canvas, name, parameters, key: keyOf(index, name, parameters) }))
     .filter(({ canvas, key }) => shown[canvas]?.key !== key);
   const fetched = await Promise.all(wanted.map(({ name, parameters }) => (
-    fetchPicture(`photo/${index}/${name}`, parameters, wish.number, leaving.signal))));
+    fetchPicture(`photo/${index}/${name}`, parameters, wish.number, signal))));
+  signal.throwIfAborted();
   if (fetched.includes(null)) return false;
   wanted.forEach(({ canvas, key }, at) => {
     draw(byId(canvas), fetched[at].bitmap);
@@ -84,6 +87,7 @@ async function showDetail(wish) {
 
 const refresh = newestOnly(async (wish) => {
   const asked = performance.now();
+  const { signal } = leaving;
   try {
     if (!photo) await open();
     // At 100 % the part in sight comes first; the whole, blurred around it, can wait.
@@ -92,7 +96,7 @@ const refresh = newestOnly(async (wish) => {
     performance.measure("imgbatch-answer", { start: asked, end: performance.now() });
     if (view.full && !wish.isOvertaken()) await showWhole(wish);
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (signal.aborted) return;
     if (!(error instanceof Trouble)) throw error;
     showTrouble(error.message);
   }
@@ -100,7 +104,10 @@ const refresh = newestOnly(async (wish) => {
 });
 
 async function open() {
-  photo = await fetchFields(`photo/${index}/facts.json`, leaving.signal);
+  const { signal } = leaving;
+  const facts = await fetchFields(`photo/${index}/facts.json`, signal);
+  signal.throwIfAborted();
+  photo = facts;
   view.x = photo.width / 2;
   view.y = photo.height / 2;
   byId("facts").textContent = `${photo.width} × ${photo.height}`;
