@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.programs import wait_until
 
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Job, Outcome, Status
@@ -78,6 +79,32 @@ def test_many_files_all_come_once(journal: Journal, folders: Folders) -> None:
     planner = Planner(journal, iter(found(*names)), folders, Rules(Naming()), Tally())
     jobs = planned(planner)
     assert sorted(str(job.source.relative_to(folders.source)) for job in jobs) == sorted(names)
+
+
+def order_of(sizes: Sequence[int], journal: Journal, folders: Folders) -> list[int]:
+    """Plan files of these sizes, and return the jobs' numbers in the order in which they come."""
+    files = [Found(f"{number}.jpg", size, 1, 0o644) for number, size in enumerate(sizes)]
+    tally = Tally()
+    planner = Planner(journal, iter(files), folders, Rules(Naming()), tally)
+    planner.start()
+    wait_until(lambda: tally.plan_complete, "all are found")
+    names = [job.source.stem for job in planner.jobs(threading.Event())]
+    assert planner.finish(10)
+    return [int(name) for name in names]
+
+
+def test_the_largest_that_is_known_comes_first_and_of_equals_the_one_that_was_found_first(
+    journal: Journal, folders: Folders
+) -> None:
+    assert order_of([5, 9, 1, 9, 0, 7], journal, folders) == [1, 3, 5, 0, 2, 4]
+
+
+def test_a_small_file_is_overtaken_by_255_others_at_most(
+    journal: Journal, folders: Folders
+) -> None:
+    order = order_of(range(1000), journal, folders)
+    assert sorted(order) == list(range(1000))
+    assert order.index(0) == 255
 
 
 def test_after_a_stop_there_are_no_more_jobs_but_the_plan_is_whole(

@@ -4,7 +4,6 @@ The rules:
 
 - Workers are started as images wait for one, so two images never start sixteen processes. Only the
   first may have been started before anybody knew whether there are images.
-- Of the images that were drawn, some for each worker, the largest goes first (`line`).
 - An image goes to a worker that is ready and free. Behind a small one, of a few milliseconds, a
   second is sent ahead, so that the worker does not idle between the two; but not near the end,
   when fewer wait here than there are workers, and somebody else may be free sooner.
@@ -31,7 +30,6 @@ from imgbatch.engines.base import Listener, Stop
 from imgbatch.engines.local.crew import Attempt, Worker, brief
 from imgbatch.engines.local.feed import Feed
 from imgbatch.engines.local.launch import WORKER_MODULE, Launched, launch
-from imgbatch.engines.local.line import Line
 from imgbatch.engines.local.messages import Done, Ready, Setup, Stuck
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
@@ -41,8 +39,6 @@ from imgbatch.recipe import Recipe
 MAX_ATTEMPTS = 3
 _AHEAD = 2
 _SMALL_BYTES = 256 * 1024
-_CHOICE = 16
-"""Images for each worker that the largest is chosen of."""
 _HEAVY_BYTES = 1 << 30
 _HEAVY_IMAGES = 3
 _FAILED_STARTS = 3
@@ -119,7 +115,7 @@ class _Shift:
     feed: Feed
     listener: Listener
     workers: list[Worker] = field(default_factory=list)
-    waiting: Line = field(default_factory=Line)
+    waiting: deque[Attempt] = field(default_factory=deque)
     suspects: deque[Attempt] = field(default_factory=deque)
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     failed_starts: int = 0
@@ -166,8 +162,8 @@ class _Shift:
         self.suspects.clear()
 
     def _draw(self) -> None:
-        while len(self.waiting) < _CHOICE * self.procs and (job := self.feed.take()) is not None:
-            self.waiting.add([Attempt(job)])
+        while len(self.waiting) < _AHEAD * self.procs and (job := self.feed.take()) is not None:
+            self.waiting.append(Attempt(job))
 
     def _start_workers(self) -> None:
         """Start as many workers as there are images for which none is free or on its way."""
@@ -200,7 +196,7 @@ class _Shift:
                 worker.alone = True
                 worker.give(self.suspects.popleft())
             elif worker.idle and self.waiting:
-                worker.give(self.waiting.take())
+                worker.give(self.waiting.popleft())
         for worker in self.workers:
             if len(self.waiting) <= len(self.workers):
                 return
@@ -209,7 +205,7 @@ class _Shift:
 
     def _give_ahead(self, worker: Worker) -> None:
         if len(worker.attempts) < _AHEAD and worker.attempts[0].job.size_bytes <= _SMALL_BYTES:
-            worker.give(self.waiting.take())
+            worker.give(self.waiting.popleft())
 
     def _listen(self) -> None:
         for key, _ in self.selector.select(_LOOK_UP_SECONDS):
@@ -263,7 +259,7 @@ class _Shift:
             return
         if worker.attempts:
             suspect = worker.attempts.popleft()
-            self.waiting.add(worker.attempts)
+            self.waiting.extendleft(reversed(worker.attempts))
             self._suspect(suspect, late or _crash(worker))
 
     def _suspect(self, attempt: Attempt, failure: Failure) -> None:
