@@ -107,8 +107,10 @@ kernel. *paper* takes no file over 5 MB: its times are per image for the 49 of 5
 SCALING = """\
 Eight machines of 0.15 core leave the rest of this box to broker and client, so the curve shows
 the protocol, not the box. The dashed line is a model on paper: a run takes as long as its busiest
-party, `start + max(server / (machines × share), broker, client)`, with the CPU seconds that each
-party was measured to spend and one constant fitted to the single machine.
+party, `max(price × server / (machines × share), price × largest / share, broker, client)`, with the
+CPU seconds that each party was measured to spend, those of the largest image, which one machine
+computes alone, and one constant fitted to the single machine: what the work costs a machine that
+its quota stops many times a second, of what it costs a whole one.
 """
 
 SUITES = """Timed by pytest-benchmark inside one process."""

@@ -16,7 +16,7 @@ from bench.datasets.sizes import CROPS, TOKYO
 from bench.harness.processes import ROOT
 from bench.harness.results import REFERENCE, Race, Results
 from bench.harness.turns import ratio_of
-from bench.model import Costs, fitted_start
+from bench.model import Costs, fitted_price
 from bench.plots import figure
 from bench.questions import Answer, Kind, answers
 from bench.test_machines import CURVE, SMALL_MACHINE_CORES
@@ -218,8 +218,8 @@ def _model_of(
     if costs is None or 1 not in measured:
         return {}
     share = SMALL_MACHINE_CORES
-    start = fitted_start(costs, share, {1: median(measured[1])})
-    return {count: costs.seconds(count, share, start) for count in measured}
+    price = fitted_price(costs, share, median(measured[1]))
+    return {count: costs.seconds(count, share, price) for count in measured}
 
 
 def _small_things_section(results: Results) -> str:

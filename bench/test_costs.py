@@ -26,6 +26,7 @@ def test_cpu_time_by_party(bench: Session, benchmark: Any, set_name: str) -> Non
     bench.measure(f"costs/{set_name}/client", run.cpu_seconds, "CPU s")
     bench.measure(f"costs/{set_name}/images", folder.images, "images")
     bench.measure(f"costs/{set_name}/bytes", sum(folder.sizes), "B")
+    bench.measure(f"costs/{set_name}/largest", max(folder.sizes), "B")
 
 
 @pytest.mark.parametrize("set_name", ["tokyo", "crops"])
