@@ -110,7 +110,9 @@ the protocol, not the box. The dashed line is a model on paper: a run takes as l
 party, `max(price × server / (machines × share), price × largest / share, broker, client)`, with the
 CPU seconds that each party was measured to spend, those of the largest image, which one machine
 computes alone, and one constant fitted to the single machine: what the work costs a machine that
-its quota stops many times a second, of what it costs a whole one.
+its quota stops many times a second, of what it costs a whole one. It knows nothing of the three
+images, or bundles of small ones, that a worker holds and nobody else can take: eight machines hold
+24 of the 55 in Tokyo, the largest, from the start, and end unevenly (`--prefetch 2` helps there).
 """
 
 SUITES = """Timed by pytest-benchmark inside one process."""
