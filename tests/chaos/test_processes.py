@@ -152,7 +152,11 @@ def test_images_that_kill_or_hang_their_workers_fail_alone(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
     """Time lost: three times the image's own time, or the image timeout, and 2 s for a worker."""
-    fill(tmp_path / "in", 200)  # so many that a dozen tickets travel in one message
+    # So many that a dozen tickets travel in one message, and half of them larger than the three, so
+    # that these are not the first to go, which are alone in theirs.
+    paths = fill(tmp_path / "in", 200)
+    for number, path in enumerate(paths[100:]):
+        path.write_bytes(encoded(".jpg", width=72, seed=number))
     (tmp_path / "in" / "IMG_0010.jpg").write_bytes(encoded(".jpg") + DIE)
     (tmp_path / "in" / "IMG_0020.jpg").write_bytes(encoded(".jpg") + HANG)
     (tmp_path / "in" / "IMG_0021.jpg").write_bytes(encoded(".jpg") + DIE)
@@ -167,9 +171,11 @@ def test_images_that_kill_or_hang_their_workers_fail_alone(
     report = check(client, failed)
     sentences = " ".join(entry["error"]["sentence"] for entry in report["files"] if entry["error"])
     assert "SIGSEGV" in sentences
-    assert server.said().count("was killed by SIGSEGV") == 6
+    # Three for each image; two, if its ticket was already in the hands of a worker that another of
+    # them killed: nobody can tell the client that such a worker had not begun with it.
+    assert 4 <= server.said().count("was killed by SIGSEGV") <= 6
     # After 3 s, or 4 where the machine is slow to look.
-    assert len(re.findall(r"was killed after \d+ s on one image", server.said())) == 3
+    assert len(re.findall(r"was killed after \d+ s on one image", server.said())) in (2, 3)
     assert server.is_alive
 
 
