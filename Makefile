@@ -44,6 +44,10 @@ test: $(INSTALLED)-test system-test ## the whole test suite, through tox
 lint: $(INSTALLED)-test ## ruff and mypy
 	$(BIN)/tox run -e lint
 
+.PHONY: weight
+weight: ## lines of code by folder
+	@$(PYTHON) scripts/weigh.py
+
 .PHONY: chaos
 chaos: $(INSTALLED)-test system-test ## every fault of the chaos suite
 	$(BIN)/tox run -e chaos
