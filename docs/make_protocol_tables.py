@@ -22,6 +22,7 @@ from imgbatch.protocol.fields import (
     OneOf,
     PlainMap,
     RealNumber,
+    RoutingKey,
     Text,
     TrueOrFalse,
     WholeNumber,
@@ -84,6 +85,8 @@ def type_of(check: Any) -> str:
             words = "one of " + ", ".join(f"`{word}`" for word in choices)
         case Text(longest=longest):
             words = f"text, at most {longest} characters"
+        case RoutingKey():
+            words = "name: 1 to 255 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`"
         case ListOf(item=item, longest=longest):
             words = f"list of at most {longest}: {type_of(item)}"
         case PlainMap(longest=longest):

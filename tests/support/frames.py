@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from imgbatch.protocol.fields import (
     OneOf,
     PlainMap,
     RealNumber,
+    RoutingKey,
     Text,
     TrueOrFalse,
     WholeNumber,
@@ -56,6 +58,9 @@ def values_of(check: Any) -> st.SearchStrategy[Any]:
         case Text(longest=longest):
             letters = PRINTABLE | st.just(" ")
             return st.text(letters, max_size=min(longest, 20)) | st.just("ä" * longest)
+        case RoutingKey():
+            letters = st.sampled_from(string.ascii_letters + string.digits + "._-")
+            return st.text(letters, min_size=1, max_size=30) | st.just("a" * 255)
         case ListOf(item=item, longest=longest):
             return st.lists(values_of(item), max_size=min(longest, 5)).map(tuple)
         case PlainMap():

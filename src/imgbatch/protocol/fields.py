@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -13,6 +14,10 @@ LARGEST_NUMBER = 2**53
 
 MOST_NUMBERS = 1_000
 """In a list of images."""
+
+
+LONGEST_ROUTING_KEY_BYTES = 255
+_ROUTING_KEY = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Check(Protocol):
@@ -79,6 +84,25 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingKey:
+    """The name of a queue, or a routing key: 1 to 255 letters, digits, dots, dashes, underscores.
+
+    AMQP holds it in at most 255 bytes, and a longer one can't be sent at all.
+    """
+
+    def __call__(self, name: str, value: object) -> None:
+        """Refuse anything else."""
+        if not isinstance(value, str):
+            raise MalformedFrame(f"{name} is not text")
+        if len(value) > LONGEST_ROUTING_KEY_BYTES:
+            raise FrameTooLarge(
+                f"{name} has {len(value)} characters; {LONGEST_ROUTING_KEY_BYTES} are allowed"
+            )
+        if not _ROUTING_KEY.fullmatch(value):
+            raise MalformedFrame(f"{name} must be letters, digits, dots, dashes and underscores")
+
+
+@dataclass(frozen=True, slots=True)
 class OneOf:
     """One of a few words."""
 
@@ -133,7 +157,9 @@ NUMBER = WholeNumber(0, LARGEST_NUMBER)
 SIGNED_NUMBER = WholeNumber(-LARGEST_NUMBER, LARGEST_NUMBER)
 
 Name = Annotated[str, SHORT_TEXT]
-"""An id, a host name, a queue name, a code."""
+"""An id, a host name, a code."""
+RoutingName = Annotated[str, RoutingKey()]
+"""A queue, or a routing key."""
 Sentence = Annotated[str, SENTENCE]
 """Something for people."""
 Number = Annotated[int, NUMBER]

@@ -30,6 +30,7 @@ from imgbatch.protocol.fields import (
     OneOf,
     Pixels,
     Plain,
+    RoutingName,
     Sentence,
 )
 
@@ -71,7 +72,7 @@ class Ticket:
     batch: Name
     job: Number
     attempt: Number
-    topic: Name
+    topic: RoutingName
     size_bytes: Number
     max_pixels: Number
     recipe: Plain
@@ -94,7 +95,7 @@ class Fetch:
 
     batch: Name
     job: Number
-    queue: Name
+    queue: RoutingName
     transfer: Number
     begins: Flag
     machine: Name
@@ -220,8 +221,8 @@ class Enlistment:
     """
 
     batch: Name
-    queue: Name
-    topic: Name
+    queue: RoutingName
+    topic: RoutingName
     lease_seconds: Number
     host: Name
 
@@ -281,7 +282,7 @@ class Announcement:
     machine: Name
     name: Name
     host: Name
-    queue: Name
+    queue: RoutingName
     procs: Number
     busy: Number
     version: Name
