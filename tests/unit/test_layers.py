@@ -17,7 +17,7 @@ PACKAGE = PROJECT / "src" / "imgbatch"
 KERNELS = PROJECT / "kernels" / "imgbatch_kernels"
 
 LAYERS = [
-    {"errors", "version", "buffer"},
+    {"errors", "version", "buffer", "text"},
     {"adjustment", "cores"},
     {"recipe"},
     {"images", "protocol"},

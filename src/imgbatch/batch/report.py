@@ -18,9 +18,10 @@ from typing import Any
 
 from imgbatch.batch.journal import Journal, Totals
 from imgbatch.batch.model import Failure, MachineUse, Status
-from imgbatch.batch.rows import Entry, printable
+from imgbatch.batch.rows import Entry
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
+from imgbatch.text import printable
 
 SCHEMA = 1
 _FACTORS = ("brightness", "contrast", "sharpness")

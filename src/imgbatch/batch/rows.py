@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from imgbatch.batch.model import Failure, Outcome, Status
 from imgbatch.batch.scan import Found
 from imgbatch.errors import Code
+from imgbatch.text import printable
 
 OUTCOME = (
     "status, code, sentence, seconds, machine, width_pixels, height_pixels, bytes_out, notes, "
@@ -97,13 +98,6 @@ def entry_of(row: Row) -> Entry:
         attempts=attempts,
     )
     return Entry(os.fsdecode(source), os.fsdecode(target), size_bytes, outcome, finished_seconds)
-
-
-def printable(text: str) -> str:
-    """Return a text with the bytes of a file name that are not UTF-8 as escapes."""
-    if text.isascii():  # of nearly all names, and a tenth of the time
-        return text
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def same_input(row: Row, item: Planned) -> bool:

@@ -23,6 +23,7 @@ from imgbatch.errors import Code, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive, Recipe
 from imgbatch.settings import Existing, Settings
+from imgbatch.text import count, shown_name, size
 
 if TYPE_CHECKING:
     from imgbatch.engines.local.launch import Launched
@@ -160,18 +161,17 @@ def _kept_input() -> Path:
 
 def show_plan(settings: Settings) -> int:
     """Print what a run would do, a line for each file."""
-    from imgbatch.cli.wording import count, size
     from imgbatch.run import planned_files
 
     files, size_bytes, left_alone = 0, 0, 0
     for found, target in planned_files(settings):
         if found.failure is not None:
             left_alone += 1
-            say(found.failure.sentence)
+            say(shown_name(found.failure.sentence))
             continue
         files += 1
         size_bytes += found.size_bytes
-        say(f"{found.name} -> {settings.target / target}")
+        say(shown_name(f"{found.name} -> {settings.target / target}"))
     rest = f"; {left_alone:,} left alone" if left_alone else ""
     tell(
         f"Dry run: {count(files, 'file')} ({size(size_bytes)}) would be read{rest}; those that are "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from imgbatch.cli.options import parse
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.preview_options import PREVIEW
+from imgbatch.cli.terminal import say, tell
 from imgbatch.errors import Code, ImageError, ImgbatchError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _show(given)
     except ImgbatchError as error:
-        sys.stderr.write(f"imgbatch-preview: {error}\n")
+        tell(f"imgbatch-preview: {error}")
         return error.exit_status
     except KeyboardInterrupt:
         return 0
@@ -60,7 +61,7 @@ def _write_sheet(album: Album, target: Path) -> int:
         ) from error
     except ImageError as error:
         raise type(error)(error.code, f"{first}: {error.sentence}") from error
-    sys.stdout.write(f"{target}\n")
+    say(str(target))
     return 0
 
 
@@ -77,7 +78,7 @@ def _serve(album: Album, given: Mapping[str, Any]) -> int:
             f"--port {port} can't be had: {reason}; leave it out to take a free one",
         ) from error
     if given.get("verbose"):
-        server.tell = lambda line: print(line, file=sys.stderr)
+        server.tell = tell
     try:
         _announce(server, opens_browser=not given.get("no_browser"))
         server.serve_forever()

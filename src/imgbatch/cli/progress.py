@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from imgbatch.batch.tally import Tally
 from imgbatch.cli.pace import Pace
-from imgbatch.cli.wording import count, digits, duration, size
 from imgbatch.engines.base import Stop
+from imgbatch.text import count, digits, duration, shown, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -64,7 +64,7 @@ def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
             continue
         last, told, stopping = now, tally.waiting, stop.gently.is_set()
         why = why_slow(tally, stop)
-        print(f"imgbatch: {why or progress_line(tally, pace)}", file=sys.stderr, flush=True)
+        print(f"imgbatch: {shown(why or progress_line(tally, pace))}", file=sys.stderr, flush=True)
 
 
 def _show_live(tally: Tally, stop: Stop, over: threading.Event) -> None:
@@ -97,7 +97,7 @@ def display(tally: Tally, pace: Pace, stop: Stop, console: Console) -> Renderabl
         line.no_wrap, line.overflow = True, "ellipsis"
     why = why_slow(tally, stop)
     if why:
-        lines.append(Text(why, "yellow"))
+        lines.append(Text(shown(why), "yellow"))
     return Group(*lines)
 
 

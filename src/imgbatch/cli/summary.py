@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from imgbatch.batch.model import Status
 from imgbatch.batch.report import Report
-from imgbatch.cli.wording import count, duration, size
 from imgbatch.recipe import Recipe
+from imgbatch.text import count, duration, size
 
 _LONGEST = 400
 

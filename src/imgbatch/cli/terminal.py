@@ -6,11 +6,13 @@ import os
 import sys
 from contextlib import suppress
 
+from imgbatch.text import shown
+
 
 def say(text: str) -> None:
     """Print on standard output, as long as somebody reads it."""
     try:
-        print(_printable(text), flush=True)
+        print(shown(text), flush=True)
     except BrokenPipeError:
         # Whoever read it has seen enough; neither the rest nor the end of the interpreter,
         # which flushes once more, is to complain.
@@ -20,12 +22,4 @@ def say(text: str) -> None:
 def tell(line: str) -> None:
     """Print a line on standard error; that nobody reads it any more is no reason to fail."""
     with suppress(OSError):
-        print(_printable(line), file=sys.stderr, flush=True)
-
-
-def _printable(text: str) -> str:
-    if text.isascii():  # and then what follows need not be imported
-        return text
-    from imgbatch.batch.rows import printable
-
-    return printable(text)
+        print(shown(line), file=sys.stderr, flush=True)

@@ -13,7 +13,6 @@ from imgbatch.batch.rows import (
     entry_of,
     has_size,
     planned_row,
-    printable,
     row_of,
     same_input,
     settled_row,
@@ -64,12 +63,6 @@ def test_an_input_is_the_same_by_size_and_time_or_by_content() -> None:
     assert same_input(then, Planned(later, "b.jpg", b"sum"))
     assert not same_input(then, Planned(FOUND, "b.jpg", b"other"))
     assert not same_input(then, Planned(Found(FOUND.name, 11, 20), "b.jpg", b"sum"))
-
-
-def test_texts_are_printable_whatever_is_in_them() -> None:
-    assert printable("plain") == "plain"
-    assert printable("café") == "café"
-    assert printable("caf\udce9") == "caf\\xe9"
 
 
 def test_a_size_is_that_of_a_file_that_is_there(tmp_path: Path) -> None:

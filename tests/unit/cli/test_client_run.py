@@ -8,7 +8,7 @@ import pytest
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.client_run import interruptible, names_in, settings_of
+from imgbatch.cli.client_run import interruptible, names_in, settings_of, show_plan
 from imgbatch.cli.options import parse
 from imgbatch.engines.base import Stop
 from imgbatch.errors import UsageError
@@ -112,3 +112,14 @@ def test_gentleness_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with interruptible(stop):
         signal.raise_signal(signal.SIGINT)
         assert stop.now.wait(10)
+
+
+def test_a_dry_run_shows_a_name_on_one_line_and_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a\x1b[2J\nb.jpg").touch()
+    show_plan(Settings(tmp_path / "in", tmp_path / "out"))
+    assert capsys.readouterr().out == (
+        f"a\\x1b[2J\\nb.jpg -> {tmp_path.resolve()}/out/a\\x1b[2J\\nb.jpg\n"
+    )

@@ -20,6 +20,12 @@ def test_bytes_of_a_name_that_are_no_text_are_shown(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "caf\\xe9 \xe9\n"
 
 
+def test_nothing_that_is_said_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("holiday\x1b[2J.jpg")
+    tell("holiday\x1b[2J.jpg can't be read")
+    assert capsys.readouterr() == ("holiday\\x1b[2J.jpg\n", "holiday\\x1b[2J.jpg can't be read\n")
+
+
 @pytest.mark.parametrize(("function", "stream"), [("say", "stdout"), ("tell", "stderr")])
 def test_that_nobody_reads_is_no_error(function: str, stream: str) -> None:
     code = (

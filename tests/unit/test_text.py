@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from imgbatch.cli.wording import count, digits, duration, size
+from imgbatch.text import count, digits, duration, printable, shown, shown_name, size
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_sizes_have_three_digits(size_bytes: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.04, "0.0 s"),
+        (0.04231, "0.042 s"),
         (9.94, "9.9 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
@@ -50,3 +50,25 @@ def test_one_is_not_many() -> None:
     assert count(1, "image") == "1 image"
     assert count(1234, "image") == "1,234 images"
     assert count(2, "process", "processes") == "2 processes"
+
+
+def test_what_steers_a_terminal_is_shown_as_escapes() -> None:
+    assert shown("a\x1b]0;evil\x07b\x9b2J\u202etxt.gpj\r") == (
+        "a\\x1b]0;evil\\x07b\\x9b2J\\u202etxt.gpj\\x0d"
+    )
+    assert shown("caf\udce9\x7f") == "caf\\xe9\\x7f"
+
+
+def test_what_people_write_is_shown_as_it_is() -> None:
+    text = "caf\u00e9, 3.00\u202fPM, \U0001f469\u200d\U0001f52c\n\tthe second line"
+    assert shown(text) == text
+
+
+def test_a_name_has_no_second_line() -> None:
+    assert shown_name("a\nb") == "a\\nb"
+
+
+def test_texts_are_printable_whatever_is_in_them() -> None:
+    assert printable("plain") == "plain"
+    assert printable("caf\u00e9") == "caf\u00e9"
+    assert printable("caf\udce9") == "caf\\xe9"
