@@ -123,7 +123,7 @@ def shared_broker() -> Iterator[Broker]:
 
 
 @contextmanager
-def own_node(listen: tuple[str, ...] = ("127.0.0.1",)) -> Iterator[Node]:
+def own_node(listen: tuple[str, ...] = ("127.0.0.1",), more_settings: str = "") -> Iterator[Node]:
     """Give a node that a test may kill, or have listen on more addresses."""
     named = os.environ.get(VARIABLE, "")
     if named.startswith("amqp"):
@@ -134,5 +134,5 @@ def own_node(listen: tuple[str, ...] = ("127.0.0.1",)) -> Iterator[Node]:
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with private_node(listen, root) as node:
+    with private_node(listen, root, more_settings) as node:
         yield node

@@ -197,12 +197,12 @@ class Node:
 
 @contextmanager
 def private_node(
-    listen: tuple[str, ...] = ("127.0.0.1",), root: Path = Path("/")
+    listen: tuple[str, ...] = ("127.0.0.1",), root: Path = Path("/"), more_settings: str = ""
 ) -> Iterator[Node]:
     """Run a node in a folder of its own for as long as the block lasts."""
     within = None if root == Path("/") else root / "var/tmp"
     folder = Path(tempfile.mkdtemp(prefix="imgbatch-rabbitmq-", dir=within))
-    node = Node(folder / "node", listen, root)
+    node = Node(folder / "node", listen, root, more_settings)
     try:
         node.start()
         yield node

@@ -33,6 +33,7 @@ REFUSALS_BELIEVED = 3
 so a refusal that it did not spell out is believed when it comes three times in a row."""
 
 ACCESS_REFUSED = 403
+PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
 

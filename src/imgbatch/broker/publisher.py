@@ -8,6 +8,7 @@ before it, until it is known which it was: confirms come late, and its neighbour
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.broker.link import Cut, Hooks, Link
+from imgbatch.broker.link import PRECONDITION_FAILED, Cut, Hooks, Link
+from imgbatch.errors import BrokerError, Code
 
 if TYPE_CHECKING:
     from pika.channel import Channel
 
     from imgbatch.broker.address import Address
+
+log = logging.getLogger(__name__)
 
 WINDOW_BYTES = 16 * 1024 * 1024
 """Unconfirmed bytes before `publish` waits: pika itself buffers without bound, and a confirm
@@ -82,6 +86,7 @@ class Publisher:
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
         self.link = Link(address, name, Hooks(self._on_up, self._on_down))
+        self._address = address
         self._declare = declare
         self._window_bytes = window_bytes
         self._room = threading.Condition()
@@ -142,36 +147,43 @@ class Publisher:
         self.link.submit(lambda: self._send(entry))
 
     def _send(self, entry: _Entry) -> None:
+        self._waiting.append(entry)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
         channel = self.link.channel
-        if channel is None or not channel.is_open or (self._one_at_a_time and self._unconfirmed):
-            self._waiting.append(entry)
-            return
-        self._last_tag += 1
-        self._unconfirmed[self._last_tag] = entry
+        while self._waiting and channel is not None and channel.is_open:
+            if self._one_at_a_time and self._unconfirmed:
+                return
+            self._publish(channel, self._waiting.popleft())
+        if not self._waiting and not self._unconfirmed:
+            self._one_at_a_time = False
+
+    def _publish(self, channel: Channel, entry: _Entry) -> None:
         message = entry.message
-        channel.basic_publish(
-            message.exchange,
-            message.routing_key,
-            message.body,
-            _properties(self._last_tag),
-            mandatory=message.mandatory,
-        )
+        tag = self._last_tag + 1
+        properties = _properties(tag)
+        try:
+            channel.basic_publish(
+                message.exchange,
+                message.routing_key,
+                message.body,
+                properties,
+                mandatory=message.mandatory,
+            )
+        except Exception as error:
+            # Nothing has left, and nothing would the next time: a name that AMQP can't carry.
+            log.warning("%r can't be sent: %s", message, type(error).__name__)
+            self._settle(entry, Settlement.REFUSED)
+            return
+        self._last_tag = tag
+        self._unconfirmed[tag] = entry
 
     def _on_up(self, channel: Channel) -> None:
         channel.confirm_delivery(self._on_confirm)
         channel.add_on_return_callback(self._on_return)
         self._declare(channel)
         self._send_waiting()
-
-    def _send_waiting(self) -> None:
-        if self._one_at_a_time:
-            if self._waiting and not self._unconfirmed:
-                self._send(self._waiting.popleft())
-            self._one_at_a_time = bool(self._unconfirmed)
-            return
-        waiting, self._waiting = self._waiting, deque()
-        for entry in waiting:
-            self._send(entry)
 
     def _on_down(self, cut: Cut) -> None:
         interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
@@ -181,9 +193,9 @@ class Publisher:
             entry.returned = False
             self._waiting.appendleft(entry)
         if cut.channel_error and interrupted:
-            self._blame(interrupted)
+            self._blame(interrupted, cut)
 
-    def _blame(self, interrupted: list[_Entry]) -> None:
+    def _blame(self, interrupted: list[_Entry], cut: Cut) -> None:
         """Count against a message that the broker closed the channel, if it was alone on it."""
         if not self._one_at_a_time:
             self._one_at_a_time = True
@@ -192,6 +204,13 @@ class Publisher:
         entry.faults += 1
         if entry.faults >= TRIES:
             self._one_at_a_time = False
+            if cut.channel_error == PRECONDITION_FAILED:
+                size_bytes = len(entry.message.body)
+                self.link.refusal = BrokerError(
+                    Code.BROKER_REFUSED,
+                    f"the broker at {self._address} refuses a message of {size_bytes} bytes "
+                    f"({cut.reason}); set its max_message_size to 2 MiB or more",
+                )
             self._settle(self._waiting.popleft(), Settlement.REFUSED)
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:

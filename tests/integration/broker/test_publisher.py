@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from tests.support.amqp import plain_channel, take_all
-from tests.support.brokers import Broker
+from tests.support.brokers import Broker, own_node
 from tests.support.rabbitmq import free_port
 
 from imgbatch.broker import link as link_module
 from imgbatch.broker.address import Address
 from imgbatch.broker.publisher import TRIES, Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
+from imgbatch.errors import Code
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[[Callable[[], object]], None]
@@ -168,6 +169,41 @@ def test_a_message_that_closes_the_channel_is_refused_and_the_others_are_not(
     assert set(outcomes.values()) == {Settlement.CONFIRMED}
     arrived = [int(body) for body in take_all(channel, queue)]
     assert set(arrived) == set(range(40)) - {20}
+
+
+@pytest.mark.parametrize("key", ["é" * 200, "q" * 256, "half a pair \ud800"])
+def test_a_message_that_can_not_be_sent_is_refused_at_once_and_the_others_are_not(
+    publisher: Publisher, channel: BlockingChannel, queue: str, settled: Settled, key: str
+) -> None:
+    """Also those that waited for the connection behind it."""
+    for number in range(10):
+        publisher.post(Message("", key if number % 2 else queue, b"x"), settled.of(number))
+    publisher.link.submit(lambda: publisher.link.reset("the test breaks it"))
+    for number in range(10, 20):
+        publisher.post(Message("", key if number % 2 else queue, b"x"), settled.of(number))
+    assert publisher.flush(30)
+    outcomes = settled.outcomes()
+    assert {outcomes.pop(number) for number in range(1, 20, 2)} == {Settlement.REFUSED}
+    assert set(outcomes.values()) == {Settlement.CONFIRMED}
+    assert len(take_all(channel, queue)) >= 10
+
+
+def test_a_broker_that_takes_no_message_so_large_is_a_refusal_that_says_so(
+    settled: Settled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    with own_node(more_settings="max_message_size = 500000\n") as node:
+        publisher = Publisher(Address(node.url), "imgbatch-test-small", lambda _channel: None)
+        publisher.start()
+        publisher.post(Message("amq.topic", "q", bytes(400_000), mandatory=False), settled.of(0))
+        publisher.post(Message("amq.topic", "q", bytes(600_000), mandatory=False), settled.of(1))
+        assert publisher.flush(60)
+        publisher.close()
+    assert settled.outcomes() == {0: Settlement.CONFIRMED, 1: Settlement.REFUSED}
+    assert publisher.link.refusal is not None
+    assert publisher.link.refusal.code is Code.BROKER_REFUSED
+    assert "600000 bytes" in str(publisher.link.refusal)
+    assert "max_message_size" in str(publisher.link.refusal)
 
 
 def test_connections_that_break_often_are_not_held_against_a_message(
