@@ -42,6 +42,25 @@ def spared_from_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def without_working_directory() -> Iterator[None]:
+    """Let Python processes that are started in the block import nothing from the current folder.
+
+    What multiprocessing starts runs ``python -c``, which looks there first: a folder of
+    photographs with a file ``signal.py`` would have it run. Of what is started as a command of
+    ours, the option ``-P`` keeps that off.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 def _die_with_parent() -> None:
     # Linux only; elsewhere a worker notices the end of its pipe instead.
     parent = os.getppid()

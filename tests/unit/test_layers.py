@@ -146,6 +146,15 @@ def test_heavy_modules_are_imported_late() -> None:
     assert early == []
 
 
+def test_no_interpreter_is_started_that_looks_for_modules_in_the_current_folder() -> None:
+    for path in (*PACKAGE.rglob("*.py"), *KERNELS.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List) and "sys.executable" in ast.unparse(node):
+                words = [ast.unparse(element) for element in node.elts]
+                after = words[words.index("sys.executable") + 1]
+                assert after == "'-P'", f"{path}: line {node.lineno} starts Python without -P"
+
+
 @pytest.mark.parametrize(
     ("module", "absent"),
     [

@@ -143,7 +143,7 @@ def _drive(work: _Work) -> None:
 
 def _start_worker() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "imgbatch.batch.gallery"],
+        [sys.executable, "-P", "-m", "imgbatch.batch.gallery"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

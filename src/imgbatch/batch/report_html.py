@@ -66,7 +66,7 @@ def write_html(report_json: Path, html: Path) -> None:
         If the page can't be made or written.
     """
     made = subprocess.run(
-        [sys.executable, "-m", __name__, str(report_json), str(html)],
+        [sys.executable, "-P", "-m", __name__, str(report_json), str(html)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

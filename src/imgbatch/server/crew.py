@@ -17,7 +17,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from imgbatch.errors import Code
-from imgbatch.processes import describe_exit, resident_bytes, spared_from_interrupts
+from imgbatch.processes import (
+    describe_exit,
+    resident_bytes,
+    spared_from_interrupts,
+    without_working_directory,
+)
 from imgbatch.server.board import Board, Held
 from imgbatch.server.orders import Drain, Order, Ready, Word, WorkerSettings
 
@@ -202,7 +207,7 @@ class Crew:
         process = self._context.Process(
             target=_enter, args=(self._settings, theirs, board), name="imgbatch-worker", daemon=True
         )
-        with spared_from_interrupts():
+        with spared_from_interrupts(), without_working_directory():
             process.start()
         theirs.close()
         worker = WorkerProcess(process, ours, board)

@@ -23,7 +23,7 @@ from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import BrokerError, Code, EngineError, ProtocolError, VersionMismatch
 from imgbatch.images.limits import Limits
-from imgbatch.processes import spared_from_interrupts
+from imgbatch.processes import spared_from_interrupts, without_working_directory
 from imgbatch.protocol import (
     Announcement,
     Call,
@@ -109,7 +109,7 @@ def warm_up() -> Fitness:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_prove_fitness, args=(theirs,), name="imgbatch-warm-up")
     begun = time.monotonic()
-    with spared_from_interrupts():
+    with spared_from_interrupts(), without_working_directory():
         process.start()
     theirs.close()
     try:
