@@ -11,13 +11,16 @@ The places, in this order:
 3. ``$XDG_CACHE_HOME/imgbatch_kernels``, else ``~/.cache/imgbatch_kernels``.
 
 All are read, also those that can't be written (a container whose image was warmed when it was
-built); the first that can be written takes a new file.
+built); the first that can be written takes a new file. Because the files are run as code, a folder
+or a file that anyone but this user or root could have written is neither read nor written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import warnings
 from functools import cache
 from hashlib import blake2b
@@ -74,10 +77,7 @@ def read(name: str) -> bytes | None:
     """Return the machine code of a file, or None if it is nowhere, damaged or not to be trusted."""
     for place in places():
         with contextlib.suppress(OSError):
-            path = place / name
-            if not _is_private(path):
-                continue
-            content = path.read_bytes()
+            content = _trusted_content(place, name)
             checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
             if checksum == _checksum(name, code):
                 return code
@@ -85,27 +85,31 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, code: bytes) -> Path | None:
-    """Keep machine code in the first place that takes it.
+    """Keep machine code in the first place that takes it and that `read` will trust.
 
     Returns
     -------
         The file, or None if no place could be written; then a warning `Unkept` says so, once.
     """
+    reasons = []
     for place in places():
-        with contextlib.suppress(OSError):
+        try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_trusted(place.stat())
             _write_whole(place / name, _checksum(name, code) + code)
+        except OSError as error:
+            reasons.append(f"{place}: {error.strerror}")
+        else:
             return place / name
-    _say_unkept()
+    _warn_unkept("; ".join(reasons))
     return None
 
 
 @cache
-def _say_unkept() -> None:
-    tried = ", ".join(str(place) for place in places())
+def _warn_unkept(reasons: str) -> None:
     warnings.warn(
-        f"compiled kernels can't be kept (tried {tried}), so every process spends seconds to "
-        "compile them; set NUMBA_CACHE_DIR to a folder that can be written",
+        f"compiled kernels can't be kept ({reasons}), so every process spends seconds to compile "
+        "them; set NUMBA_CACHE_DIR to a folder that you, and only you, can write",
         Unkept,
         stacklevel=3,
     )
@@ -137,12 +141,28 @@ def _write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _is_private(path: Path) -> bool:
-    """Whether only we, or root, could have written a file: it is code, and will be run."""
-    return all(
-        status.st_uid in {0, os.geteuid()} and not status.st_mode & 0o002
-        for status in (path.stat(), path.parent.stat())
-    )
+def _trusted_content(folder: Path, name: str) -> bytes:
+    """Read a file that only this user or root could have written.
+
+    What is checked is what has been opened, not a path that may lead elsewhere a moment later.
+    """
+    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check_trusted(os.fstat(folder_descriptor))
+        descriptor = os.open(name, os.O_RDONLY, dir_fd=folder_descriptor)
+    finally:
+        os.close(folder_descriptor)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        _check_trusted(os.fstat(descriptor))
+        return file.read()
+
+
+def _check_trusted(status: os.stat_result) -> None:
+    """Raise a PermissionError if someone else could have written a file or folder."""
+    if status.st_uid not in {0, os.geteuid()}:
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EPERM, "its group or others may write it")
 
 
 def _checksum(name: str, code: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The processor as LLVM sees it: what code is made for, and how an object file is loaded.
 
-Needs llvmlite (0.05 s to import), not Numba (0.3 to 0.8 s). Where a kernel is kept as an image
-(see `image`), loading it needs neither.
+Needs llvmlite (23 to 50 ms to import), not Numba (120 to 290 ms). Where a kernel is kept as an
+image (see `image`), loading it needs neither.
 """
 
 from __future__ import annotations

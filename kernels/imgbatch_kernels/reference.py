@@ -1,7 +1,7 @@
-"""The same adjustment by OpenCV alone: the definition of what is right.
+"""The same adjustment by OpenCV, and PNG's filters by numpy: the definition of what is right.
 
-`imgbatch_kernels.adjust` gives these very pixels, faster. This module needs `cv2`; the rest of the
-package does not.
+The kernels give these very pixels and bytes, faster; where they can't run, this module does their
+work. It needs `cv2`; the rest of the package does not.
 """
 
 from __future__ import annotations
@@ -82,3 +82,32 @@ def sharpening_kernel(steps: Coefficients) -> NDArray[np.float64]:
 def _to_uint16(values: NDArray[np.float64]) -> NDArray[np.uint16]:
     """Round halves to even and saturate."""
     return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
+
+
+def filter_rows(rows: NDArray[np.uint8], out: NDArray[np.uint8], step: int, kind: int) -> None:
+    """Apply one of PNG's filters, or for each row the one that comes nearest to zero.
+
+    Parameters
+    ----------
+    rows
+        (height, row_bytes) uint8, samples big-endian.
+    out
+        (height, 1 + row_bytes) uint8: each row with its filter in front.
+    step
+        Bytes from a sample to the same one of the pixel on its left.
+    kind
+        0..4: None, Sub, Up, Average, Paeth; 5: the lightest of them, the first if equal.
+    """
+    blank = np.zeros(step, np.int16)
+    above = np.zeros(step + rows.shape[1], np.int16)
+    for row, target in zip(rows, out, strict=True):
+        current = np.concatenate((blank, row))
+        a, b, c = current[:-step], above[step:], above[:-step]
+        to_left, to_above, to_corner = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+        paeth = np.where(to_above <= to_corner, b, c)
+        paeth = np.where(to_left <= np.minimum(to_above, to_corner), a, paeth)
+        filtered = [(row - it).astype(np.uint8) for it in (0, a, b, (a + b) >> 1, paeth)]
+        weights = [int(np.minimum(it, 0 - it).sum(dtype=np.int64)) for it in filtered]
+        target[0] = kind if kind < len(filtered) else weights.index(min(weights))
+        target[1:] = filtered[target[0]]
+        above = current

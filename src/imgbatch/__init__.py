@@ -33,7 +33,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: numba alone takes half a second, and not everyone needs it."""
+    """Import what is asked for: numpy alone takes 50 ms, and not everyone needs it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'imgbatch' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

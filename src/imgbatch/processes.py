@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,8 +18,10 @@ def settle_in() -> None:
     """Make this process a quiet child: it dies with its parent, and leaves Ctrl-C to it.
 
     Native decoders write their warnings straight to file descriptor 2. That goes to nowhere from
-    now on, while Python's own standard error stays what it was.
+    now on, while Python's own standard error stays what it was. What the kernels warn of (that they
+    can't be kept, or can't run) is said once by the process that starts the workers.
     """
+    warnings.simplefilter("ignore", RuntimeWarning)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _die_with_parent()

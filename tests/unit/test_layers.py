@@ -179,31 +179,10 @@ def test_what_is_not_needed_is_not_loaded(module: str, absent: set[str]) -> None
     assert absent & set(done.stdout.split()) == set()
 
 
-BEHIND_A_BROKER = {"broker", "server", "engines/rabbitmq", "cli/server.py", "cli/status.py"}
-"""What does little without a broker may have its tests in tests/integration instead."""
-
-
 def sources(root: Path) -> list[Path]:
     """Return the files that have functions in them."""
     found = sorted(root.rglob("*.py"))
     return [path for path in found if path.name != "__init__.py" and "def " in path.read_text()]
-
-
-def has_a_test(root: Path, path: Path, tests: Path) -> bool:
-    below = path.relative_to(root)
-    if (tests / below.parent / f"test_{path.name}").is_file():
-        return True
-    return any(str(part) in BEHIND_A_BROKER for part in (below, *below.parents))
-
-
-@pytest.mark.parametrize(
-    ("root", "tests"),
-    [(PACKAGE, PROJECT / "tests/unit"), (KERNELS, PROJECT / "tests/unit/kernels")],
-    ids=["imgbatch", "kernels"],
-)
-def test_every_source_file_has_its_test_file(root: Path, tests: Path) -> None:
-    missing = [str(path) for path in sources(root) if not has_a_test(root, path, tests)]
-    assert missing == []
 
 
 @pytest.mark.parametrize("root", [PACKAGE, KERNELS], ids=["imgbatch", "kernels"])

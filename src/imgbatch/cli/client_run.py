@@ -198,7 +198,11 @@ def carry_out(
     from imgbatch.cli.progress import watched
     from imgbatch.cli.summary import summary_lines
     from imgbatch.run import execute
+    from imgbatch_kernels.compiled import execution_problem
 
+    problem = execution_problem() if settings.rabbit is None else None
+    if problem is not None:
+        tell(f"imgbatch-client: {problem}")
     tally, stop = Tally(), Stop()
     progress = options.get("progress", "auto")
     with interruptible(stop), watched(progress, tally, stop):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from imgbatch.images import png_native
 from imgbatch.images.picture import Pixels, Shape
 from imgbatch.images.png_chunks import PALETTE, Chunk, PngStructure
+from imgbatch_kernels.compiled import is_executable
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
@@ -36,13 +37,14 @@ def decode_plain(
 
     Returns
     -------
-        The pixels, in the buffer kept as ``decoded``; None if the file is of another kind, or
-        its image data are not one valid zlib stream of just as many bytes as there should be.
+        The pixels, in the buffer kept as ``decoded``; None if the file is of another kind, its
+        image data are not one valid zlib stream of just as many bytes as there should be, or
+        compiled loops can't be run here.
     """
     from isal import igzip_lib
 
     chunks = [chunk for chunk in structure.chunks if chunk.kind == b"IDAT"]
-    if not _is_plain(structure) or not _are_neighbours(chunks):
+    if not _is_plain(structure) or not _are_neighbours(chunks) or not is_executable():
         return None
     pixels = buffers.get("decoded", shape)
     rows: npt.NDArray[Any] = pixels.reshape(shape.height_pixels, -1)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from imgbatch.images.png_native import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter_rows
+from imgbatch_kernels import reference
 
 
 def unfiltered(filtered: np.ndarray, step: int) -> np.ndarray:
@@ -35,6 +36,17 @@ def test_a_filter_is_undone_by_the_specifications_own_formula(kind, data, step):
     pixels, height = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
     rows = data.draw(hnp.arrays(np.uint8, (height, pixels * step)))
     assert (unfiltered(filtered(rows, step, kind), step) == rows).all()
+
+
+@pytest.mark.parametrize("kind", [NONE, SUB, UP, AVERAGE, PAETH, ADAPTIVE])
+@settings(deadline=None, max_examples=40)
+@given(data=st.data(), step=st.sampled_from([1, 2, 3, 4, 6, 8]))
+def test_numpy_filters_to_the_same_bytes_where_the_loops_cannot_run(kind, data, step):
+    pixels, height = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
+    rows = data.draw(hnp.arrays(np.uint8, (height, pixels * step)))
+    out = np.empty((height, 1 + pixels * step), np.uint8)
+    reference.filter_rows(rows, out, step, kind)
+    assert (out == filtered(rows, step, kind)).all()
 
 
 @pytest.mark.parametrize("kind", [NONE, SUB, UP, AVERAGE, PAETH])

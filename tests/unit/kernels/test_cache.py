@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from imgbatch_kernels import cache
@@ -41,14 +44,62 @@ def test_a_file_of_another_name_is_not_believed(place):
     assert cache.read("b.kernel") is None
 
 
-def test_a_file_that_others_could_have_written_is_not_believed(place):
+@pytest.mark.parametrize("rights", [0o666, 0o664, 0o646])
+def test_a_file_that_its_group_or_others_could_have_written_is_not_believed(place, rights):
     path = cache.write("a.kernel", b"code")
-    path.chmod(0o666)
+    path.chmod(rights)
     assert cache.read("a.kernel") is None
     path.chmod(0o644)
     assert cache.read("a.kernel") == b"code"
-    place.chmod(0o777)
+
+
+@pytest.mark.parametrize("rights", [0o777, 0o2775, 0o1777, 0o757])
+def test_a_folder_that_its_group_or_others_could_have_written_is_not_believed(place, rights):
+    cache.write("a.kernel", b"code")
+    place.chmod(rights)
     assert cache.read("a.kernel") is None
+
+
+def test_the_file_that_was_opened_is_checked_and_not_what_its_path_leads_to(place, monkeypatch):
+    path = cache.write("a.kernel", b"code")
+    path.chmod(0o664)
+    trusted = path.with_name("trusted")
+    trusted.write_bytes(b"")
+    status = trusted.stat()
+    monkeypatch.setattr(Path, "stat", lambda self, **_: status)
+    assert cache.read("a.kernel") is None
+
+
+@pytest.mark.parametrize(
+    ("rights", "reason"), [(0o775, "its group or others may write it"), (0o500, "denied")]
+)
+def test_nothing_is_kept_where_it_would_not_be_believed_and_the_warning_says_why(
+    tmp_path, monkeypatch, rights, reason
+):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(rights)
+    if rights == 0o500 and os.access(folder, os.W_OK):
+        pytest.skip("root may write everywhere")
+    monkeypatch.setattr(cache, "places", lambda: iter([folder]))
+    cache._warn_unkept.cache_clear()
+    with pytest.warns(cache.Unkept, match=reason):
+        assert cache.write("a.kernel", b"code") is None
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_of_another_user_is_neither_read_nor_written(tmp_path, monkeypatch):
+    place, second = tmp_path / "theirs", tmp_path / "ours"
+    monkeypatch.setattr(cache, "places", lambda: iter([place]))
+    cache.write("a.kernel", b"code")
+    monkeypatch.setattr(cache, "places", lambda: iter([place, second]))
+    if os.geteuid() == 0:
+        os.chown(place, 4711, 4711)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    assert cache.read("a.kernel") is None
+    if os.geteuid() == 0:
+        assert cache.write("a.kernel", b"code") == second / "a.kernel"
 
 
 def test_a_folder_is_made_for_its_owner_alone(place):
@@ -75,7 +126,7 @@ def test_a_place_that_holds_the_file_is_read_though_it_is_not_the_first(tmp_path
 def test_nowhere_to_write_is_said_once(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setattr(cache, "places", lambda: iter([tmp_path / "file"]))
-    cache._say_unkept.cache_clear()
+    cache._warn_unkept.cache_clear()
     with pytest.warns(cache.Unkept, match="NUMBA_CACHE_DIR"):
         assert cache.write("a.kernel", b"code") is None
     assert cache.write("a.kernel", b"code") is None

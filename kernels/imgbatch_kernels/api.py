@@ -1,0 +1,109 @@
+"""The two functions that the package is there for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imgbatch_kernels.arguments import (
+    check_factor,
+    check_image,
+    check_out,
+    check_threads,
+    same_samples,
+)
+from imgbatch_kernels.bands import adjust_image
+from imgbatch_kernels.coefficients import coefficients
+from imgbatch_kernels.compiled import is_executable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def adjust(
+    image: NDArray[Any],
+    *,
+    brightness: int = 0,
+    contrast: int = 0,
+    sharpness: int = 0,
+    out: NDArray[Any] | None = None,
+    threads: int = 1,
+) -> NDArray[Any]:
+    """Adjust the brightness, contrast and sharpness of an image.
+
+    First brightness and contrast, ``v * slope + offset``; then sharpness, a 3x3 kernel over the
+    result, in which the border reflects (101: the edge is not repeated). Each step saturates and
+    rounds halves to even. The result is, bit for bit, that of `reference.adjust`.
+
+    Parameters
+    ----------
+    image
+        uint8 or uint16; (H, W), (H, W, 1) for grey, (H, W, 2) for grey and alpha, (H, W, 3) for
+        colours in any order, (H, W, 4) for colours and alpha. Alpha, the last of 2 or 4 channels,
+        comes out as it went in. Any strides; may be read-only; is not changed unless it is `out`.
+    brightness
+        -100..100: levels of 255 that are added (of 65535: times 257).
+    contrast
+        -100..100: the slope about mid-grey, 128 or 32768, is ``1 + 2 * contrast / 100`` from 0
+        upwards and ``1 + contrast / 100`` below, rounded to the nearest 1/256.
+    sharpness
+        0..100: the weight of each of the four neighbours in percent, rounded to the nearest
+        1/256; that of the centre is 1 and four times as much more.
+    out
+        Where the result goes: an array of the image's shape and dtype, with any strides. It may
+        be the image itself, and must not share memory with it otherwise.
+    threads
+        At most so many threads; the result does not depend on it. Fewer are used for an image
+        that would not be done sooner.
+
+    Returns
+    -------
+        `out`, or a new array in C order.
+
+    Raises
+    ------
+    TypeError
+        If a factor is no whole number, the image no array of uint8 or uint16, or the dtype of
+        `out` another.
+    ValueError
+        If a factor is out of range, the image empty or of another shape, or `out` read-only, of
+        another shape, or sharing memory with the image without being the same.
+    """
+    check_image(image)
+    steps = coefficients(
+        check_factor("brightness", brightness),
+        check_factor("contrast", contrast),
+        check_factor("sharpness", sharpness),
+        8 * image.dtype.itemsize,
+    )
+    threads = check_threads(threads)
+    if out is None:
+        out = np.empty(image.shape, image.dtype)
+    else:
+        check_out(out, image)
+    if not is_executable():
+        from imgbatch_kernels import reference
+
+        reference.adjust(
+            image, brightness=brightness, contrast=contrast, sharpness=sharpness, out=out
+        )
+    elif steps.has_point_step or steps.weight:
+        adjust_image(image, out, steps, threads)
+    elif not same_samples(out, image):
+        np.copyto(out, image)
+    return out
+
+
+def warm_up() -> None:
+    """Make all kernels ready: compile them and keep them, or load them if they are kept already.
+
+    Compiling takes a few seconds, loading about 0.1 s. Call it once before starting workers, so
+    that each of them only has to load. It may be called again, from any thread, and from several
+    processes at once.
+    """
+    from imgbatch_kernels.native import DTYPE_NAMES, kernel
+
+    if is_executable():
+        for name in DTYPE_NAMES:
+            kernel(name)
