@@ -20,7 +20,7 @@ from imgbatch.batch.plan import Folders, Planner, Rules
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, Selection, base_of
 from imgbatch.batch.tally import Tally
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy, create_new
 from imgbatch.cores import usable_cores
 from imgbatch.engines.base import Engine, Progress, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
@@ -371,7 +371,7 @@ def _make_folder(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".imgbatch-probe-{os.getpid()}"
-        probe.touch()
+        os.close(create_new(probe))
         probe.unlink()
     except OSError as error:
         _unmake(made)
@@ -392,17 +392,15 @@ def _unmake(folders: Iterable[Path]) -> None:
 def _engine(settings: Settings, ahead: Launched | None) -> Engine:
     # What stands in the way was checked before the run, or is, file by file, as it is planned.
     overwrite = settings.existing is not Existing.REFUSE or settings.watch
-    delivery = Delivery(settings.preserve, overwrite, settings.target)
+    policy = OutputPolicy(settings.preserve, overwrite, settings.target)
     if settings.rabbit is not None:
         from imgbatch.engines.rabbitmq import RabbitEngine
 
-        return RabbitEngine(settings.rabbit, settings.limits, delivery)
+        return RabbitEngine(settings.rabbit, settings.limits, policy)
     from imgbatch.engines.local import LocalEngine
 
     procs = settings.procs or usable_cores()
-    return LocalEngine(
-        procs, settings.limits, delivery, settings.image_timeout_seconds, ahead=ahead
-    )
+    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, ahead=ahead)
 
 
 def _existing(*, overwrite: bool, resume: bool) -> Existing:

@@ -14,7 +14,7 @@ from tests.support.programs import programs_in
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop
 from imgbatch.engines.local import LocalEngine
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
@@ -24,10 +24,10 @@ from imgbatch.pipeline import process
 from imgbatch.recipe import Recipe
 
 RECIPE = Recipe(Adjustment(brightness=10, contrast=20, sharpness=40))
-Build = Callable[[Delivery, Limits], Engine]
+Build = Callable[[OutputPolicy, Limits], Engine]
 
 
-def _local_engine(delivery: Delivery, limits: Limits) -> Engine:
+def _local_engine(delivery: OutputPolicy, limits: Limits) -> Engine:
     return LocalEngine(2, limits, delivery)
 
 
@@ -72,7 +72,7 @@ def _run(engine: Engine, jobs: Iterator[Job], stop: Stop | None = None) -> Notes
 
 def test_every_job_ends_once_and_is_written(build: Build, tmp_path: Path, target: Path) -> None:
     sources = fill(tmp_path / "in", 12)
-    notes = _run(build(Delivery(folder=target), Limits()), jobs_of(sources, target))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
     assert sorted(notes.outcomes) == list(range(12))
     assert notes.told_twice == []
     assert {outcome.status for outcome in notes.outcomes.values()} == {Status.WRITTEN}
@@ -83,7 +83,7 @@ def test_results_are_the_bytes_that_process_gives(
     build: Build, tmp_path: Path, target: Path, suffix: str
 ) -> None:
     sources = fill(tmp_path / "in", 3, suffix)
-    _run(build(Delivery(folder=target), Limits()), jobs_of(sources, target))
+    _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
     for source in sources:
         expected = process(source.read_bytes(), RECIPE.adjustment)
         assert (target / source.name).read_bytes() == expected
@@ -93,7 +93,7 @@ def test_outcomes_tell_size_pixels_time_and_machine(
     build: Build, tmp_path: Path, target: Path
 ) -> None:
     sources = fill(tmp_path / "in", 1, width=60, height=20)
-    notes = _run(build(Delivery(folder=target), Limits()), jobs_of(sources, target))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
     outcome = notes.outcomes[0]
     assert (outcome.width_pixels, outcome.height_pixels) == (60, 20)
     assert outcome.bytes_out == (target / sources[0].name).stat().st_size
@@ -108,7 +108,7 @@ def test_a_bad_file_costs_only_itself(build: Build, tmp_path: Path, target: Path
     sources[1].write_bytes(b"")
     sources[2].write_bytes(encoded(".jpg")[:400])
     jobs = list(jobs_of(sources, target))
-    notes = _run(build(Delivery(folder=target), Limits()), iter(jobs))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), iter(jobs))
     failures = [notes.outcomes[index].failure for index in range(4)]
     codes = [failure and failure.code for failure in failures]
     assert codes == [Code.NOT_AN_IMAGE, Code.EMPTY_FILE, Code.TRUNCATED_IMAGE, None]
@@ -121,7 +121,7 @@ def test_a_file_that_vanished_is_one_failure(build: Build, tmp_path: Path, targe
     sources = fill(tmp_path / "in", 2)
     jobs = list(jobs_of(sources, target))
     sources[0].unlink()
-    notes = _run(build(Delivery(folder=target), Limits()), iter(jobs))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), iter(jobs))
     failure = notes.outcomes[0].failure
     assert failure is not None
     assert failure.code is Code.UNREADABLE_FILE
@@ -132,7 +132,7 @@ def test_a_file_that_changed_is_one_failure(build: Build, tmp_path: Path, target
     sources = fill(tmp_path / "in", 2)
     jobs = list(jobs_of(sources, target))
     sources[0].write_bytes(encoded(".jpg", width=100))
-    notes = _run(build(Delivery(folder=target), Limits()), iter(jobs))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), iter(jobs))
     failure = notes.outcomes[0].failure
     assert failure is not None
     assert failure.code is Code.CHANGED_FILE
@@ -141,7 +141,7 @@ def test_a_file_that_changed_is_one_failure(build: Build, tmp_path: Path, target
 def test_limits_hold(build: Build, tmp_path: Path, target: Path) -> None:
     sources = fill(tmp_path / "in", 1) + fill(tmp_path / "large", 1, width=64, height=64)
     sources[1] = sources[1].rename(tmp_path / "large" / "large.jpg")
-    engine = build(Delivery(folder=target), Limits(max_pixels=2000))
+    engine = build(OutputPolicy(folder=target), Limits(max_pixels=2000))
     notes = _run(engine, jobs_of(sources, target))
     failure = notes.outcomes[1].failure
     assert failure is not None
@@ -154,7 +154,7 @@ def test_a_result_is_not_put_in_place_of_another_file(
 ) -> None:
     sources = fill(tmp_path / "in", 1)
     (target / sources[0].name).write_text("somebody's")
-    notes = _run(build(Delivery(folder=target), Limits()), jobs_of(sources, target))
+    notes = _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
     failure = notes.outcomes[0].failure
     assert failure is not None
     assert failure.code is Code.OUTPUT_EXISTS
@@ -162,12 +162,12 @@ def test_a_result_is_not_put_in_place_of_another_file(
 
 
 def test_no_jobs_at_all_is_a_run_too(build: Build, target: Path) -> None:
-    assert _run(build(Delivery(folder=target), Limits()), iter(())).outcomes == {}
+    assert _run(build(OutputPolicy(folder=target), Limits()), iter(())).outcomes == {}
 
 
 def test_an_engine_runs_again(build: Build, tmp_path: Path, target: Path) -> None:
     sources = fill(tmp_path / "in", 2)
-    engine = build(Delivery(overwrite=True, folder=target), Limits())
+    engine = build(OutputPolicy(overwrite=True, folder=target), Limits())
     for _ in range(2):
         assert len(_run(engine, jobs_of(sources, target)).outcomes) == 2
 
@@ -187,7 +187,7 @@ def test_a_gentle_stop_draws_no_more_and_finishes_what_is_at_hand(
             yield Job(index, job.source, target_path, job.size_bytes, job.modified_ns, job.mode)
 
     notes = Notes()
-    engine = build(Delivery(folder=target), Limits())
+    engine = build(OutputPolicy(folder=target), Limits())
     stopper = threading.Thread(target=lambda: notes.first.wait() and stop.gently.set())
     stopper.start()
     engine.run(endless(), RECIPE, notes, stop)
@@ -202,7 +202,7 @@ def test_a_stop_at_once_leaves_no_temporary_file(
 ) -> None:
     sources = fill(tmp_path / "in", 6, ".png", width=900, height=700)
     stop, notes = Stop(), Notes()
-    engine = build(Delivery(folder=target), Limits())
+    engine = build(OutputPolicy(folder=target), Limits())
     stopper = threading.Thread(target=lambda: notes.first.wait() and stop.now.set())
     stopper.start()
     engine.run(jobs_of(sources, target), RECIPE, notes, stop)
@@ -216,7 +216,7 @@ def test_an_error_of_the_jobs_is_the_run_s(build: Build, tmp_path: Path, target:
         raise EngineError(Code.ENGINE_FAILED, "the journal is gone")
 
     with pytest.raises(EngineError, match="the journal is gone"):
-        _run(build(Delivery(folder=target), Limits()), failing())
+        _run(build(OutputPolicy(folder=target), Limits()), failing())
 
 
 def test_jobs_are_drawn_as_there_is_room_for_them(
@@ -232,6 +232,6 @@ def test_jobs_are_drawn_as_there_is_room_for_them(
             target_path = target / f"{index}.jpg"
             yield Job(index, job.source, target_path, job.size_bytes, job.modified_ns, job.mode)
 
-    build(Delivery(folder=target), Limits()).run(counted(), RECIPE, notes, Stop())
+    build(OutputPolicy(folder=target), Limits()).run(counted(), RECIPE, notes, Stop())
     assert len(notes.outcomes) == 200
     assert max(ahead) < 100

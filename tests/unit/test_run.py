@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ def test_an_output_folder_that_cannot_be_made_is_the_machinery_s(
     with pytest.raises(OutputError) as caught:
         run_batch(photos, Path("/proc/imgbatch-cannot-be"))
     assert caught.value.code is Code.OUTPUT_FOLDER_UNWRITABLE
+
+
+def test_the_probe_of_an_output_folder_follows_no_link(photos: Path, out: Path) -> None:
+    out.mkdir()
+    (out / f".imgbatch-probe-{os.getpid()}").symlink_to(out / "victim")
+    execute(Settings(photos, out, html=False), Tally(), Stop())
+    assert not (out / "victim").exists()
 
 
 def test_the_tally_ends_where_the_report_does(photos: Path, out: Path) -> None:

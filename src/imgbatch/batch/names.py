@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, UsageError
 from imgbatch.recipe import OutputFormat
 
@@ -121,7 +122,7 @@ def folds_names(folder: Path) -> bool:
     """Whether the file system of a folder takes ``A`` and ``a`` for one name."""
     probe = folder / f".imgbatch-folds-{os.getpid()}"
     try:
-        probe.touch()
+        os.close(create_new(probe))
         return probe.with_name(probe.name.upper()).exists()
     except OSError:
         return False

@@ -19,6 +19,7 @@ from typing import Any
 from imgbatch.batch.journal import Journal, Totals
 from imgbatch.batch.model import Failure, MachineUse, Status
 from imgbatch.batch.rows import Entry
+from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
 from imgbatch.text import printable
@@ -147,7 +148,8 @@ class Report:
             error = fields.pop("error") or {}
             line.seek(0)
             line.truncate()
-            writer.writerow({**fields, **error, "notes": " ".join(fields["notes"])})
+            cells = {**fields, **error, "notes": " ".join(fields["notes"])}
+            writer.writerow({name: _no_formula(cell) for name, cell in cells.items()})
             yield line.getvalue()
 
     def write(self, journal: Journal) -> None:
@@ -194,6 +196,12 @@ def _file_fields(entry: Entry, source: str, target: str) -> dict[str, Any]:
     }
 
 
+def _no_formula(cell: object) -> object:
+    """Return a cell that no spreadsheet computes; machines choose names, and servers notes."""
+    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if is_formula else cell
+
+
 def write_text(path: Path, pieces: Iterable[str]) -> None:
     """Write a text file piece by piece, so that its name never shows half of it.
 
@@ -204,7 +212,7 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with open(create_new(temporary), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123
             file.writelines(pieces)
         temporary.replace(path)
     except OSError as error:

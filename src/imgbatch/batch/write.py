@@ -31,7 +31,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EACCE
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class OutputPolicy:
     """How results are put into the output folder.
 
     Parameters
@@ -112,7 +112,7 @@ def source_error(job: Job, error: OSError) -> FileError:
     return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {_reason(error)}")
 
 
-def write_output(job: Job, parts: Iterable[Buffer], delivery: Delivery) -> int:
+def write_output(job: Job, parts: Iterable[Buffer], policy: OutputPolicy) -> int:
     """Write a result under its final name, complete or not at all.
 
     Parameters
@@ -132,7 +132,7 @@ def write_output(job: Job, parts: Iterable[Buffer], delivery: Delivery) -> int:
     OutputError
         If the output folder takes no more files: it is full, read-only or gone.
     """
-    output = OutputFile(job, delivery)
+    output = OutputFile(job, policy)
     try:
         for part in parts:
             output.write(part)
@@ -149,14 +149,14 @@ class OutputFile:
     folder takes no more files: it is full, read-only or gone. After either, `discard` it.
     """
 
-    def __init__(self, job: Job, delivery: Delivery) -> None:
+    def __init__(self, job: Job, policy: OutputPolicy) -> None:
         self._job = job
-        self._delivery = delivery
+        self._policy = policy
         self._temporary = temporary_path(job, os.getpid())
         self._size_bytes = 0
         self._descriptor = -1
         with self._errors():
-            self._descriptor = _create(self._temporary, job, delivery)
+            self._descriptor = _create(self._temporary, job, policy)
 
     def write(self, part: Buffer) -> None:
         """Append a piece of the encoded image."""
@@ -166,10 +166,10 @@ class OutputFile:
     def finish(self) -> int:
         """Give the complete file its name; return its size in bytes."""
         with self._errors():
-            if self._delivery.preserve:
+            if self._policy.preserve:
                 _preserve(self._descriptor, self._job)
             self._close()
-            _publish(self._temporary, self._job, self._delivery)
+            _publish(self._temporary, self._job, self._policy)
         return self._size_bytes
 
     def discard(self) -> None:
@@ -256,21 +256,46 @@ def changed(job: Job) -> FileError:
     )
 
 
-def _create(temporary: Path, job: Job, delivery: Delivery) -> int:
+def _create(temporary: Path, job: Job, policy: OutputPolicy) -> int:
     """Open the temporary file, making its folder at need, and return its descriptor."""
-    if delivery.folder is not None:
-        _check_inside(job.target.parent, delivery.folder)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    if policy.folder is not None:
+        _check_inside(job.target.parent, policy.folder)
+    # What few may read of the source, few may read of the result while it is written.
+    mode = job.mode & 0o777 if policy.preserve else 0o666
     try:
-        return os.open(temporary, flags, 0o666)
+        return create_new(temporary, mode)
     except FileNotFoundError:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(temporary, flags, 0o666)
+        return create_new(temporary, mode)
+
+
+def create_new(path: Path, mode: int = 0o666) -> int:
+    """Create a file of our own, for writing, and return its descriptor.
+
+    Its name is known before, so that in a folder that others may write there can be anything under
+    it: what is there is removed, never opened, followed or written to.
+
+    Raises
+    ------
+    OSError
+        If it can't be created, or what is there can't be removed.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileExistsError:
+        path.unlink()
+        return os.open(path, flags, mode)
 
 
 def _check_inside(parent: Path, folder: Path) -> None:
-    """Raise unless a result's folder lies where it seems to lie."""
-    if _is_itself(parent) and parent.is_relative_to(folder):
+    """Raise unless a result's folder lies where it seems to lie, in the output folder."""
+    if not parent.is_relative_to(folder):
+        raise FileError(
+            Code.OUTPUT_UNWRITABLE,
+            f"{parent} lies outside of the output folder {folder}; nothing is written there",
+        )
+    if _is_itself(parent):
         return
     if not folder.is_dir() or folder.resolve() != folder:
         raise OutputError(
@@ -319,9 +344,9 @@ def _preserve(descriptor: int, job: Job) -> None:
         os.utime(descriptor, ns=(job.modified_ns, job.modified_ns))
 
 
-def _publish(temporary: Path, job: Job, delivery: Delivery) -> None:
+def _publish(temporary: Path, job: Job, policy: OutputPolicy) -> None:
     """Give the complete file its name."""
-    if delivery.overwrite:
+    if policy.overwrite:
         temporary.replace(job.target)
         return
     try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,13 @@ def test_this_file_system_is_asked_and_nothing_is_left(tmp_path: Path) -> None:
     (tmp_path / "probe").touch()
     assert folds_names(tmp_path) is (tmp_path / "PROBE").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["probe"]
+
+
+def test_a_probe_follows_no_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (tmp_path / f".imgbatch-folds-{os.getpid()}").symlink_to(victim)
+    folds_names(tmp_path)
+    assert not victim.exists()
 
 
 def test_a_folder_that_is_not_there_folds_nothing(tmp_path: Path) -> None:

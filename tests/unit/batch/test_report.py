@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,3 +135,22 @@ def test_a_text_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
         write_text(path, breaking())
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_is_written_through_no_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / f".report.json.{os.getpid()}.part").symlink_to(victim)
+    write_text(tmp_path / "report.json", ["new"])
+    assert victim.read_text() == "mine"
+    assert (tmp_path / "report.json").read_text() == "new"
+
+
+def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path) -> None:
+    for begins in ("=", "+", "-", "@", "\t", "\r"):
+        machine = f"{begins}HYPERLINK(1)"
+        outcome = Outcome(1, Status.WRITTEN, machine=machine, notes=(machine,))
+        text = "".join(report(tmp_path).to_csv([Entry("a.jpg", "a.jpg", 10, outcome, 0.5)]))
+        (row,) = csv.DictReader(io.StringIO(text, newline=""))
+        assert row["machine"] == f"'{machine}"
+        assert row["notes"] == f"'{machine}"

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Listener, Stop
 from imgbatch.engines.local.crew import Attempt, Worker, brief
 from imgbatch.engines.local.feed import Feed
@@ -71,7 +71,7 @@ class LocalEngine:
         self,
         procs: int,
         limits: Limits,
-        delivery: Delivery,
+        delivery: OutputPolicy,
         image_timeout_seconds: float = 120.0,
         worker_module: str = WORKER_MODULE,
         ahead: Launched | None = None,

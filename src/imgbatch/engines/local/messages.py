@@ -23,7 +23,7 @@ from typing import TypeAlias
 import msgpack
 
 from imgbatch.batch.model import Failure, Job, Outcome, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -44,7 +44,7 @@ class Setup:
 
     recipe: Recipe
     limits: Limits
-    delivery: Delivery
+    delivery: OutputPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def unpack_setup(packet: bytes) -> Setup:
     return Setup(
         Recipe.from_fields(recipe),
         Limits(max_pixels, max_bytes),
-        Delivery(preserve, overwrite, None if folder is None else Path(os.fsdecode(folder))),
+        OutputPolicy(preserve, overwrite, None if folder is None else Path(os.fsdecode(folder))),
     )
 
 

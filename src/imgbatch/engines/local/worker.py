@@ -8,7 +8,7 @@ import sys
 import time
 
 from imgbatch.batch.model import Failure, Job, Outcome, Status
-from imgbatch.batch.write import Delivery, read_source, write_output
+from imgbatch.batch.write import OutputPolicy, read_source, write_output
 from imgbatch.engines.local.messages import (
     LARGEST_BYTES,
     Answer,
@@ -76,7 +76,7 @@ def perform(order: Order, setup: Setup, pipeline: Pipeline) -> Answer:
     return Done(_timed(outcome, time.monotonic() - started), resident_bytes(os.getpid()))
 
 
-def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: Delivery) -> Outcome:
+def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: OutputPolicy) -> Outcome:
     data = read_source(job, setup.limits.max_bytes)
     processed = pipeline.run(data, setup.recipe)
     bytes_out = write_output(job, [processed.data], delivery)
@@ -90,9 +90,9 @@ def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: Delivery) -> 
     )
 
 
-def _delivery(order: Order, setup: Setup) -> Delivery:
+def _delivery(order: Order, setup: Setup) -> OutputPolicy:
     delivery = setup.delivery
-    return Delivery(delivery.preserve, delivery.overwrite or order.again, delivery.folder)
+    return OutputPolicy(delivery.preserve, delivery.overwrite or order.again, delivery.folder)
 
 
 def _timed(outcome: Outcome, seconds: float) -> Outcome:

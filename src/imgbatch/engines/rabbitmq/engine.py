@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from imgbatch.batch.model import Job
-from imgbatch.batch.write import Delivery as Placement
+from imgbatch.batch.write import OutputPolicy as Placement
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher

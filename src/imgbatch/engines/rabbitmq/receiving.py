@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import Failure, Outcome, Status
-from imgbatch.batch.write import Delivery as Placement
 from imgbatch.batch.write import OutputFile
+from imgbatch.batch.write import OutputPolicy as Placement
 from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer

@@ -6,7 +6,7 @@ import pytest
 from tests.support.batches import jobs_of
 from tests.support.photos import fill
 
-from imgbatch.batch.write import Delivery, temporary_path
+from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.local.crew import Attempt, Worker, brief
 from imgbatch.engines.local.launch import launch
 from imgbatch.engines.local.messages import Done, Ready, Setup
@@ -16,7 +16,7 @@ from imgbatch.recipe import Recipe
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    return Setup(Recipe(), Limits(), Delivery(folder=tmp_path.resolve()))
+    return Setup(Recipe(), Limits(), OutputPolicy(folder=tmp_path.resolve()))
 
 
 def test_a_worker_says_that_it_is_ready_and_answers_in_order(tmp_path: Path, setup: Setup) -> None:

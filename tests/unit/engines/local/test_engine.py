@@ -15,7 +15,7 @@ from tests.support.photos import encoded, fill
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Stop
 from imgbatch.engines.local import LocalEngine
 from imgbatch.engines.local.crew import Attempt, Worker
@@ -36,7 +36,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def fragile(target: Path, procs: int = 1, image_timeout_seconds: float = 120.0) -> LocalEngine:
-    delivery = Delivery(folder=target)
+    delivery = OutputPolicy(folder=target)
     return LocalEngine(procs, Limits(), delivery, image_timeout_seconds, worker_module=FRAGILE)
 
 
@@ -122,7 +122,7 @@ def test_an_image_is_sent_ahead_behind_a_small_one_only(
 def test_a_process_that_was_started_ahead_is_the_first_worker(tmp_path: Path, target: Path) -> None:
     with launched_ahead() as ahead:
         assert ahead is not None
-        engine = LocalEngine(2, Limits(), Delivery(folder=target), ahead=ahead)
+        engine = LocalEngine(2, Limits(), OutputPolicy(folder=target), ahead=ahead)
         notes = run(engine, fill(tmp_path / "in", 1), target)
         assert [machines[0].procs for machines in notes.seen_machines] == [1]
         assert ahead.process.returncode == 0
@@ -132,7 +132,7 @@ def test_a_process_that_was_started_ahead_is_the_first_worker(tmp_path: Path, ta
 def test_workers_that_do_not_start_end_the_run_with_the_reason(
     tmp_path: Path, target: Path
 ) -> None:
-    delivery = Delivery(folder=target)
+    delivery = OutputPolicy(folder=target)
     engine = LocalEngine(1, Limits(), delivery, worker_module="tests.support.no_such_worker")
     with pytest.raises(EngineError, match="No module named"):
         run(engine, fill(tmp_path / "in", 1), target)

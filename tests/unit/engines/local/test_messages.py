@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Failure, Job, Outcome, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.local.messages import (
     LARGEST_BYTES,
     Done,
@@ -32,7 +32,7 @@ ODD_NAME = Path("/photos/caf\udce9 \n\U0001f4f7.jpg")
 def test_a_setup_comes_back_whole() -> None:
     recipe = Recipe(Adjustment(1, -2, 3), Encoding(OutputFormat.JPEG, 80))
     for folder in (None, ODD_NAME):
-        setup = Setup(recipe, Limits(1000, 2000), Delivery(False, True, folder))
+        setup = Setup(recipe, Limits(1000, 2000), OutputPolicy(False, True, folder))
         assert unpack_setup(pack_setup(setup)) == setup
 
 

@@ -12,7 +12,7 @@ from tests.support.photos import fill
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
-from imgbatch.batch.write import Delivery
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.local.messages import Answer, Done, Order, Setup, Stuck
 from imgbatch.engines.local.worker import perform
 from imgbatch.errors import Code
@@ -31,7 +31,7 @@ class Exhausted(Pipeline):
 def answer_to(
     job: Job, target: Path, pipeline: Pipeline | None = None, again: bool = False
 ) -> Answer:
-    setup = Setup(RECIPE, Limits(), Delivery(folder=target))
+    setup = Setup(RECIPE, Limits(), OutputPolicy(folder=target))
     return perform(Order(job, again), setup, pipeline or Pipeline(setup.limits))
 
 

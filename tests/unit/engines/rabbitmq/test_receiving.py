@@ -14,7 +14,7 @@ from tests.support.batches import Notes
 from tests.support.frames import result
 
 from imgbatch.batch.model import Job, Status
-from imgbatch.batch.write import Delivery as Placement
+from imgbatch.batch.write import OutputPolicy as Placement
 from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk
 from imgbatch.engines.rabbitmq.fleet import Fleet
