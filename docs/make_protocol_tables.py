@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.protocol import Call, Chunk, encode
+from imgbatch.protocol import Chunk, Discover, encode
 from imgbatch.protocol.codec import KINDS, checks_of
 from imgbatch.protocol.fields import (
     ListOf,
@@ -39,10 +39,10 @@ PARTICULAR = {
     "result.kind": "what the worker made of the image",
     "result.code": "why it failed or was skipped, a stable word; empty if it was not",
     "result.sentence": "the same for people",
-    "announcement.procs": "worker processes",
-    "announcement.busy": "how many of them hold an image",
-    "announcement.images": "images done since the server was started",
-    "announcement.busy_seconds": "the workers' time spent on them",
+    "serverstatus.procs": "worker processes",
+    "serverstatus.busy": "how many of them hold an image",
+    "serverstatus.images": "images done since the server was started",
+    "serverstatus.busy_seconds": "the workers' time spent on them",
 }
 COMMON = {
     "batch": "the run's id",
@@ -127,16 +127,16 @@ def table_of_recipe() -> str:
 def bytes_of(name: str) -> str:
     """Return an example's bytes, part by part."""
     frame: Any = {
-        "call": Call("status"),
+        "discover": Discover("status"),
         "chunk": Chunk(batch="b", job=7, transfer=3, offset_bytes=0, size_bytes=3),
     }[name]
-    payload = b"" if name == "call" else b"\x01\x02\x03"
+    payload = b"" if name == "discover" else b"\x01\x02\x03"
     body = encode(frame, payload)
     kind_end = 11 + 1 + len(name)
     head_end = len(body) - len(payload) - 5
     parts = [
         (body[:1], "an array of five"),
-        (body[1:2], "version 1"),
+        (body[1:2], "version 2"),
         (body[2:11], "checksum, always as uint 64, of all bytes behind it"),
         (body[11:kind_end], f'kind: "{name}"'),
         *_fields(body[kind_end:head_end]),

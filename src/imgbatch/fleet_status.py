@@ -13,7 +13,7 @@ from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import BrokerError, Code, ProtocolError, VersionMismatch
-from imgbatch.protocol import Announcement, BatchNews, Call, decode, encode
+from imgbatch.protocol import BatchStatus, Discover, ServerStatus, decode, encode
 
 STALE_SECONDS = 10.0
 
@@ -30,17 +30,17 @@ class Picture:
         Why somebody who answered could not be understood.
     """
 
-    machines: dict[str, tuple[float, Announcement]] = field(default_factory=dict)
-    batches: dict[str, tuple[float, BatchNews]] = field(default_factory=dict)
+    machines: dict[str, tuple[float, ServerStatus]] = field(default_factory=dict)
+    batches: dict[str, tuple[float, BatchStatus]] = field(default_factory=dict)
     foreign: str = ""
 
     def hear(self, frame: object, now_seconds: float) -> None:
         """Take note of an announcement or of a batch's news."""
-        if isinstance(frame, Announcement):
+        if isinstance(frame, ServerStatus):
             self.machines.pop(frame.machine, None)
             if not frame.leaving:
                 self.machines[frame.machine] = now_seconds, frame
-        elif isinstance(frame, BatchNews):
+        elif isinstance(frame, BatchStatus):
             self.batches.pop(frame.batch, None)
             if not frame.ended:
                 self.batches[frame.batch] = now_seconds, frame
@@ -118,7 +118,7 @@ class Observer:
 
     def call(self) -> None:
         """Ask everybody to answer at once."""
-        body = encode(Call("status"))
+        body = encode(Discover("status"))
         self._publisher.post(Message(self._topology.calls, "", body, mandatory=False))
         # Batches listen where the machines announce themselves, and answer there.
         self._publisher.post(Message(self._topology.announcements, "", body, mandatory=False))

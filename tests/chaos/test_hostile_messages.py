@@ -22,14 +22,14 @@ from tests.support.slow_photos import large, slow
 
 from imgbatch.broker.topology import Topology
 from imgbatch.protocol import (
-    Casualty,
     Chunk,
-    Enlistment,
     Fetch,
     Frame,
-    Holding,
-    Release,
+    InProgress,
+    Lease,
     Result,
+    Returned,
+    WorkerCrashed,
     decode,
     encode,
 )
@@ -78,10 +78,10 @@ def junk() -> Iterator[bytes]:
     yield noise.randbytes(200_000)
     yield msgpack.packb({"a": 1})
     yield b"\x91" * 100_000  # lists in lists
-    yield b"\x95\x01\xcf" + b"\0" * 8 + b"\xdb\xff\xff\xff\xff"  # a string of 4 GB
-    yield b"\x95\x01\xcf" + b"\0" * 8 + b"\xa5chunk\xdf\xff\xff\xff\xff"  # a map of 2**32 entries
+    yield b"\x95\x02\xcf" + b"\0" * 8 + b"\xdb\xff\xff\xff\xff"  # a string of 4 GB
+    yield b"\x95\x02\xcf" + b"\0" * 8 + b"\xa5chunk\xdf\xff\xff\xff\xff"  # a map of 2**32 entries
     yield b'{"image": "gASVAAAAAA=="}'
-    yield encode(Holding("b", (1,), "m"))[:-3]
+    yield encode(InProgress("b", (1,), "m"))[:-3]
     yield b"\0" * (15 * 1024 * 1024)
 
 
@@ -155,11 +155,11 @@ def lies_about(frame: Frame) -> Iterator[tuple[Frame, bytes]]:
         yield replace(frame, transfer=frame.transfer + 1, size_bytes=2**52), payload
         yield replace(frame, job=10**9), payload
         yield replace(frame, batch="another"), payload
-        yield Casualty(frame.batch, 10**9, "nobody", "worker-crashed", "a lie"), b""
-        yield Release(frame.batch, (10**9,), "nobody"), b""
+        yield WorkerCrashed(frame.batch, 10**9, "nobody", "worker-crashed", "a lie"), b""
+        yield Returned(frame.batch, (10**9,), "nobody"), b""
         yield Fetch(frame.batch, frame.job, "imgbatch.worker.nobody", 1, False, "nobody"), b""
         yield Fetch(frame.batch, 10**9, "amq.gen-somebody", 1, True, "nobody"), b""
-        yield Enlistment(frame.batch, "somewhere", "else", 9, "h"), b""
+        yield Lease(frame.batch, "somewhere", "else", 9, "h"), b""
 
 
 def test_replayed_reordered_and_contradicting_results_change_no_byte(

@@ -12,7 +12,7 @@ from tests.support.frames import announcement, news
 
 from imgbatch.broker.topology import Topology
 from imgbatch.fleet_status import Observer
-from imgbatch.protocol import Call, decode, encode
+from imgbatch.protocol import Discover, decode, encode
 
 pytestmark = pytest.mark.broker
 
@@ -31,8 +31,8 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
             deadline = time.monotonic() + 30
             while (body := channel.basic_get(heard, auto_ack=True)[2]) is None:
                 assert time.monotonic() < deadline
-            assert decode(body).frame == Call("status")
-            later = b"\x95\x02" + encode(announcement())[2:]
+            assert decode(body).frame == Discover("status")
+            later = b"\x95\x03" + encode(announcement())[2:]
             for body in (b"garbage", later, encode(announcement()), encode(news())):
                 channel.basic_publish(topology.announcements, "", body)
             while not observer.picture().batches:

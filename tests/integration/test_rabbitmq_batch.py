@@ -25,7 +25,7 @@ from tests.support.rabbitmq import free_port
 from tests.support.slow_photos import slow
 
 from imgbatch.broker.topology import Topology
-from imgbatch.protocol import Announcement, Enlistment, encode
+from imgbatch.protocol import Lease, ServerStatus, encode
 
 pytestmark = pytest.mark.broker
 PHOTOS = Path(__file__).parents[2] / "examples/photos"
@@ -403,26 +403,26 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
     fill(tmp_path / "in", 3)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     wait_until(lambda: "no server is listening" in client.said(), "the client waits")
-    announcement = Announcement(
+    announcement = ServerStatus(
         machine="m-1", name="m", host="h", queue="imgbatch.server.1", procs=1, busy=0,
-        version="2.0.0", digest="d", components={}, images=0, busy_seconds=0.0,
+        version="3.0.0", digest="d", components={}, images=0, busy_seconds=0.0,
         images_per_second=0.0, batches=(), leaving=False,
     )  # fmt: skip
-    publish(place, TOPOLOGY.announcements, "", of_version_2(encode(announcement)))
-    both = "a peer speaks version 2 of the protocol, this one version 1"
+    publish(place, TOPOLOGY.announcements, "", of_version_3(encode(announcement)))
+    both = "a peer speaks version 3 of the protocol, this one version 2"
     wait_until(lambda: both in client.said(), "the client tells the versions")
     server = programs.server(place.url)
     wait_until(lambda: "connected to the broker" in server.said(), "the server listens")
-    enlistment = Enlistment("b", TOPOLOGY.work_queue("b"), "t", 30, "h")
-    publish(place, TOPOLOGY.calls, "", of_version_2(encode(enlistment)))
+    enlistment = Lease("b", TOPOLOGY.work_queue("b"), "t", 30, "h")
+    publish(place, TOPOLOGY.calls, "", of_version_3(encode(enlistment)))
     wait_until(lambda: both in server.said(), "the server tells the versions")
     assert client.wait() == 0, client.said()
     check(client)
 
 
-def of_version_2(frame: bytes) -> bytes:
+def of_version_3(frame: bytes) -> bytes:
     """Return a frame as a later version might begin it."""
-    return frame[:1] + b"\x02" + frame[2:]
+    return frame[:1] + b"\x03" + frame[2:]
 
 
 def test_what_cannot_be_read_is_one_line_each_and_the_rest_is_written(

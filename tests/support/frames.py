@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.protocol import (
-    Announcement,
-    BatchNews,
-    Call,
-    Casualty,
+    BatchStatus,
+    Cancel,
     Chunk,
-    Dismissal,
-    Enlistment,
+    Discover,
     Fetch,
     Frame,
-    Holding,
-    Refusal,
-    Release,
+    InProgress,
+    Lease,
+    LeaseEnd,
+    LeaseRefused,
     Result,
+    Returned,
+    ServerStatus,
     Ticket,
-    Withdrawal,
+    WorkerCrashed,
 )
 from imgbatch.protocol.codec import KINDS, checks_of
 from imgbatch.protocol.fields import (
@@ -108,7 +108,7 @@ def result(**changes: Any) -> Result:
     return Result(**(fields | changes))
 
 
-def announcement(**changes: Any) -> Announcement:
+def announcement(**changes: Any) -> ServerStatus:
     fields = {
         "machine": MACHINE,
         "name": "darkroom-7",
@@ -125,10 +125,10 @@ def announcement(**changes: Any) -> Announcement:
         "batches": (BATCH,),
         "leaving": False,
     }
-    return Announcement(**(fields | changes))
+    return ServerStatus(**(fields | changes))
 
 
-def enlistment(**changes: Any) -> Enlistment:
+def enlistment(**changes: Any) -> Lease:
     fields = {
         "batch": BATCH,
         "queue": f"imgbatch.batch.{BATCH}",
@@ -136,10 +136,10 @@ def enlistment(**changes: Any) -> Enlistment:
         "lease_seconds": 30,
         "host": "desk.example",
     }
-    return Enlistment(**(fields | changes))
+    return Lease(**(fields | changes))
 
 
-def news(**changes: Any) -> BatchNews:
+def news(**changes: Any) -> BatchStatus:
     fields = {
         "batch": BATCH,
         "host": "desk.example",
@@ -151,7 +151,7 @@ def news(**changes: Any) -> BatchNews:
         "seconds": 3.5,
         "ended": False,
     }
-    return BatchNews(**(fields | changes))
+    return BatchStatus(**(fields | changes))
 
 
 WORKER_QUEUE = "imgbatch.worker.ffeeddccbbaa99887766554433221100"
@@ -160,22 +160,22 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
     "ticket": (ticket(), b"\xff\xd8\xff\xd9"),
     "fetch": (Fetch(BATCH, 7, WORKER_QUEUE, 3, True, MACHINE), b""),
     "chunk": (Chunk(BATCH, 7, 3, 1048576, 1048580), b"\x00\x01\x02\x03"),
-    "withdrawal": (Withdrawal(BATCH, 7, 3), b""),
+    "cancel": (Cancel(BATCH, 7, 3), b""),
     "result": (result(), b"\x89PNG\r"),
-    "holding": (Holding(BATCH, (7, 8), MACHINE), b""),
-    "release": (Release(BATCH, (7, 8, 300, 70_000), MACHINE), b""),
-    "casualty": (
-        Casualty(BATCH, 7, MACHINE, "worker-crashed", "a worker was killed by SIGSEGV"),
+    "inprogress": (InProgress(BATCH, (7, 8), MACHINE), b""),
+    "returned": (Returned(BATCH, (7, 8, 300, 70_000), MACHINE), b""),
+    "workercrashed": (
+        WorkerCrashed(BATCH, 7, MACHINE, "worker-crashed", "a worker was killed by SIGSEGV"),
         b"",
     ),
-    "enlistment": (enlistment(), b""),
-    "dismissal": (Dismissal(BATCH), b""),
-    "refusal": (
-        Refusal(BATCH, MACHINE, "darkroom-7.example", "'mail' is no queue of imgbatch's"),
+    "lease": (enlistment(), b""),
+    "leaseend": (LeaseEnd(BATCH), b""),
+    "leaserefused": (
+        LeaseRefused(BATCH, MACHINE, "darkroom-7.example", "'mail' is no queue of imgbatch's"),
         b"",
     ),
-    "call": (Call("status"), b""),
-    "announcement": (announcement(), b""),
-    "batchnews": (news(), b""),
+    "discover": (Discover("status"), b""),
+    "serverstatus": (announcement(), b""),
+    "batchstatus": (news(), b""),
 }
 """One of each kind, with its payload; the keys are the kinds' names on the wire."""

@@ -10,7 +10,7 @@ from tests.support.rabbitmq import free_port
 
 from imgbatch.errors import BrokerError, Code, UsageError
 from imgbatch.fleet_status import STALE_SECONDS, Observer, Picture
-from imgbatch.protocol import Call
+from imgbatch.protocol import Discover
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_who_has_said_nothing_for_a_while_is_gone(picture: Picture) -> None:
 
 
 def test_other_frames_are_not_looked_at(picture: Picture) -> None:
-    picture.hear(Call("status"), 0.0)
+    picture.hear(Discover("status"), 0.0)
     assert picture == Picture()
 
 

@@ -19,7 +19,7 @@ import xxhash
 from tests.support.frames import BATCH, EXAMPLES, MACHINE, result, ticket
 
 from imgbatch.errors import Code
-from imgbatch.protocol import PROTOCOL_VERSION, Call, Dismissal, Frame, Release, encode
+from imgbatch.protocol import PROTOCOL_VERSION, Discover, Frame, LeaseEnd, Returned, encode
 
 FOLDER = Path(__file__).parent
 _LARGEST = 2**53
@@ -64,28 +64,28 @@ def frames() -> list[Any]:
         *(_taken(name, f"a {name}", *example) for name, example in EXAMPLES.items()),
         _taken("largest-numbers", "whole numbers reach 2**53", largest, b""),
         _taken("longest-texts", "texts and lists as long as allowed", bounds, b""),
-        _taken("most-images", "a list of 1000", Release("b", tuple(range(1000)), MACHINE), b""),
-        _taken("any-script", "texts are UTF-8", Dismissal("Köln 東京 🌆"), b""),
-        _taken("empty-texts", "texts may be empty", Dismissal(""), b""),
+        _taken("most-images", "a list of 1000", Returned("b", tuple(range(1000)), MACHINE), b""),
+        _taken("any-script", "texts are UTF-8", LeaseEnd("Köln 東京 🌆"), b""),
+        _taken("empty-texts", "texts may be empty", LeaseEnd(""), b""),
         _taken(
             "unknown-field",
             "a field that a reader does not know is passed over, whatever it holds",
-            Call("status"),
+            Discover("status"),
             b"",
-            parts("call", call | {"since": [1.5, {"a": None}]}),
+            parts("discover", call | {"since": [1.5, {"a": None}]}),
         ),
         _taken(
             "other-order",
             "fields come in any order",
-            EXAMPLES["release"][0],
+            EXAMPLES["returned"][0],
             b"",
-            parts("release", {"machine": MACHINE, "jobs": [7, 8, 300, 70_000], "batch": BATCH}),
+            parts("returned", {"machine": MACHINE, "jobs": [7, 8, 300, 70_000], "batch": BATCH}),
         ),
         *(
-            _taken(name, f"a payload's length as {name}", Call("status"), b"abc", body)
+            _taken(name, f"a payload's length as {name}", Discover("status"), b"abc", body)
             for name, body in (
-                ("bin-8", parts("call", call, b"\xc4\x03", b"abc")),
-                ("bin-16", parts("call", call, b"\xc5\x00\x03", b"abc")),
+                ("bin-8", parts("discover", call, b"\xc4\x03", b"abc")),
+                ("bin-16", parts("discover", call, b"\xc5\x00\x03", b"abc")),
             )
         ),
     ]  # fmt: skip
@@ -130,7 +130,7 @@ def refused() -> list[Any]:
     caller = b"\xa4call\x81\xa6caller"
     most = b"\xff" * 4
     deep = b"\x91" * 1000 + b"\xc0"
-    head = msgpack.packb("call") + msgpack.packb(call)
+    head = msgpack.packb("discover") + msgpack.packb(call)
     table: list[tuple[str, Code, str, bytes]] = [
         ("empty", malformed, "no bytes", b""),
         ("json", malformed, "another program's message", b'{"caller": "status"}'),
@@ -142,25 +142,25 @@ def refused() -> list[Any]:
         ("four-parts", malformed, "an array of four", b"\x94" + good[1:]),
         ("six-parts", malformed, "an array of six", b"\x96" + good[1:] + b"\xc0"),
         ("version-0", other, "an earlier version", b"\x95\x00" + good[2:]),
-        ("version-2", other, "a later version", b"\x95\x02" + good[2:]),
-        ("version-2-alone", other, "a later version of another layout", b"\x93\x02\xc0\xc0"),
+        ("version-3", other, "a later version", b"\x95\x03" + good[2:]),
+        ("version-3-alone", other, "a later version of another layout", b"\x93\x03\xc0\xc0"),
         ("version-true", malformed, "a version that is no number", b"\x95\xc3" + good[2:]),
         ("payload-flipped", damaged, "a bit of the payload has flipped", bytes(flipped)),
         ("checksum-flipped", damaged, "a bit of the checksum has flipped", bytes(wrong_sum)),
-        ("checksum-text", malformed, "a checksum that is no number", b"\x95\x01\xa1x" + good[11:]),
+        ("checksum-text", malformed, "a checksum that is no number", b"\x95\x02\xa1x" + good[11:]),
         ("unknown-kind", malformed, "a kind that there is not", parts("pickle", call)),
         ("kind-number", malformed, "a kind that is no text", parts(7, call)),
         ("kind-deep", malformed, "a kind of 1000 nested lists", sealed(deep)),
-        ("fields-list", malformed, "fields that are no map", parts("call", ["status"])),
+        ("fields-list", malformed, "fields that are no map", parts("discover", ["status"])),
         ("fields-deep", malformed, "fields of 1000 nested lists", sealed(b"\xa4call" + deep)),
-        ("key-number", malformed, "a field whose name is a number", parts("call", {1: 2})),
-        ("field-missing", malformed, "no caller", parts("call", {})),
-        ("text-number", malformed, "a number for a text", parts("call", {"caller": 7})),
-        ("text-long", large, "201 characters", parts("call", {"caller": "x" * 201})),
-        ("text-escape", malformed, "a terminal's escape", parts("call", {"caller": "\x1b[2J"})),
+        ("key-number", malformed, "a field whose name is a number", parts("discover", {1: 2})),
+        ("field-missing", malformed, "no caller", parts("discover", {})),
+        ("text-number", malformed, "a number for a text", parts("discover", {"caller": 7})),
+        ("text-long", large, "201 characters", parts("discover", {"caller": "x" * 201})),
+        ("text-escape", malformed, "a terminal's escape", parts("discover", {"caller": "\x1b[2J"})),
         ("text-no-utf8", malformed, "a text, not UTF-8", sealed(caller + b"\xa1\xff\xc4\x00")),
-        ("queue-long", large, "256 bytes", _changed("enlistment", queue="q" * 256)),
-        ("queue-accent", malformed, "not ASCII", _changed("announcement", queue="é" * 200)),
+        ("queue-long", large, "256 bytes", _changed("lease", queue="q" * 256)),
+        ("queue-accent", malformed, "not ASCII", _changed("serverstatus", queue="é" * 200)),
         ("topic-wildcard", malformed, "a # in a routing key", _changed("ticket", topic="#")),
         ("topic-empty", malformed, "no routing key", _changed("ticket", topic="")),
         ("number-text", malformed, "a text for a number", _changed("ticket", job="7")),
@@ -171,7 +171,7 @@ def refused() -> list[Any]:
         ("recipe-nested", malformed, "a list in a plain map", _changed("ticket", recipe={"a": []})),
         ("recipe-large", large, "51 entries", _changed("ticket", recipe=dict.fromkeys(many, 1))),
         ("kind-of-result", malformed, "no kind of result", _changed("result", kind="maybe")),
-        ("list-long", large, "1001 images", _changed("release", jobs=list(range(1001)))),
+        ("list-long", large, "1001 images", _changed("returned", jobs=list(range(1001)))),
         ("list-announced", large, "announces 2**32 - 1 items", sealed(caller + b"\xdd" + most)),
         ("payload-text", malformed, "a text for a payload", sealed(head + b"\xa3abc")),
         ("payload-missing", malformed, "ends behind the fields", sealed(head)),

@@ -25,7 +25,7 @@ _ENVELOPE_ITEMS = 5
 _CHECKSUM = struct.Struct(">BQ")
 _UINT64_MARK = 0xCF
 _MOST_ITEMS = 1_000
-"""Of any list or map in a frame, the longest of our own being a `Release`'s images."""
+"""Of any list or map in a frame, the longest of our own being a `Returned`'s images."""
 _PAYLOAD_LENGTHS = {0xC4: struct.Struct(">B"), 0xC5: struct.Struct(">H"), 0xC6: struct.Struct(">I")}
 KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
 """Each kind of frame by its name on the wire."""

@@ -3,12 +3,12 @@
 ::
 
     client  → a batch's work queue    Ticket
-    worker  → the client's topic      Fetch, Holding, Result, Chunk, Release
-    client  → the worker's queue      Chunk, Withdrawal
-    server  → the client's topic      Casualty, Refusal
-    client  → a server's queue        Enlistment, Dismissal
-    anyone  → all servers             Call
-    server, client → all who listen   Announcement, BatchNews
+    worker  → the client's topic      Fetch, InProgress, Result, Chunk, Returned
+    client  → the worker's queue      Chunk, Cancel
+    server  → the client's topic      WorkerCrashed, LeaseRefused
+    client  → a server's queue        Lease, LeaseEnd
+    anyone  → all servers             Discover
+    server, client → all who listen   ServerStatus, BatchStatus
 
 Two rules hold for all of them: a field that a reader does not know is passed over, so that
 fields can be added within a major version; a field that it knows is checked before it is used.
@@ -34,7 +34,7 @@ from imgbatch.protocol.fields import (
     Sentence,
 )
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """The major version; peers of another one are refused."""
 
 
@@ -123,7 +123,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawal:
+class Cancel:
     """The client needs nothing more of this image: the worker drops its ticket."""
 
     batch: Name
@@ -164,7 +164,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class InProgress:
     """A worker still has these tickets, or their results are on their way.
 
     Said every few seconds: what nobody holds, and the broker does not count in the queue, is lost.
@@ -176,7 +176,7 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Returned:
     """A worker gave back tickets that it had not begun with, or lost them with its connection.
 
     Either way they are no attempts.
@@ -188,7 +188,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class Casualty:
+class WorkerCrashed:
     """A worker died, or was killed, with this image in its hands.
 
     Parameters
@@ -207,7 +207,7 @@ class Casualty:
 
 
 @dataclass(frozen=True, slots=True)
-class Enlistment:
+class Lease:
     """A client asks a machine to work for its batch, or goes on asking for it.
 
     Parameters
@@ -228,14 +228,14 @@ class Enlistment:
 
 
 @dataclass(frozen=True, slots=True)
-class Dismissal:
+class LeaseEnd:
     """A batch has ended: its machines forget it."""
 
     batch: Name
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LeaseRefused:
     """A machine can't work for a batch, and says why."""
 
     batch: Name
@@ -245,14 +245,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """Who is there? Every server answers with an announcement, every client with its news."""
+class Discover:
+    """Who is there? Every server answers with a ServerStatus, every client with a BatchStatus."""
 
     caller: Name
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class ServerStatus:
     """A server is there, and able to work.
 
     Parameters
@@ -296,7 +296,7 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchNews:
+class BatchStatus:
     """How far a client's run is.
 
     Parameters
@@ -320,15 +320,15 @@ Frame = (
     Ticket
     | Fetch
     | Chunk
-    | Withdrawal
+    | Cancel
     | Result
-    | Holding
-    | Release
-    | Casualty
-    | Enlistment
-    | Dismissal
-    | Refusal
-    | Call
-    | Announcement
-    | BatchNews
+    | InProgress
+    | Returned
+    | WorkerCrashed
+    | Lease
+    | LeaseEnd
+    | LeaseRefused
+    | Discover
+    | ServerStatus
+    | BatchStatus
 )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from imgbatch.broker.consumer import Delivery
 from imgbatch.errors import MalformedFrame
-from imgbatch.protocol import Chunk, Ticket, Withdrawal
+from imgbatch.protocol import Cancel, Chunk, Ticket
 from imgbatch.protocol.assembly import Assembly
 
 
@@ -130,7 +130,7 @@ class Hands:
                 del self._awaited[chunk.transfer]
                 self._changed.notify_all()
 
-    def withdraw(self, withdrawal: Withdrawal) -> HeldTicket | None:
+    def withdraw(self, withdrawal: Cancel) -> HeldTicket | None:
         """Let go of a ticket that the client needs no more; None if it is not held."""
         with self._changed:
             held = self._awaited.get(withdrawal.transfer)
@@ -251,5 +251,5 @@ class Hands:
         self._changed.notify_all()
 
 
-def _is_about(frame: Chunk | Withdrawal, ticket: Ticket) -> bool:
+def _is_about(frame: Chunk | Cancel, ticket: Ticket) -> bool:
     return frame.job == ticket.job and frame.batch == ticket.batch

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imgbatch.protocol import Enlistment
+from imgbatch.protocol import Lease
 from imgbatch.server.orders import Order, Serve
 
 LONGEST_LEASE_SECONDS = 300
 
 
 @dataclass(slots=True)
-class Lease:
+class ActiveLease:
     """A batch that the machine works for.
 
     Parameters
@@ -22,7 +22,7 @@ class Lease:
         When it ends unless it is renewed.
     """
 
-    enlistment: Enlistment
+    enlistment: Lease
     until_seconds: float
 
 
@@ -30,7 +30,7 @@ class Leases:
     """All leases of a machine; times are handed in."""
 
     def __init__(self) -> None:
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, ActiveLease] = {}
 
     @property
     def batches(self) -> tuple[str, ...]:
@@ -42,11 +42,11 @@ class Leases:
         lease = self._leases.get(batch)
         return None if lease is None else lease.enlistment.topic
 
-    def renew(self, enlistment: Enlistment, now_seconds: float) -> bool:
+    def renew(self, enlistment: Lease, now_seconds: float) -> bool:
         """Begin a lease, or go on with it; tell whether it is new."""
         seconds = min(enlistment.lease_seconds, LONGEST_LEASE_SECONDS)
         known = self._leases.get(enlistment.batch)
-        self._leases[enlistment.batch] = Lease(enlistment, now_seconds + seconds)
+        self._leases[enlistment.batch] = ActiveLease(enlistment, now_seconds + seconds)
         return known is None or known.enlistment.queue != enlistment.queue
 
     def end(self, batch: str) -> bool:

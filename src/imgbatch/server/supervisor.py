@@ -25,13 +25,13 @@ from imgbatch.errors import BrokerError, Code, EngineError, ProtocolError, Versi
 from imgbatch.images.limits import Limits
 from imgbatch.processes import spared_from_interrupts, without_working_directory
 from imgbatch.protocol import (
-    Announcement,
-    Call,
-    Casualty,
-    Dismissal,
-    Enlistment,
+    Discover,
     Frame,
-    Refusal,
+    Lease,
+    LeaseEnd,
+    LeaseRefused,
+    ServerStatus,
+    WorkerCrashed,
     decode,
     encode,
 )
@@ -263,7 +263,9 @@ class Supervisor:
         topic = None if loss.held is None else self._leases.topic(loss.held.batch)
         if loss.held is None or topic is None:
             return
-        casualty = Casualty(loss.held.batch, loss.held.job, self._machine, loss.code, loss.sentence)
+        casualty = WorkerCrashed(
+            loss.held.batch, loss.held.job, self._machine, loss.code, loss.sentence
+        )
         self._publisher.post(
             Message(self._topology.clients, topic, encode(casualty), mandatory=False)
         )
@@ -297,16 +299,16 @@ class Supervisor:
 
     def _obey(self, frame: Frame) -> None:
         match frame:
-            case Call():
+            case Discover():
                 self._announce_after_seconds = 0.0
-            case Enlistment():
+            case Lease():
                 self._enlist(frame)
-            case Dismissal(batch=batch):
+            case LeaseEnd(batch=batch):
                 self._end_lease(batch)
             case _:
                 log.warning("passed over a %s", type(frame).__name__)
 
-    def _enlist(self, enlistment: Enlistment) -> None:
+    def _enlist(self, enlistment: Lease) -> None:
         if not self._topology.is_ours(enlistment.queue):
             self._refuse(enlistment, f"{enlistment.queue!r} is no queue of imgbatch's")
         elif self._leases.renew(enlistment, time.monotonic()):
@@ -314,9 +316,9 @@ class Supervisor:
             self._crew.order(Serve(enlistment.batch, enlistment.queue))
             self._announce_after_seconds = 0.0
 
-    def _refuse(self, enlistment: Enlistment, why: str) -> None:
+    def _refuse(self, enlistment: Lease, why: str) -> None:
         host = socket.gethostname()
-        refusal = Refusal(enlistment.batch, self._machine, host, why)
+        refusal = LeaseRefused(enlistment.batch, self._machine, host, why)
         self._publisher.post(
             Message(self._topology.clients, enlistment.topic, encode(refusal), mandatory=False)
         )
@@ -337,7 +339,7 @@ class Supervisor:
 
     def _announce(self, *, leaving: bool) -> None:
         tally = self._crew.tally
-        announcement = Announcement(
+        announcement = ServerStatus(
             machine=self._machine,
             name=self._settings.name,
             host=socket.gethostname(),

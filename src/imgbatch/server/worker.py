@@ -33,14 +33,14 @@ from imgbatch.errors import (
 from imgbatch.fingerprint import warm_up
 from imgbatch.pipeline import Pipeline
 from imgbatch.protocol import (
+    Cancel,
     Chunk,
     Fetch,
-    Holding,
+    InProgress,
     Received,
-    Release,
     Result,
+    Returned,
     Ticket,
-    Withdrawal,
     decode,
     decode_bundle,
     encode,
@@ -270,7 +270,7 @@ class Worker:
             received = decode(delivery.body)
             if isinstance(received.frame, Chunk):
                 self._hands.add_chunk(received.frame, received.payload, time.monotonic())
-            elif isinstance(received.frame, Withdrawal):
+            elif isinstance(received.frame, Cancel):
                 self._withdraw(received.frame)
         except DamagedPayload as error:
             self._ask_for_damaged(error)
@@ -283,7 +283,7 @@ class Worker:
         if held is not None and held.asked_times < FETCH_TIMES:
             self._fetch(held, begins=False, anew=True)
 
-    def _withdraw(self, withdrawal: Withdrawal) -> None:
+    def _withdraw(self, withdrawal: Cancel) -> None:
         held = self._hands.withdraw(withdrawal)
         if held is not None:
             self._consumer.acknowledge(held.delivery)
@@ -372,7 +372,7 @@ class Worker:
             # Said later, it would no longer be true.
             if self._publisher.link.trouble is None:
                 for ticket, jobs in _by_client(self._hands.all()):
-                    holding = Holding(ticket.batch, jobs, self._settings.machine)
+                    holding = InProgress(ticket.batch, jobs, self._settings.machine)
                     self._post(ticket, encode(holding))
 
     def _look_after_idleness(self) -> None:
@@ -397,7 +397,7 @@ class Worker:
 
     def _release(self, tickets: list[HeldTicket]) -> None:
         for ticket, jobs in _by_client(tickets):
-            self._post(ticket, encode(Release(ticket.batch, jobs, self._settings.machine)))
+            self._post(ticket, encode(Returned(ticket.batch, jobs, self._settings.machine)))
 
     def _post(self, ticket: Ticket, body: bytes) -> None:
         """Tell a client something that it can do without."""

@@ -17,12 +17,12 @@ from tests.support.programs import wait_until
 
 from imgbatch.broker.topology import Topology
 from imgbatch.protocol import (
-    Announcement,
-    Call,
-    Casualty,
-    Dismissal,
+    Discover,
     Frame,
-    Refusal,
+    LeaseEnd,
+    LeaseRefused,
+    ServerStatus,
+    WorkerCrashed,
     decode,
     encode,
 )
@@ -66,12 +66,12 @@ class Client:
         return found[0]
 
     def call(self) -> None:
-        self.channel.basic_publish(self.topology.calls, "", encode(Call("client")))
+        self.channel.basic_publish(self.topology.calls, "", encode(Discover("client")))
 
-    def say(self, machine: Announcement, body: bytes) -> None:
+    def say(self, machine: ServerStatus, body: bytes) -> None:
         self.channel.basic_publish("", machine.queue, body)
 
-    def enlist(self, machine: Announcement, **changes: Any) -> None:
+    def enlist(self, machine: ServerStatus, **changes: Any) -> None:
         queue = self.topology.work_queue(self.batch)
         fields = {"batch": self.batch, "topic": self.topic, "queue": queue}
         self.say(machine, encode(enlistment(**(fields | changes))))
@@ -106,86 +106,91 @@ def supervisor(
 
 
 @pytest.fixture
-def machine(client: Client, supervisor: Supervisor) -> Announcement:
-    announced = client.hear(Announcement)
-    assert isinstance(announced, Announcement)
+def machine(client: Client, supervisor: Supervisor) -> ServerStatus:
+    announced = client.hear(ServerStatus)
+    assert isinstance(announced, ServerStatus)
     return announced
 
 
 def test_a_machine_announces_itself_and_answers_a_call(
-    client: Client, machine: Announcement
+    client: Client, machine: ServerStatus
 ) -> None:
     assert machine.machine.startswith("den-")
     assert (machine.name, machine.procs, machine.digest) == ("den", 2, "d1657e57")
     assert machine.components == {"numba": "0.62.1"}
     assert client.topology.is_ours(machine.queue)
     client.call()
-    assert client.hear(Announcement).machine == machine.machine
+    assert client.hear(ServerStatus).machine == machine.machine
 
 
 def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
-    client: Client, machine: Announcement
+    client: Client, machine: ServerStatus
 ) -> None:
     client.enlist(machine)
-    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
-    client.say(machine, encode(Dismissal(client.batch)))
+    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
+    client.say(machine, encode(LeaseEnd(client.batch)))
     client.call()
-    client.hear(Announcement, lambda frame: frame.batches == ())
+    client.hear(ServerStatus, lambda frame: frame.batches == ())
 
 
-def test_a_client_that_falls_silent_loses_its_lease(client: Client, machine: Announcement) -> None:
+def test_a_client_that_falls_silent_loses_its_lease(client: Client, machine: ServerStatus) -> None:
     client.enlist(machine, lease_seconds=1)
-    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
-    client.hear(Announcement, lambda frame: frame.batches == ())
+    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
+    client.hear(ServerStatus, lambda frame: frame.batches == ())
 
 
-def test_a_queue_of_another_program_is_refused(client: Client, machine: Announcement) -> None:
+def test_a_queue_of_another_program_is_refused(client: Client, machine: ServerStatus) -> None:
     client.enlist(machine, queue="mail")
-    refusal = client.hear(Refusal)
+    refusal = client.hear(LeaseRefused)
     assert (refusal.batch, refusal.machine) == (client.batch, machine.machine)
     assert refusal.sentence == "'mail' is no queue of imgbatch's"
 
 
 def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
-    client: Client, machine: Announcement
+    client: Client, machine: ServerStatus
 ) -> None:
     client.enlist(machine, batch="kill")  # each of the small workers dies of it
-    casualty = client.hear(Casualty)
+    casualty = client.hear(WorkerCrashed)
     assert (casualty.batch, casualty.job, casualty.machine) == ("kill", 2, machine.machine)
     assert (casualty.code, casualty.sentence) == (
         "worker-crashed",
         "a worker was killed by SIGSEGV",
     )
-    client.say(machine, encode(Dismissal("kill")))
+    client.say(machine, encode(LeaseEnd("kill")))
     client.call()
-    client.hear(Announcement, lambda frame: frame.batches == ())
+    client.hear(ServerStatus, lambda frame: frame.batches == ())
     client.enlist(machine, batch="one image")
-    client.hear(Announcement, lambda frame: frame.images > 0)
+    client.hear(ServerStatus, lambda frame: frame.images > 0)
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"garbage", b"\x95\x02" + encode(Call("x"))[2:], encode(Casualty("b", 1, "m", "c", "s"))],
+    [
+        b"",
+        b"garbage",
+        b"\x95\x03" + encode(Discover("x"))[2:],
+        encode(WorkerCrashed("b", 1, "m", "c", "s")),
+    ],
     ids=["empty", "garbage", "another version", "another kind"],
 )
 def test_what_is_not_for_a_machine_is_passed_over(
-    client: Client, machine: Announcement, body: bytes
+    client: Client, machine: ServerStatus, body: bytes
 ) -> None:
     client.say(machine, body)
     client.enlist(machine)
-    client.hear(Announcement, lambda frame: frame.batches == (client.batch,))
+    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
 
 
 def test_a_machine_that_is_told_to_stop_says_that_it_leaves(
-    client: Client, supervisor: Supervisor, machine: Announcement
+    client: Client, supervisor: Supervisor, machine: ServerStatus
 ) -> None:
     supervisor.stop()
-    client.hear(Announcement, lambda frame: frame.leaving)
+    client.hear(ServerStatus, lambda frame: frame.leaving)
 
 
-def test_a_renewed_enlistment_is_no_new_one(client: Client, machine: Announcement) -> None:
+def test_a_renewed_enlistment_is_no_new_one(client: Client, machine: ServerStatus) -> None:
     for _ in range(3):
         client.enlist(machine, batch="one image")
-    client.hear(Announcement, lambda frame: frame.images == 2)
+    client.hear(ServerStatus, lambda frame: frame.images == 2)
     client.call()
-    assert client.hear(Announcement).images == 2
+    assert client.hear(ServerStatus).images == 2

@@ -23,15 +23,15 @@ from imgbatch.broker.topology import Topology
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import process
 from imgbatch.protocol import (
+    Cancel,
     Chunk,
     Fetch,
     Frame,
-    Holding,
+    InProgress,
     Received,
-    Release,
     Result,
+    Returned,
     Ticket,
-    Withdrawal,
     decode_bundle,
     encode,
 )
@@ -119,7 +119,7 @@ class Client:
         while True:
             body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
             bundle = [] if body is None else decode_bundle(body)
-            if bundle and not isinstance(bundle[0].frame, Holding):
+            if bundle and not isinstance(bundle[0].frame, InProgress):
                 return bundle
             assert time.monotonic() < deadline, "the worker says nothing"
             time.sleep(0.01)
@@ -156,7 +156,7 @@ class Client:
         fetches = [self.expect(Fetch) for _ in jobs]
         assert {fetch.job for fetch in fetches} == set(jobs)
         for fetch in fetches:
-            self.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
+            self.say(fetch, Cancel(fetch.batch, fetch.job, fetch.transfer))
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_tickets_of_one_message_that_another_worker_had_are_each_asked_for(
             client.answer(fetch, IMAGE)
             client.expect_result(1)
         else:
-            client.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
+            client.say(fetch, Cancel(fetch.batch, fetch.job, fetch.transfer))
     client.expect_free_hands()
 
 
@@ -247,7 +247,7 @@ def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
     assert jobs == {1, 2}  # the result of one, and that the other is asked for
     assert client.waiting() == 0
     crew.order(Leave(client.batch))
-    assert client.expect(Release).jobs == (2,)
+    assert client.expect(Returned).jobs == (2,)
     wait_until(lambda: client.waiting() == 1, "the message waits again")
 
 
@@ -293,7 +293,7 @@ def test_a_ticket_that_was_offered_again_is_begun_with_the_clients_consent(
     client.offer(client.ticket(job=4, attempt=1), IMAGE)
     fetch = client.expect(Fetch)
     assert fetch.begins
-    client.say(fetch, Withdrawal(fetch.batch, fetch.job, fetch.transfer))
+    client.say(fetch, Cancel(fetch.batch, fetch.job, fetch.transfer))
     client.offer(client.ticket(job=5), IMAGE)
     client.expect_result(5)
 
@@ -328,8 +328,8 @@ def test_nothing_in_a_damaged_ticket_is_believed(client: Client, serve: Callable
     [
         b"",
         b"random bytes of another program",
-        b"\x95\x02\xcf" + bytes(8) + b"\xa6ticket\x80\xc4\x00",
-        encode(Holding("b", (1,), "m")),
+        b"\x95\x03\xcf" + bytes(8) + b"\xa6ticket\x80\xc4\x00",
+        encode(InProgress("b", (1,), "m")),
         encode(ticket(batch="somebody else's")),
         b"\x91" * 100_000,
     ],
@@ -394,8 +394,8 @@ def test_garbage_in_a_workers_own_queue_is_passed_over(
         Chunk(fetch.batch, 14, fetch.transfer, 0, len(IMAGE) + 1),
         Chunk(fetch.batch, 14, fetch.transfer, 7, len(IMAGE)),
         Chunk(fetch.batch, 15, fetch.transfer, 0, len(IMAGE)),
-        Withdrawal(fetch.batch, 15, fetch.transfer),
-        Withdrawal("somebody else's", 14, fetch.transfer),
+        Cancel(fetch.batch, 15, fetch.transfer),
+        Cancel("somebody else's", 14, fetch.transfer),
         client.ticket(job=14),
     ]
     for lie in lies:
@@ -413,7 +413,7 @@ def test_a_batch_that_is_left_gets_back_what_was_not_begun(
         client.offer(client.ticket(job=job))
     assert {client.expect(Fetch).job for _ in range(2)} == {15, 16}
     crew.order(Leave(client.batch))
-    assert sorted(client.expect(Release).jobs) == [15, 16]
+    assert sorted(client.expect(Returned).jobs) == [15, 16]
     wait_until(lambda: client.waiting() == 2, "both tickets wait again")
 
 

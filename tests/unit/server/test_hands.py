@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.support.tickets import held
 
 from imgbatch.errors import FrameTooLarge, MalformedFrame
-from imgbatch.protocol import Chunk, Withdrawal
+from imgbatch.protocol import Cancel, Chunk
 from imgbatch.protocol.slicing import pieces
 from imgbatch.server.hands import Hands, HeldTicket
 
@@ -123,17 +123,15 @@ def test_an_image_that_shows_no_sign_is_overdue_and_one_that_does_is_not(hands: 
 def test_a_withdrawn_ticket_is_let_go_of_once(hands: Hands) -> None:
     hands.take(ticket := held(suspect=True))
     transfer = hands.expect(ticket, 0.0)
-    assert hands.withdraw(Withdrawal("b", 0, transfer)) is ticket
-    assert hands.withdraw(Withdrawal("b", 0, transfer)) is None
+    assert hands.withdraw(Cancel("b", 0, transfer)) is ticket
+    assert hands.withdraw(Cancel("b", 0, transfer)) is None
     assert not hands.begin(ticket)
     assert hands.let_go(ticket) == []
     assert hands.are_empty
 
 
-@pytest.mark.parametrize("withdrawal", [Withdrawal("b", 1, 1), Withdrawal("other", 0, 1)])
-def test_a_withdrawal_of_something_else_changes_nothing(
-    hands: Hands, withdrawal: Withdrawal
-) -> None:
+@pytest.mark.parametrize("withdrawal", [Cancel("b", 1, 1), Cancel("other", 0, 1)])
+def test_a_withdrawal_of_something_else_changes_nothing(hands: Hands, withdrawal: Cancel) -> None:
     hands.take(ticket := held())
     assert hands.expect(ticket, 0.0) == 1
     assert hands.withdraw(withdrawal) is None
@@ -169,7 +167,7 @@ def test_waiting_ends_with_the_image_the_withdrawal_or_the_interruption(hands: H
         waiter.start()
     send(hands, tickets[0], b"abcd")
     waiters[0].join(30)
-    hands.withdraw(Withdrawal("b", 1, tickets[1].transfer))
+    hands.withdraw(Cancel("b", 1, tickets[1].transfer))
     waiters[1].join(30)
     assert answers == {0: True, 1: True}
     hands.interrupt()
@@ -262,7 +260,7 @@ class Handling(RuleBasedStateMachine):
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         ticket = data.draw(st.sampled_from(self.taken))
-        withdrawal = Withdrawal(ticket.ticket.batch, ticket.ticket.job, ticket.transfer)
+        withdrawal = Cancel(ticket.ticket.batch, ticket.ticket.job, ticket.transfer)
         gone = self.hands.withdraw(withdrawal)
         self.answered([] if gone is None else [gone])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.tickets import held
 
-from imgbatch.protocol import Holding, decode, encode
+from imgbatch.protocol import InProgress, decode, encode
 from imgbatch.server.worker import _by_client
 
 
@@ -19,4 +19,6 @@ def test_more_images_than_a_frame_may_name_are_told_in_several() -> None:
     told = [jobs for _, jobs in _by_client([held(job) for job in range(1600)])]
     assert [job for jobs in told for job in jobs] == list(range(1600))
     for jobs in told:
-        assert decode(encode(Holding("b", jobs, "machine"))).frame == Holding("b", jobs, "machine")
+        assert decode(encode(InProgress("b", jobs, "machine"))).frame == InProgress(
+            "b", jobs, "machine"
+        )

@@ -33,20 +33,20 @@ from imgbatch.errors import (
 )
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import (
-    Announcement,
-    BatchNews,
-    Call,
-    Casualty,
+    BatchStatus,
     Chunk,
-    Dismissal,
-    Enlistment,
+    Discover,
     Fetch,
     Frame,
-    Holding,
+    InProgress,
+    Lease,
+    LeaseEnd,
+    LeaseRefused,
     Received,
-    Refusal,
-    Release,
     Result,
+    Returned,
+    ServerStatus,
+    WorkerCrashed,
     decode,
     decode_bundle,
     encode,
@@ -194,7 +194,7 @@ class _Run:
         self._desk.stop()
         self._courier.stop()
         for announcement in self._desk.fleet.enlist(time.monotonic()):
-            self._send_to(announcement.queue, Dismissal(self._route.batch))
+            self._send_to(announcement.queue, LeaseEnd(self._route.batch))
         self._announce_news(ended=True)
         self._publisher.link.submit(self._delete_work_queue)
         if self._publisher.link.trouble is None:
@@ -307,14 +307,14 @@ class _Run:
             case Fetch():
                 if self._topology.is_ours(frame.queue):
                     self._courier.request(frame)
-            case Holding(jobs=jobs):
+            case InProgress(jobs=jobs):
                 self._desk.offers.hold(jobs, time.monotonic())
-            case Release(jobs=jobs):
+            case Returned(jobs=jobs):
                 self._desk.offers.excuse(jobs)
-            case Casualty():
+            case WorkerCrashed():
                 log.info("%s: %s", frame.machine, frame.sentence)
                 self._desk.offers.mourn(frame.job, frame.code, frame.sentence)
-            case Refusal():
+            case LeaseRefused():
                 self._desk.fleet.refuse(frame.machine, frame.sentence)
             case _:
                 log.warning("passed over a %s", type(frame).__name__)
@@ -328,11 +328,11 @@ class _Run:
         except ProtocolError as error:
             log.warning("passed over an announcement: %s", error)
             return
-        if isinstance(frame, Announcement):
+        if isinstance(frame, ServerStatus):
             if self._desk.fleet.hear(frame, time.monotonic()):
                 self._due.pop("enlist", None)
                 self._desk.wake()
-        elif isinstance(frame, Call):
+        elif isinstance(frame, Discover):
             self._due.pop("news", None)
 
     # What has to be done from time to time, on the run's own thread
@@ -348,11 +348,11 @@ class _Run:
         if not self._listening or self._publisher.link.trouble:
             return
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
-            call = Message(self._topology.calls, "", encode(Call("client")), mandatory=False)
+            call = Message(self._topology.calls, "", encode(Discover("client")), mandatory=False)
             self._publisher.post(call)
         if not self._is_due("enlist", now, ENLIST_SECONDS):
             return
-        enlistment = Enlistment(
+        enlistment = Lease(
             self._route.batch,
             self._route.work_queue,
             self._route.topic,
@@ -362,7 +362,7 @@ class _Run:
         for announcement in self._desk.fleet.enlist(now):
             self._send_to(announcement.queue, enlistment)
         for queue in self._desk.fleet.dropped():
-            self._send_to(queue, Dismissal(self._route.batch))
+            self._send_to(queue, LeaseEnd(self._route.batch))
         self._desk.wake()
 
     def _look_for_lost(self, now: float) -> None:
@@ -425,7 +425,7 @@ class _Run:
         if self._publisher.link.trouble:
             return
         progress = self._desk.progress()
-        news = BatchNews(
+        news = BatchStatus(
             batch=self._route.batch,
             host=socket.gethostname(),
             total=progress.total,

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import MachineUse
-from imgbatch.protocol import Announcement
+from imgbatch.protocol import ServerStatus
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Machine:
         Why it may not; empty if it may.
     """
 
-    announcement: Announcement
+    announcement: ServerStatus
     heard_seconds: float
     enlisted: bool = False
     refusal: str = ""
@@ -57,7 +57,7 @@ class Fleet:
         self._digest: tuple[str, str] | None = None
         self._dropped: list[str] = []
 
-    def hear(self, announcement: Announcement, now_seconds: float) -> bool:
+    def hear(self, announcement: ServerStatus, now_seconds: float) -> bool:
         """Take note of an announcement; tell whether there is now something to decide."""
         with self._lock:
             machine = self._machines.get(announcement.machine)
@@ -77,7 +77,7 @@ class Fleet:
             if machine is not None:
                 machine.refusal, machine.enlisted = sentence, False
 
-    def enlist(self, now_seconds: float) -> list[Announcement]:
+    def enlist(self, now_seconds: float) -> list[ServerStatus]:
         """Let go of silent machines, choose others in their place; return those that work."""
         with self._lock:
             for name, machine in list(self._machines.items()):
@@ -158,5 +158,5 @@ class Fleet:
             return list(self._uses.values())
 
 
-def _versions(announcement: Announcement) -> str:
+def _versions(announcement: ServerStatus) -> str:
     return ", ".join(f"{name} {version}" for name, version in announcement.components.items())

@@ -24,7 +24,7 @@ from imgbatch.engines.rabbitmq.desk import Desk, failed
 from imgbatch.engines.rabbitmq.offers import MAX_ATTEMPTS, Offer, Verdict
 from imgbatch.errors import Code, ImageError, WorkerFailed
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal, encode
+from imgbatch.protocol import Cancel, Chunk, Fetch, Ticket, encode
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES
 from imgbatch.recipe import Recipe
 
@@ -254,7 +254,7 @@ class Courier:
             passage.end(Settlement.CONFIRMED)
 
     def _withdraw(self, fetch: Fetch) -> None:
-        withdrawal = Withdrawal(fetch.batch, fetch.job, fetch.transfer)
+        withdrawal = Cancel(fetch.batch, fetch.job, fetch.transfer)
         self._publisher.post(Message("", fetch.queue, encode(withdrawal), mandatory=False))
 
 

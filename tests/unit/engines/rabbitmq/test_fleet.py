@@ -7,10 +7,10 @@ from tests.support.frames import announcement
 
 from imgbatch.batch.model import MachineUse
 from imgbatch.engines.rabbitmq.fleet import SILENT_SECONDS, Fleet
-from imgbatch.protocol import Announcement
+from imgbatch.protocol import ServerStatus
 
 
-def machine(name: str, /, **changes: object) -> Announcement:
+def machine(name: str, /, **changes: object) -> ServerStatus:
     fields = {"machine": name, "name": name, "host": f"{name}.example", "procs": 4}
     return announcement(**(fields | {"queue": f"imgbatch.server.{name}"} | changes))
 

@@ -24,7 +24,7 @@ from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
 from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route, in_bundles
 from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import Chunk, Fetch, Ticket, Withdrawal
+from imgbatch.protocol import Cancel, Chunk, Fetch, Ticket
 from imgbatch.protocol.assembly import Assembly
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES
 from imgbatch.recipe import Recipe
@@ -261,7 +261,7 @@ def test_an_image_that_has_ended_is_withdrawn(courier: Courier, outbox: Outbox) 
     courier.request(fetch(job=9, transfer=3))
     finish(courier)
     (received,) = outbox.frames()
-    assert received.frame == Withdrawal("b", 9, 3)
+    assert received.frame == Cancel("b", 9, 3)
     assert outbox.messages[0] == Message("", QUEUE, outbox.messages[0].body, mandatory=False)
 
 
@@ -273,7 +273,7 @@ def test_a_file_that_has_changed_fails_and_is_withdrawn(
     job.source.write_bytes(b"changed since")
     courier.request(fetch())
     finish(courier)
-    assert outbox.frames()[0].frame == Withdrawal("b", 0, 5)
+    assert outbox.frames()[0].frame == Cancel("b", 0, 5)
     assert notes.outcomes[0].failure is not None
     assert notes.outcomes[0].failure.code is Code.CHANGED_FILE
     assert desk.error is None
@@ -310,7 +310,7 @@ def test_an_image_that_no_worker_survived_is_reported_and_withdrawn(
     assert outcome.failure is not None
     assert outcome.failure.code is code
     assert ("death 2" if deaths else "nothing was heard") in outcome.failure.sentence
-    assert isinstance(outbox.frames()[-1].frame, Withdrawal)
+    assert isinstance(outbox.frames()[-1].frame, Cancel)
 
 
 def test_what_is_in_line_is_not_put_in_line_twice(
