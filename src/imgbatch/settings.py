@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgbatch.batch.journal import SUFFIX
-from imgbatch.batch.scan import Found, Selection, base_of, scan, scan_names, walk
+from imgbatch.batch.scan import Found, LeftOut, Selection, base_of, scan, scan_names, walk
 from imgbatch.errors import Code, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -134,8 +134,9 @@ def names_of(settings: Settings) -> Iterator[str]:
     return (name for name, _ in walk(settings.source, settings.selection, left_out(settings)))
 
 
-def left_out(settings: Settings) -> list[Path]:
-    """Return what lies below the input and is ours: the output folder and the report."""
+def left_out(settings: Settings) -> LeftOut:
+    """Return what may lie below the input and is ours: the output folder and the report."""
     report = report_path(settings)
-    ours = [report.with_suffix(suffix) for suffix in (".json", ".csv", ".html", SUFFIX)]
-    return [settings.target, report, *ours]
+    suffixes = (".json", ".csv", ".html", SUFFIX, f"{SUFFIX}-wal")
+    ours = [report.with_suffix(suffix) for suffix in suffixes]
+    return LeftOut([settings.target, report, *ours])

@@ -75,7 +75,7 @@ def test_what_is_ours_is_not_found(photos: Path) -> None:
         path.touch()
     assert sorted(found.name for found in found_of(settings)) == ["a.jpg", "deep/b.jpg"]
     assert sorted(names_of(settings)) == ["a.jpg", "deep/b.jpg"]
-    assert photos / "out" in left_out(settings)
+    assert left_out(settings).holds(photos, "out/c.jpg")
 
 
 def test_a_selection_or_a_list_decides_what_is_found(photos: Path) -> None:

@@ -87,6 +87,7 @@ class Planner:
         self._journal = journal
         self._found = found
         self._folders = folders
+        self._real_source = folders.source.resolve()
         self._rules = rules
         self._tally = tally
         self._news = threading.Condition()
@@ -197,10 +198,8 @@ class Planner:
 
     def _obstacle(self, name: str, target: str) -> Failure | None:
         """Return why a file can't have its output name, if it can't."""
-        path = self._folders.target / target
-        if path.is_relative_to(self._folders.source) and not self._folders.target.is_relative_to(
-            self._folders.source
-        ):
+        path, source = self._folders.target / target, self._real_source
+        if path.is_relative_to(source) and not self._folders.target.is_relative_to(source):
             sentence = f"its result {path} would lie in the input folder; choose another OUTPUT"
             return Failure(Code.OUTPUT_EXISTS, sentence)
         if self._rules.guard and os.path.lexists(path) and not self._journal.planned_before(name):

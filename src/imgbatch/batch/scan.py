@@ -23,11 +23,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from imgbatch.batch.model import Failure
 from imgbatch.batch.write import is_temporary
 from imgbatch.errors import Code
 
+_Identity: TypeAlias = tuple[int, int]
+"""Device and inode."""
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -107,16 +110,51 @@ class Found:
     failure: Failure | None = None
 
 
+class LeftOut:
+    """Folders and files that are the run's own, such as its output folder and its report.
+
+    A link gives a folder, and all below it, another name; so a folder is known by device and
+    inode, and a file, which need not exist yet, by its name and the folder that it is in.
+    """
+
+    def __init__(self, paths: Iterable[Path] = ()) -> None:
+        paths = list(paths)
+        self._folders = {_identity(path) for path in paths if path.is_dir()}
+        self._names: dict[_Identity | None, set[str]] = {}
+        for path in paths:
+            self._names.setdefault(_identity(path.parent), set()).add(path.name)
+
+    def is_folder(self, identity: _Identity) -> bool:
+        """Whether a folder is one of them."""
+        return identity in self._folders
+
+    def names_in(self, identity: _Identity) -> Collection[str]:
+        """Return the names of those that lie in a folder."""
+        return self._names.get(identity, ())
+
+    def holds(self, base: Path, name: str) -> bool:
+        """Whether a file, by its path below `base`, is one of them or lies in one of them."""
+        folders, _, file = name.rpartition("/")
+        parts = folders.split("/") if folders else []
+        identity = _identity(base)
+        for part in (*parts, file):
+            if identity is None or self.is_folder(identity) or part in self.names_in(identity):
+                return True
+            base /= part
+            identity = _identity(base)
+        return False
+
+
 @dataclass(slots=True)
 class _Walk:
     """The folders that are still to be entered, and those that were."""
 
     root: Path
     selection: Selection
-    left_out: Collection[str]
+    left_out: LeftOut
     folders: list[str] = field(default_factory=lambda: [""])
     links: list[str] = field(default_factory=list)
-    entered: set[tuple[int, int]] = field(default_factory=set)
+    entered: set[_Identity] = field(default_factory=set)
 
     def files(self) -> Iterator[tuple[str, OSError | None]]:
         while self.folders or self.links:
@@ -129,13 +167,15 @@ class _Walk:
     def _files_of(self, folder: str) -> Iterator[tuple[str, OSError | None]]:
         path = self.root / folder
         seen = path.stat()
-        if (seen.st_dev, seen.st_ino) in self.entered:
+        identity = seen.st_dev, seen.st_ino
+        if identity in self.entered or self.left_out.is_folder(identity):
             return
-        self.entered.add((seen.st_dev, seen.st_ino))
+        self.entered.add(identity)
+        own_names = self.left_out.names_in(identity)
         with os.scandir(path) as entries:
             for entry in entries:
                 name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.path in self.left_out:
+                if entry.name in own_names:
                     continue
                 if _is_folder(entry):
                     self._remember(entry, name)
@@ -148,7 +188,7 @@ class _Walk:
 
 
 def walk(
-    root: Path, selection: Selection, left_out: Collection[Path] = ()
+    root: Path, selection: Selection, left_out: LeftOut | None = None
 ) -> Iterator[tuple[str, OSError | None]]:
     """Yield the path below `root` of each file that is taken, without looking at the files.
 
@@ -157,10 +197,10 @@ def walk(
     if not root.is_dir():
         yield root.name, None
         return
-    yield from _Walk(root, selection, {str(path) for path in left_out}).files()
+    yield from _Walk(root, selection, left_out or LeftOut()).files()
 
 
-def scan(root: Path, selection: Selection, left_out: Collection[Path] = ()) -> Iterator[Found]:
+def scan(root: Path, selection: Selection, left_out: LeftOut | None = None) -> Iterator[Found]:
     """Yield each file that is taken, with what the file system says of it.
 
     Parameters
@@ -168,7 +208,7 @@ def scan(root: Path, selection: Selection, left_out: Collection[Path] = ()) -> I
     root
         The input folder, or a single file.
     left_out
-        Folders and files below it that are none of the run's, such as its output folder.
+        What lies below it and is the run's own.
     """
     base = base_of(root)
     for name, error in walk(root, selection, left_out):
@@ -213,6 +253,14 @@ def _unreadable(base: Path, name: str, error: OSError) -> Found:
         reason = "it is a link that leads nowhere"
     sentence = f"{base / name} can't be read: {reason}"
     return Found(name, failure=Failure(Code.UNREADABLE_FILE, sentence))
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -15,13 +15,14 @@ import errno
 import fcntl
 import os
 import queue
+import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imgbatch.batch.scan import Found, Selection, look_at, walk
+from imgbatch.batch.scan import Found, LeftOut, Selection, look_at, walk
 
 SETTLED_SECONDS = 0.5
 SETTLED_WITHOUT_LEASE_SECONDS = 5.0
@@ -69,7 +70,7 @@ class Waiting:
 def watch(
     root: Path,
     selection: Selection,
-    left_out: Collection[Path],
+    left_out: LeftOut,
     known: Callable[[Found], bool],
 ) -> Iterator[Found | None]:
     """Yield the files of a folder for ever, each when it is complete, and again if it changes.
@@ -77,7 +78,7 @@ def watch(
     Parameters
     ----------
     left_out
-        As for `imgbatch.batch.scan.scan`.
+        What lies below it and is the run's own.
     known
         Whether a file, as it is now, was yielded before.
 
@@ -87,7 +88,8 @@ def watch(
         None a few times a second, so that the caller can end it.
     """
     waiting = Waiting(root)
-    with _notices(root) as notices:
+    real_root = root.resolve()  # the kernel gives no notices of what is below a link
+    with _notices(real_root) as notices:
         pause = _RESCAN_WITHOUT_NOTICE_SECONDS if notices is None else _RESCAN_SECONDS
         next_rescan = time.monotonic()
         while True:
@@ -95,8 +97,8 @@ def watch(
             if now >= next_rescan:
                 next_rescan = now + pause
                 _touch_unknown(waiting, root, selection, left_out, known)
-            for name in _noticed(notices, root, left_out):
-                if selection.takes_path(name):
+            for name in _noticed(notices, real_root):
+                if selection.takes_path(name) and not left_out.holds(root, name):
                     waiting.touch(name, now)
             yield from (found for found in waiting.complete(now) if not known(found))
             yield None
@@ -110,6 +112,9 @@ def is_being_written(path: Path) -> bool | None:
     except OSError:
         return None
     try:
+        # The kernel tells of a writer that comes just now by a signal; this one is ignored by all
+        # that do not wait for it, where SIGIO, which it sends unasked, would end the process.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
@@ -130,7 +135,7 @@ def _touch_unknown(
     waiting: Waiting,
     root: Path,
     selection: Selection,
-    left_out: Collection[Path],
+    left_out: LeftOut,
     known: Callable[[Found], bool],
 ) -> None:
     now = time.monotonic()
@@ -166,16 +171,13 @@ def _notices(root: Path) -> Iterator[queue.SimpleQueue[str] | None]:
         observer.stop()
 
 
-def _noticed(
-    notices: queue.SimpleQueue[str] | None, root: Path, left_out: Collection[Path]
-) -> set[str]:
+def _noticed(notices: queue.SimpleQueue[str] | None, root: Path) -> set[str]:
     """Return the names of the files that something happened to since the last call."""
     names = set()
     with suppress(queue.Empty):
         while notices is not None:
             path = Path(notices.get_nowait())
-            ours = any(path == out or out in path.parents for out in left_out)
-            if path.is_relative_to(root) and not ours:
+            if path.is_relative_to(root):  # a file may be moved to elsewhere
                 names.add(str(path.relative_to(root)))
     return names
 

@@ -180,9 +180,13 @@ def test_a_guarded_plan_knows_what_it_wrote_itself(journal: Journal, folders: Fo
     assert again.index > job.index
 
 
-def test_results_never_lie_in_the_input_folder(tmp_path: Path, journal: Journal) -> None:
+@pytest.mark.parametrize("source", ["photos", "link"])
+def test_results_never_lie_in_the_input_folder(
+    tmp_path: Path, journal: Journal, source: str
+) -> None:
     (tmp_path / "photos").mkdir()
-    folders = Folders(tmp_path / "photos", tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    folders = Folders(tmp_path / source, tmp_path)
     planner = Planner(
         journal, iter(found("a.jpg", "photos/b.jpg")), folders, Rules(Naming()), Tally()
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imgbatch.batch.model import Job
-from imgbatch.batch.scan import Found, Selection, base_of, scan, scan_names, walk
+from imgbatch.batch.scan import Found, LeftOut, Selection, base_of, scan, scan_names, walk
 from imgbatch.batch.write import temporary_path
 from imgbatch.errors import Code
 
@@ -23,7 +23,7 @@ ALL = Selection()
 
 
 def names(root: Path, selection: Selection = ALL, left_out: tuple[Path, ...] = ()) -> list[str]:
-    return sorted(found.name for found in scan(root, selection, left_out))
+    return sorted(found.name for found in scan(root, selection, LeftOut(left_out)))
 
 
 def code_of(found: Found) -> Code | None:
@@ -103,6 +103,21 @@ def test_what_is_left_out_does_not_exist(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "out/b.jpg", "report.json")
     left_out = (tmp_path / "out", tmp_path / "report.json")
     assert names(tmp_path, left_out=left_out) == ["a.jpg"]
+
+
+def test_what_is_left_out_is_known_under_every_name_that_a_link_gives_it(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    touch(photos, "a.jpg", "out/b.jpg", "out/deep/c.jpg", "report.json")
+    (tmp_path / "link").symlink_to(photos)
+    (photos / "latest").symlink_to(photos / "out")
+    left_out = photos / "out", photos / "report.json", photos / "not-yet.journal"
+    assert names(tmp_path / "link", left_out=left_out) == ["a.jpg"]
+    touch(photos, "not-yet.journal")
+    assert names(tmp_path / "link", left_out=left_out) == ["a.jpg"]
+    linked = LeftOut([tmp_path / "link" / "out", tmp_path / "link" / "report.json"])
+    for name in ("out/b.jpg", "out/deep/c.jpg", "latest/b.jpg", "report.json"):
+        assert linked.holds(photos, name)
+    assert not linked.holds(photos, "a.jpg")
 
 
 def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:

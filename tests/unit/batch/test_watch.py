@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from imgbatch.batch.scan import Found, Selection
+from imgbatch.batch.scan import Found, LeftOut, Selection
 from imgbatch.batch.watch import SETTLED_SECONDS, Waiting, is_being_written, watch
 
 
@@ -53,6 +56,27 @@ def test_where_the_kernel_does_not_tell_a_file_must_rest_longer(tmp_path: Path) 
     assert complete_names(waiting, 15.0) == ["a.jpg"]
 
 
+def test_a_writer_that_comes_while_a_file_is_looked_at_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    code = """
+        import fcntl, os, pathlib, sys
+        from imgbatch.batch import watch
+        path, real = pathlib.Path(sys.argv[1]), fcntl.fcntl
+        def with_a_writer_in_between(descriptor, command, argument):
+            real(descriptor, command, argument)
+            if argument == fcntl.F_RDLCK:
+                try:
+                    os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+                except BlockingIOError:
+                    print("came")
+        fcntl.fcntl = with_a_writer_in_between
+        watch.is_being_written(path)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "a.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "came\n"), done.stderr
+
+
 def test_a_file_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     waiting = Waiting(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"x")
@@ -69,7 +93,7 @@ def watched(root: Path, selection: Selection, *left_out: Path) -> Iterator[Found
     def remember(found: Found) -> bool:
         return found in known
 
-    for found in watch(root, selection, left_out, remember):
+    for found in watch(root, selection, LeftOut(left_out), remember):
         if found is not None:
             known.add(found)
         yield found
@@ -118,4 +142,25 @@ def test_what_is_not_selected_and_what_is_left_out_never_comes(tmp_path: Path) -
     next(steps)
     for name in ("notes.txt", ".hidden.jpg", "out/a.jpg", "a.jpg"):
         (tmp_path / name).write_bytes(b"x")
+    assert next_of(steps) == "a.jpg"
+
+
+def test_results_never_come_through_whatever_link_the_folder_is_watched(
+    notices: str, tmp_path: Path
+) -> None:
+    (tmp_path / "photos/out").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos/out/there.jpg").write_bytes(b"x")
+    steps = watched(tmp_path / "link", Selection(), tmp_path / "photos/out")
+    next(steps)
+    (tmp_path / "photos/out/later.jpg").write_bytes(b"x")
+    (tmp_path / "photos/a.jpg").write_bytes(b"x")
+    assert next_of(steps) == "a.jpg"
+
+
+def test_a_folder_inside_of_the_output_folder_is_watched_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    steps = watched(tmp_path / "photos", Selection(), tmp_path)
+    next(steps)
+    (tmp_path / "photos/a.jpg").write_bytes(b"x")
     assert next_of(steps) == "a.jpg"
