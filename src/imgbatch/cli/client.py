@@ -1,6 +1,6 @@
 """imgbatch-client: from the command line to what is to be done.
 
-What only a run needs is imported after its first worker process has been started: both take about
+What only a run needs is imported after its workers' fork server has been started: both take about
 0.1 s, and there are other cores.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.client_options import CLIENT
@@ -19,7 +19,7 @@ from imgbatch.cli.terminal import say, tell
 from imgbatch.errors import Code, ImgbatchError, UsageError
 
 if TYPE_CHECKING:
-    from imgbatch.engines.local.launch import Launched
+    from imgbatch.workers.forkserver import ForkServer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def _run(options: Mapping[str, Any], arguments: Sequence[str] | None) -> int:
 
         say(explain(adjustment_of(options)))
         return 0
-    with _first_worker(options) as ahead:
+    with _started_ahead(options) as ahead:
         from imgbatch.broker.address import hide_password
         from imgbatch.cli.client_run import carry_out, settings_of, show_plan
 
@@ -63,14 +63,18 @@ def _run(options: Mapping[str, Any], arguments: Sequence[str] | None) -> int:
 
 
 @contextmanager
-def _first_worker(options: Mapping[str, Any]) -> Iterator[Launched | None]:
-    """Start a worker process, if these options are those of a run on this machine."""
+def _started_ahead(options: Mapping[str, Any]) -> Iterator[ForkServer | None]:
+    """Start what starts worker processes, if these options are those of a run on this machine."""
     if options.get("broker") or options.get("dry_run") or not {"input", "output"} <= set(options):
         yield None
         return
-    from imgbatch.engines.local.launch import launched_ahead
+    from imgbatch.engines.local import PRELOAD
+    from imgbatch.workers.forkserver import ForkServer
 
-    with launched_ahead() as ahead:
+    with ExitStack() as stack:
+        ahead = None
+        with suppress(OSError):  # which is for the engine to say
+            ahead = stack.enter_context(ForkServer(PRELOAD))
         yield ahead
 
 

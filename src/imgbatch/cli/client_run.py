@@ -26,7 +26,7 @@ from imgbatch.settings import Existing, Settings
 from imgbatch.text import count, shown_name, size
 
 if TYPE_CHECKING:
-    from imgbatch.engines.local.launch import Launched
+    from imgbatch.workers.forkserver import ForkServer
 
 GRACE_SECONDS = 10.0
 
@@ -184,7 +184,7 @@ def carry_out(
     settings: Settings,
     options: Mapping[str, Any],
     command: Sequence[str],
-    ahead: Launched | None,
+    ahead: ForkServer | None,
 ) -> int:
     """Run a batch, show how far it is and what became of it, and return the exit status.
 
@@ -193,7 +193,7 @@ def carry_out(
     command
         What was typed, to be named where more of it would help.
     ahead
-        A worker process that was started already.
+        What starts worker processes, itself started already.
     """
     from imgbatch.cli.progress import watched
     from imgbatch.cli.summary import summary_lines
