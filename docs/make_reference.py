@@ -1,169 +1,160 @@
-"""Make docs/reference from the data that the program itself uses.
+"""Make docs/reference and man/ from the data that the program itself uses.
 
 ::
 
     python -m docs.make_reference
 
-Options, codes, notes, presets and the report's schema are described once, in the code; a test
-holds the committed pages to it.
+Options, codes, notes, presets and the report's schema are described once, in the code. The pages of
+the commands and their manual pages are made as a whole; in the other pages, what stands between
+``<!-- table of X -->`` and ``<!-- end -->`` is. A test holds the committed files to the data.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from docs.words import CODES, NOTES
 
-from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.config import PREFIX
-from imgbatch.cli.options import COMMON, Kind, Option, Program
+from imgbatch.cli.config import settable
+from imgbatch.cli.options import Program, Section
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.preview_options import PREVIEW
-from imgbatch.cli.server_options import SERVER, STATUS
+from imgbatch.cli.programs import PROGRAMS
+from imgbatch.version import __version__
 
 DOCS = Path(__file__).parent
-PROGRAMS = (CLIENT, SERVER, STATUS, PREVIEW)
+PAGES = DOCS / "reference"
+MANUAL = DOCS.parent / "man"
+_BLOCK = re.compile(r"(<!-- table of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def pages() -> dict[str, str]:
-    """Return the text of each page, by its name in docs/reference."""
-    commands = {f"{program.name}.md": command_page(program) for program in PROGRAMS}
-    schema = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))
-    return commands | {
-        "settings.md": settings_page(),
-        "presets.md": presets_page(),
-        "report.md": report_page(schema),
-        "errors.md": errors_page(),
-    }
+def files() -> dict[Path, str]:
+    """Return the text that each file should have."""
+    made = {}
+    for program in PROGRAMS:
+        made[PAGES / f"{program.name}.md"] = "\n\n".join(command_page(program)) + "\n"
+        made[MANUAL / f"{program.name}.1"] = "\n".join(manual_page(program)) + "\n"
+    for name in ("settings", "presets", "errors", "report"):
+        page = PAGES / f"{name}.md"
+        made[page] = _BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
+    return made
 
 
-def command_page(program: Program) -> str:
-    """Return the page of a command: its options group by group, and its examples."""
-    parts = [f"# {program.name}", program.summary]
-    parts.append(f"```\n{program.synopsis}\n```")
-    for group in (*program.groups, COMMON):
-        parts.append(f"## {group.title.capitalize()}")
-        rows = ((_forms(option), _prose(option.help)) for option in group.options)
-        parts.append(table(("option", "what it does"), rows))
-    parts += ["## Examples", f"```sh\n{_examples(program)}\n```"]
-    for remark in program.remarks:
-        parts += [f"## {remark.title.capitalize()}", _prose(remark.text)]
-    statuses = ((str(status), meaning) for status, meaning in program.exit_statuses)
-    parts += ["## Exit status", table(("status", "meaning"), statuses)]
-    return _page(parts)
+def _filled(block: re.Match[str]) -> str:
+    return f"{block[1]}\n{TABLES[block[2]]()}\n\n{block[3]}"
 
 
-def _examples(program: Program) -> str:
-    return "\n".join(f"# {example.meaning}\n{example.command}" for example in program.examples)
+def command_page(program: Program) -> Iterator[str]:
+    """Yield the parts of a command's page in Markdown."""
+    yield "<!-- made by docs/make_reference.py from the program's own data; edit that -->"
+    yield f"# {program.name}"
+    yield program.summary
+    yield f"```\n{program.name} {program.usage}\n```"
+    for section in program.sections():
+        yield f"## {section.title.capitalize()}"
+        if section.title == "examples":
+            examples = (f"# {meaning}\n{command}" for (command,), meaning in section.rows)
+            yield "```sh\n" + "\n".join(examples) + "\n```"
+        elif section.text:
+            yield _prose(section.text)
+        else:
+            yield _section_table(section)
 
 
-def settings_page() -> str:
-    """Return the page of the environment and the settings file."""
-    parts = [
-        "# Settings file and environment",
-        "What you want at each run can stand in `~/.config/imgbatch.toml` (or "
-        "`$XDG_CONFIG_HOME/imgbatch.toml`, or the file that `--config` names):",
-        '```toml\n[imgbatch]\nbroker = "amqp://imgbatch:secret@broker.example/"\ncontrast = 10\n'
-        'exclude = ["*.tmp", "thumbnails"]\nhtml = false\n```',
-        "or in the environment, which `imgbatch-server` and `imgbatch-status` read too:",
-        "```sh\nexport IMGBATCH_BROKER=amqp://imgbatch:secret@broker.example/\n```",
-        "The command line counts most, then `--preset`, the environment, the settings file. In "
-        "variables, a yes or no is written `yes` or `no`, and several values are separated by "
-        "colons. A password is safer in a file that only you can read, or in the environment, "
-        "than on the command line, which everyone on the machine can see.",
-    ]
-    for program in (CLIENT, SERVER, STATUS):
-        options = [option for option in program.options if option.everywhere]
-        parts.append(f"## {program.name}")
-        head = (
-            ("option", "variable", "in the file") if program is CLIENT else ("option", "variable")
-        )
-        parts.append(table(head, (_setting(option)[: len(head)] for option in options)))
-    return _page(parts)
+def _section_table(section: Section) -> str:
+    head = ("status", "meaning") if section.title == "exit status" else ("option", "what it does")
+    rows = ((", ".join(f"`{it}`" for it in terms), _prose(what)) for terms, what in section.rows)
+    return table(head, rows)
 
 
-def _setting(option: Option) -> tuple[str, str, str]:
-    name = option.name.removeprefix("--")
-    written = {
-        Kind.VALUE: '"…"' if not _is_number(option) else option.metavar,
-        Kind.VALUES: '["…", "…"]',
-    }.get(option.kind, "true")
-    return f"`{option.name}`", f"`{PREFIX}{option.key.upper()}`", f"`{name} = {written}`"
+def manual_page(program: Program) -> Iterator[str]:
+    """Yield the lines of a command's manual page, in the macros that groff and mandoc share."""
+    yield r".\" Made by docs/make_reference.py from the program's own data; edit that."
+    yield f'.TH {str(program.name).upper()} 1 "" "imgbatch {__version__}" "imgbatch"'
+    yield ".SH NAME"
+    first_words = re.split(r"[,.:]", program.summary, maxsplit=1)[0]
+    yield rf"{plain(str(program.name))} \- {plain(first_words[0].lower() + first_words[1:])}"
+    yield ".SH SYNOPSIS"
+    yield rf"\fB{plain(str(program.name))}\fR \fI{plain(program.usage)}\fR"
+    yield ".SH DESCRIPTION"
+    yield plain(program.summary)
+    yield ".SH OPTIONS"
+    for number, section in enumerate(program.sections()):
+        is_group = number < len(program.groups)
+        yield f".SS {section.title.capitalize()}" if is_group else f".SH {section.title.upper()}"
+        if section.text:
+            yield plain(section.text)
+        for terms, meaning in section.rows:
+            yield ".TP"
+            yield ", ".join(map(_term, terms)) if is_group else plain(terms[0])
+            yield plain(meaning)
+    yield ".SH SEE ALSO"
+    others = sorted(str(other.name) for other in PROGRAMS if other is not program)
+    yield ",\n".join(rf".BR {plain(other)} (1)" for other in others)
 
 
-def _is_number(option: Option) -> bool:
-    return option.metavar in {"N", "S", "SECONDS", "PORT"}
+def _term(form: str) -> str:
+    """Return ``--name VALUE`` with its name bold and its value in italics."""
+    name, _, value = form.partition(" ")
+    if not name.startswith("-"):
+        return rf"\fI{plain(name)}\fR"
+    return rf"\fB{plain(name)}\fR" + (rf" \fI{plain(value)}\fR" if value else "")
 
 
-def presets_page() -> str:
-    """Return the page of the built-in adjustments."""
-    rows = (
-        (f"`{name}`", str(preset.brightness), str(preset.contrast), str(preset.sharpness))
-        for name, preset in PRESETS.items()
-    )
-    return _page(
-        [
-            "# Presets",
-            "Adjustments with a name, mild on purpose: what helps most photographs of a folder "
-            "and hurts none of the others.",
-            table(("`--preset`", "brightness", "contrast", "sharpness"), rows),
-            "Single options given beside a preset win: `--preset punchy --sharpness 50`. Your own "
-            "is a TOML file, which may hold any option of the "
-            "[settings file](settings.md):",
-            '```toml title="mine.toml"\n[imgbatch]\nbrightness = 4\ncontrast = 18\nquality = 92\n'
-            "```",
-            "```sh\nimgbatch-client photos/ out/ --preset mine.toml\n```",
-            "`imgbatch-preview photos/` shows them on your own photographs.",
-        ]
-    )
+def plain(text: str) -> str:
+    """Return a text that roff takes as it is: no escapes, no requests, hyphens to copy."""
+    escaped = text.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
+    escaped = escaped.replace("~", r"\(ti").replace("^", r"\(ha").replace("`", r"\(ga")
+    return rf"\&{escaped}" if escaped.startswith(".") else escaped
 
 
-def errors_page() -> str:
-    """Return the page of the stable words for failures."""
-    parts = [
-        "# Error codes",
-        "Each file that was not written has a code and a sentence in the report, and so has a "
-        "run that could not go on. The code is for programs and stays as it is; the sentence "
-        "names the file or the option.",
-    ]
+def settings_table() -> str:
+    """Return which programs read which setting."""
+    readers: dict[tuple[str, str], list[str]] = {}
+    for program in PROGRAMS:
+        for key, option in settable(program).items():
+            name = str(program.name).removeprefix("imgbatch-")
+            readers.setdefault((key, str(option.envvar)), []).append(name)
+    rows = ((f"`{key}`", f"`{variable}`", ", ".join(it)) for (key, variable), it in readers.items())
+    return table(("in the file", "variable", "read by"), rows)
+
+
+def presets_table() -> str:
+    """Return the built-in adjustments."""
+    rows = ((f"`{name}`", *map(str, astuple(preset))) for name, preset in PRESETS.items())
+    return table(("`--preset`", "brightness", "contrast", "sharpness"), rows)
+
+
+def codes_tables() -> str:
+    """Return the stable words for failures."""
+    parts = []
     for title, codes in CODES.items():
-        parts.append(f"## {title}")
         rows = ((f"`{code}`", *texts) for code, texts in codes.items())
-        parts.append(table(("code", "what happened", "what to do"), rows))
-    return _page(parts)
+        parts += [f"## {title}", table(("code", "what happened", "what to do"), rows)]
+    return "\n\n".join(parts)
 
 
-def report_page(schema: Mapping[str, Any]) -> str:
-    """Return the page of the report's fields, from their JSON Schema."""
-    parts = [
-        "# Report",
-        "A run leaves `imgbatch-report.json` in OUTPUT, and beside it the same as a page "
-        "(`.html`), its files as a table (`.csv`), and the journal that `--resume` reads. "
-        "Programs should ignore fields that they do not know: fields are added, never changed, "
-        "as long as `schema` stays the same. The "
-        "[JSON Schema](../report.schema.json) says the same to programs.",
-        fields_table(schema, schema["$defs"]),
-    ]
+def notes_table() -> str:
+    """Return what a result can be noted for."""
+    return table(("note", "meaning"), ((f"`{note}`", text) for note, text in NOTES.items()))
+
+
+def report_tables() -> str:
+    """Return the report's fields, from their JSON Schema."""
+    schema = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))
+    parts = [_fields_table(schema, schema["$defs"])]
     for name, definition in schema["$defs"].items():
-        parts.append(f"## {name}")
-        if "description" in definition:
-            parts.append(definition["description"])
-        parts.append(fields_table(definition, schema["$defs"]))
-    parts.append("## notes")
-    parts.append(
-        "What a result could not keep, or is worth knowing; `notes` of a file holds these."
-    )
-    parts.append(table(("note", "meaning"), ((f"`{note}`", text) for note, text in NOTES.items())))
-    return _page(parts)
+        parts += [f"## {name}", definition.get("description", "")]
+        parts.append(_fields_table(definition, schema["$defs"]))
+    return "\n\n".join(filter(None, parts))
 
 
-def fields_table(definition: Mapping[str, Any], others: Mapping[str, Any]) -> str:
-    """Return the properties of one object of the schema as a table."""
+def _fields_table(definition: Mapping[str, Any], others: Mapping[str, Any]) -> str:
     rows = (
         (f"`{name}`", _type(field), _meaning(field, others).removesuffix("."))
         for name, field in definition["properties"].items()
@@ -180,25 +171,21 @@ def _meaning(field: Mapping[str, Any], others: Mapping[str, Any]) -> str:
 
 def _type(field: Mapping[str, Any]) -> str:
     """Return what kind of value a field has, in a few words."""
-    if "const" in field:
-        return f"`{json.dumps(field['const'])}`"
-    if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
-    if "oneOf" in field:
-        return " or ".join(_type(kind) for kind in field["oneOf"])
-    if "$ref" in field:
-        name = field["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name})"
-    if field["type"] == "array":
-        return f"list of {_type(field['items'])}"
+    match field:
+        case {"const": value}:
+            return f"`{json.dumps(value)}`"
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"oneOf": kinds}:
+            return " or ".join(map(_type, kinds))
+        case {"$ref": address}:
+            name = address.rpartition("/")[2]
+            return f"[{name}](#{name})"
+        case {"type": "array"}:
+            return f"list of {_type(field['items'])}"
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    return " or ".join(kinds) + _range(field)
-
-
-def _range(field: Mapping[str, Any]) -> str:
-    if "minimum" in field and "maximum" in field:
-        return f", {field['minimum']}..{field['maximum']}"
-    return ""
+    both = "minimum" in field and "maximum" in field
+    return " or ".join(kinds) + (f", {field['minimum']}..{field['maximum']}" if both else "")
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -213,10 +200,6 @@ def _cell(text: str) -> str:
     return marked.replace("|", "&#124;")
 
 
-def _forms(option: Option) -> str:
-    return ", ".join(f"`{form}`" for form in option.forms)
-
-
 def _prose(text: str) -> str:
     """Return a help text with its options, patterns and names of files as code."""
     text = re.sub(r"(?<![\w`-])(--[a-z][a-z-]+|IMGBATCH_<?[A-Z_]+>?|~/\S+\.toml)", r"`\1`", text)
@@ -224,18 +207,15 @@ def _prose(text: str) -> str:
     return text.replace(" ** ", " `**` ")
 
 
-def _page(parts: Iterable[str]) -> str:
-    note = "<!-- made by docs/make_reference.py from the program's own data; edit that -->"
-    return "\n\n".join((note, *parts)) + "\n"
-
-
-def main() -> None:
-    """Write the pages."""
-    folder = DOCS / "reference"
-    folder.mkdir(exist_ok=True)
-    for name, text in pages().items():
-        (folder / name).write_text(text, encoding="utf-8")
+TABLES = {
+    "settings": settings_table,
+    "presets": presets_table,
+    "codes": codes_tables,
+    "fields": report_tables,
+    "notes": notes_table,
+}
 
 
 if __name__ == "__main__":
-    main()
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")

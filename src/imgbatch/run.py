@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
@@ -18,52 +18,35 @@ from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
 from imgbatch.batch.plan import Folders, Planner, Rules
 from imgbatch.batch.report import Report
-from imgbatch.batch.scan import Found, Selection, base_of
+from imgbatch.batch.scan import Found, base_of
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import OutputPolicy, create_new
 from imgbatch.cores import usable_cores
 from imgbatch.engines.base import Engine, Progress, Stop
-from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
-from imgbatch.images.limits import Limits
-from imgbatch.recipe import Encoding, Recipe
+from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
 from imgbatch.settings import (
-    Existing,
     Settings,
     check_paths,
+    field_names,
     found_of,
     left_out,
     names_of,
     report_path,
+    settings_from,
 )
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
-    from imgbatch.engines.rabbitmq import RabbitOptions
-    from imgbatch.workers.forkserver import ForkServer
+    from imgbatch.engines.local.launch import Launched
 
 _LAST_SCAN_SECONDS = 3.0
 
 
-def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for each of its options
+def run_batch(
     input: str | os.PathLike[str],  # noqa: A002  # as the report and the command line call it
     output: str | os.PathLike[str],
     adjustment: Adjustment | None = None,
-    *,
-    broker: str | None = None,
-    encoding: Encoding | None = None,
-    recursive: bool = True,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    overwrite: bool = False,
-    resume: bool = False,
-    report: str | os.PathLike[str] | None = None,
-    procs: int | None = None,
-    machines: int | None = None,
-    timeout_seconds: float | None = None,
-    image_timeout_seconds: float = 120.0,
-    limits: Limits | None = None,
-    preserve: bool = True,
-    html: bool = True,
+    **options: Any,
 ) -> Report:
     """Adjust every image of a folder, or a single one, into another folder.
 
@@ -75,31 +58,12 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
         The folder that is written; made at need.
     adjustment
         What is done to the pixels; nothing by default.
-    broker
-        ``amqp://…`` or ``amqps://…``: use the machines behind this RabbitMQ. None: this machine.
-    encoding
-        How pixels become files again; by default as they came.
-    recursive, include, exclude
-        Which files are taken; see `imgbatch.batch.scan`.
-    overwrite, resume
-        Replace what an earlier run wrote, or go on where it ended. By default neither: a run
-        that would replace a file is refused.
-    report
-        Where the report goes; by default ``imgbatch-report.json`` in `output`.
-    procs
-        Worker processes on this machine; None: one for each core it may use.
-    machines
-        Machines at most, with a broker; None: all that are there.
-    timeout_seconds
-        How long to wait for a machine, with a broker; None: for ever.
-    image_timeout_seconds
-        How long a worker may take for one image.
-    limits
-        What is too large to be processed.
-    preserve
-        Give each result the permissions and the modification time of its source.
-    html
-        Make the report's page, with a gallery, as well.
+    **options
+        Everything else that a run can be told, by the name of its field: those of
+        `imgbatch.settings.Settings` (``overwrite``, ``resume``, ``report``, ``procs``, ``html``,
+        ...), of `Selection` (``include``, ``exclude``, ...), `Encoding` (``quality``, ...; or
+        ``encoding`` as a whole), `Limits` (``max_pixels``, ...) and `RabbitOptions` (``broker``,
+        ``machines``, ``timeout_seconds``, ...; without ``broker``, this machine computes).
 
     Returns
     -------
@@ -113,32 +77,30 @@ def run_batch(  # noqa: PLR0913  # the public face of a run: one keyword for eac
         If the run makes no sense, or would replace files.
     EngineError
         If the run could not go on; the report on the disk says how far it came.
+    TypeError
+        If there is no such option.
     """
-    if overwrite and resume:
-        raise UsageError(Code.BAD_OPTION, "overwrite and resume exclude each other")
-    settings = Settings(
-        Path(input),
-        Path(output),
-        Recipe(adjustment or Adjustment(), encoding or Encoding()),
-        Selection(recursive, tuple(include), tuple(exclude)),
-        existing=_existing(overwrite=overwrite, resume=resume),
-        preserve=preserve,
-        html=html,
-        report=None if report is None else Path(report),
-        limits=limits or Limits(),
-        image_timeout_seconds=image_timeout_seconds,
-        procs=procs,
-        rabbit=None if broker is None else _rabbit_options(broker, machines, timeout_seconds),
-    )
+    settings = settings_from(_known(options) | {"source": input, "target": output})
+    if adjustment is not None:
+        settings = replace(settings, recipe=replace(settings.recipe, adjustment=adjustment))
     finished = execute(settings, Tally(), Stop())
     if finished.failure is not None:
         raise EngineError(finished.failure.code, finished.failure.sentence)
     return finished
 
 
-def execute(
-    settings: Settings, tally: Tally, stop: Stop, ahead: ForkServer | None = None
-) -> Report:
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options, if there are such, without those that are None."""
+    from imgbatch.engines.rabbitmq import RabbitOptions
+
+    unknown = options.keys() - {*field_names(Settings), *field_names(RabbitOptions)}
+    if unknown:
+        message = f"run_batch() has no option {min(unknown)!r}"
+        raise TypeError(message)
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def execute(settings: Settings, tally: Tally, stop: Stop, ahead: Launched | None = None) -> Report:
     """Carry a run out and write its report, whatever happens on the way.
 
     Parameters
@@ -148,7 +110,7 @@ def execute(
     stop
         Ends the run early.
     ahead
-        What starts worker processes, itself started already, for a run on this machine.
+        A worker process that was started already, for a run on this machine.
 
     Raises
     ------
@@ -251,9 +213,7 @@ class _Run:
 
     def _planner(self) -> Planner:
         settings = self.settings
-        guard = settings.existing is Existing.RESUME or (
-            settings.existing is Existing.REFUSE and settings.watch
-        )
+        guard = settings.resume or (settings.watch and not settings.overwrite)
         found: Iterator[Found | None] = found_of(settings)
         if settings.watch:
             from imgbatch.batch.watch import watch
@@ -341,7 +301,7 @@ def _check_names(settings: Settings) -> Naming:
 
 def _refuse(settings: Settings, naming: Naming) -> None:
     refuse_collisions(lambda: names_of(settings), base_of(settings.source), naming)
-    if settings.existing is Existing.REFUSE and _holds_anything(settings.target):
+    if not (settings.overwrite or settings.resume) and _holds_anything(settings.target):
         refuse_existing(names_of(settings), settings.target, naming)
 
 
@@ -359,9 +319,9 @@ def _open_journal(settings: Settings) -> Journal:
         "recipe": settings.recipe.to_fields(),
         "imgbatch": __version__,
     }
-    if settings.existing is Existing.RESUME:
+    if settings.resume:
         return Journal.resume(path, about)
-    if settings.existing is Existing.REFUSE:
+    if not settings.overwrite:
         Journal.refuse_if_of_use(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return Journal.create(path, about)
@@ -391,29 +351,15 @@ def _unmake(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
+def _engine(settings: Settings, ahead: Launched | None) -> Engine:
     # What stands in the way was checked before the run, or is, file by file, as it is planned.
-    overwrite = settings.existing is not Existing.REFUSE or settings.watch
+    overwrite = settings.overwrite or settings.resume or settings.watch
     policy = OutputPolicy(settings.preserve, overwrite, settings.target)
     if settings.rabbit is not None:
         from imgbatch.engines.rabbitmq import RabbitEngine
 
         return RabbitEngine(settings.rabbit, settings.limits, policy)
-    from imgbatch.engines.local.engine import LocalEngine
+    from imgbatch.engines.local import LocalEngine
 
     procs = settings.procs or usable_cores()
-    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, server=ahead)
-
-
-def _existing(*, overwrite: bool, resume: bool) -> Existing:
-    if resume:
-        return Existing.RESUME
-    return Existing.OVERWRITE if overwrite else Existing.REFUSE
-
-
-def _rabbit_options(
-    broker: str, machines: int | None, timeout_seconds: float | None
-) -> RabbitOptions:
-    from imgbatch.engines.rabbitmq import RabbitOptions
-
-    return RabbitOptions(broker, machines=machines, timeout_seconds=timeout_seconds)
+    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, ahead=ahead)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from imgbatch.batch.journal import SUFFIX
 from imgbatch.batch.scan import Found, LeftOut, Selection, base_of, scan, scan_names, walk
@@ -16,17 +15,13 @@ from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from imgbatch.engines.rabbitmq import RabbitOptions
 
+    T = TypeVar("T", bound=DataclassInstance)
+
 REPORT_NAME = "imgbatch-report.json"
-
-
-class Existing(StrEnum):
-    """What becomes of files that an earlier run wrote."""
-
-    REFUSE = "refuse"
-    OVERWRITE = "overwrite"
-    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,10 @@ class Settings:
         Gives the names of the files to take instead, anew at each call.
     watch
         Go on with files as they come, until the run is stopped.
-    existing
-        What becomes of files that an earlier run wrote.
+    overwrite
+        Replace what an earlier run wrote.
+    resume
+        Continue an earlier run. Without either, a run that would replace a file is refused.
     checksum
         Know files again by content, not by time of modification.
     preserve
@@ -65,6 +62,11 @@ class Settings:
         Worker processes of the local engine; None: one for each usable core.
     rabbit
         Use the machines behind a broker instead.
+
+    Raises
+    ------
+    UsageError
+        If two of them exclude each other.
     """
 
     source: Path
@@ -73,7 +75,8 @@ class Settings:
     selection: Selection = field(default_factory=Selection)
     names: Callable[[], Iterable[str]] | None = None
     watch: bool = False
-    existing: Existing = Existing.REFUSE
+    overwrite: bool = False
+    resume: bool = False
     checksum: bool = False
     preserve: bool = True
     report: Path | None = None
@@ -82,6 +85,62 @@ class Settings:
     image_timeout_seconds: float = 120.0
     procs: int | None = None
     rabbit: RabbitOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.resume:
+            exclude("--overwrite", "--resume")
+        if self.watch and self.names is not None:
+            exclude("--watch", "--files-from")
+
+
+def exclude(one: str, other: str) -> NoReturn:
+    """Raise `UsageError`, since two options exclude each other."""
+    raise UsageError(
+        Code.BAD_OPTION, f"{one} and {other} exclude each other; leave one of them out"
+    )
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Return the settings with these values.
+
+    Parameters
+    ----------
+    values
+        By the name of the field, wherever that is: ``source`` is `Settings.source`, ``contrast``
+        is `Settings.recipe.adjustment.contrast`, ``machines`` is `Settings.rabbit.machines`.
+        Whatever is not there has its default.
+    """
+    paths = {name: Path(values[name]) for name in ("source", "target", "report") if name in values}
+    rabbit = None
+    if values.get("broker"):
+        from imgbatch.engines.rabbitmq import RabbitOptions
+
+        rabbit = filled(RabbitOptions, values)
+    return filled(Settings, {**values, **paths, "rabbit": rabbit})
+
+
+def filled(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a dataclass made of those values that are called like its fields.
+
+    A field that is a dataclass by default is filled from the same values, unless it is one of them.
+    """
+    chosen = {}
+    for it in fields(kind):
+        part: Any = it.default_factory
+        if it.name in values:
+            chosen[it.name] = values[it.name]
+        elif isinstance(part, type) and is_dataclass(part):
+            chosen[it.name] = filled(part, values)
+    return kind(**chosen)
+
+
+def field_names(kind: type[DataclassInstance]) -> Iterator[str]:
+    """Yield the names that `filled` knows."""
+    for it in fields(kind):
+        part: Any = it.default_factory
+        yield it.name
+        if isinstance(part, type) and is_dataclass(part):
+            yield from field_names(part)
 
 
 def report_path(settings: Settings) -> Path:

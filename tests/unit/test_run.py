@@ -13,9 +13,9 @@ from imgbatch.batch.model import Status
 from imgbatch.batch.tally import Tally
 from imgbatch.engines.base import Stop
 from imgbatch.errors import Code, OutputError, UsageError
-from imgbatch.recipe import OutputFormat
+from imgbatch.recipe import OutputFormat, Recipe
 from imgbatch.run import execute, planned_files
-from imgbatch.settings import Existing, Settings
+from imgbatch.settings import Settings
 
 
 @pytest.fixture
@@ -77,6 +77,13 @@ def test_overwrite_and_resume_exclude_each_other(photos: Path, out: Path) -> Non
         run_batch(photos, out, overwrite=True, resume=True)
 
 
+def test_every_option_of_a_run_is_known_by_its_field(photos: Path, out: Path) -> None:
+    report = run_batch(str(photos), str(out), contrast=20, quality=80, procs=1, html=False)
+    assert report.recipe == Recipe(Adjustment(contrast=20), Encoding(quality=80))
+    with pytest.raises(TypeError, match="no option 'colour'"):
+        run_batch(photos, out, colour=3)
+
+
 def test_a_refused_run_leaves_no_folder(photos: Path, out: Path) -> None:
     (photos / "IMG_0000.png").write_bytes(encoded(".png"))
     with pytest.raises(UsageError) as caught:
@@ -118,7 +125,7 @@ def test_a_run_that_is_stopped_before_it_begins_lists_its_files(photos: Path, ou
     assert report.interrupted
     assert report.exit_status == 130
     assert report.count(Status.NOT_DONE) == 2
-    resumed = Settings(photos, out, existing=Existing.RESUME, html=False)
+    resumed = Settings(photos, out, resume=True, html=False)
     assert execute(resumed, Tally(), Stop()).count(Status.WRITTEN) == 2
 
 
@@ -126,7 +133,7 @@ def test_a_resumed_run_leaves_others_files_alone(photos: Path, out: Path) -> Non
     execute(Settings(photos, out, html=False), Tally(), Stop())
     (photos / "new.jpg").write_bytes(encoded(".jpg"))
     (out / "new.jpg").write_text("somebody's")
-    report = execute(Settings(photos, out, existing=Existing.RESUME, html=False), Tally(), Stop())
+    report = execute(Settings(photos, out, resume=True, html=False), Tally(), Stop())
     assert report.totals.by_code == {Code.OUTPUT_EXISTS: 1}
     assert (out / "new.jpg").read_text() == "somebody's"
 

@@ -1,89 +1,66 @@
 """imgbatch-client: from the command line to what is to be done.
 
-What only a run needs is imported after its workers' fork server has been started: both take about
+What only a run needs is imported after its first worker process has been started: both take about
 0.1 s, and there are other cores.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.config import gather
-from imgbatch.cli.options import parse
-from imgbatch.cli.terminal import say, tell
-from imgbatch.errors import Code, ImgbatchError, UsageError
+from imgbatch.cli.main import run
+from imgbatch.cli.terminal import print_out
+from imgbatch.errors import Code, UsageError
 
 if TYPE_CHECKING:
-    from imgbatch.workers.forkserver import ForkServer
+    from imgbatch.engines.local.launch import Launched
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-client and return its exit status."""
-    given = parse(CLIENT, arguments)
-    try:
-        options = gather(CLIENT, given, os.environ)
-        _refuse_without_broker(given, options)
-        return _run(options, arguments)
-    except ImgbatchError as error:
-        tell(f"imgbatch-client: {error}")
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        if os.environ.get("IMGBATCH_TRACEBACK"):
-            raise
-        tell(
-            f"imgbatch-client: this is an error of imgbatch, please report it: {error!r} "
-            "(IMGBATCH_TRACEBACK=1 shows where)"
-        )
-        return 3
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return run(CLIENT, lambda given: _act(given, words), words)
 
 
-def _run(options: Mapping[str, Any], arguments: Sequence[str] | None) -> int:
-    if options.get("explain"):
-        from imgbatch.cli.client_run import adjustment_of
+def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
+    if given.get("explain"):
+        from imgbatch.adjustment import Adjustment
         from imgbatch.cli.explain import explain
+        from imgbatch.settings import filled
 
-        say(explain(adjustment_of(options)))
+        print_out(explain(filled(Adjustment, given)))
         return 0
-    with _started_ahead(options) as ahead:
-        from imgbatch.broker.address import hide_password
-        from imgbatch.cli.client_run import carry_out, settings_of, show_plan
+    if not {"source", "target"} <= given.keys():
+        raise UsageError(
+            Code.BAD_OPTION,
+            "give INPUT and OUTPUT, like: imgbatch-client photos/ out/ --contrast 20 "
+            "(--help shows all options)",
+        )
+    with _first_worker(given) as ahead:
+        from imgbatch.cli.client_run import Display, carry_out, show_plan
+        from imgbatch.settings import filled, settings_from
 
-        settings = settings_of(options)
-        if options.get("dry_run"):
+        settings, display = settings_from(given), filled(Display, given)
+        if display.dry_run:
             return show_plan(settings)
-        command = ["imgbatch-client", *(sys.argv[1:] if arguments is None else arguments)]
-        return carry_out(settings, options, [hide_password(word) for word in command], ahead)
+        return carry_out(settings, display, ["imgbatch-client", *words], ahead)
 
 
 @contextmanager
-def _started_ahead(options: Mapping[str, Any]) -> Iterator[ForkServer | None]:
-    """Start what starts worker processes, if these options are those of a run on this machine."""
-    if options.get("broker") or options.get("dry_run") or not {"input", "output"} <= set(options):
+def _first_worker(given: Mapping[str, Any]) -> Iterator[Launched | None]:
+    """Start a worker process, if these options are those of a run on this machine."""
+    if given.get("broker") or given.get("dry_run"):
         yield None
         return
-    from imgbatch.engines.local import PRELOAD
-    from imgbatch.workers.forkserver import ForkServer
+    from imgbatch.engines.local.launch import launched_ahead
 
-    with ExitStack() as stack:
-        ahead = None
-        with suppress(OSError):  # which is for the engine to say
-            ahead = stack.enter_context(ForkServer(PRELOAD))
+    with launched_ahead() as ahead:
         yield ahead
 
 
-def _refuse_without_broker(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    # Only on the command line: a settings file may well be meant for runs of both kinds.
-    for name in ("machines", "timeout", "mixed_fleet"):
-        if name in given and not options.get("broker"):
-            raise UsageError(
-                Code.BAD_OPTION,
-                f"--{name.replace('_', '-')} is for runs on other machines; give --broker URL as "
-                "well, or leave it out",
-            )
+if __name__ == "__main__":
+    sys.exit(main())

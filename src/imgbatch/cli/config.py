@@ -1,89 +1,109 @@
-"""Options from where they were given: command line, preset, environment, settings file."""
+"""Options from elsewhere than the command line: presets and settings files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from imgbatch.cli.options import Kind, Option, Program
+import click
+
+from imgbatch.cli.options import Option, Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.errors import Code, UsageError
 
-PREFIX = "IMGBATCH_"
 _TABLE = "imgbatch"
-_WORDS = {
-    "1": True, "yes": True, "true": True, "on": True,
-    "0": False, "no": False, "false": False, "off": False, "": False,
-}  # fmt: skip
 
 
-def gather(
-    program: Program, given: Mapping[str, Any], environment: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return all options that were given anywhere, by key, the nearest source first.
+class SettingsTables:
+    """What a preset and the settings file set, read when the first option asks for it.
+
+    Not earlier, so that ``--help`` works whatever is in them.
 
     Parameters
     ----------
-    given
-        What the command line gave.
-
-    Raises
-    ------
-    UsageError
-        Naming the variable or the file, if a value there is not one the option takes.
+    program
+        Whose options they set.
+    known
+        Returns the keys of all programs' options: the file is for all of them.
     """
-    from_environment = environment_options(program, environment)
-    config = given.get("config", from_environment.get("config"))
-    from_file = _settings_file_options(program, config, environment)
-    farther = {**from_file, **from_environment}
-    preset = given.get("preset", farther.get("preset"))
-    return {**farther, **_preset_options(program, preset), **given}
+
+    def __init__(self, program: Program, known: Callable[[], frozenset[str]]) -> None:
+        self.program = program
+        self.known = known
+        self._tables: tuple[dict[str, Any], dict[str, Any]] | None = None
+
+    def __call__(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values that the preset and the settings file have, by field.
+
+        Parameters
+        ----------
+        given
+            What was typed.
+
+        Raises
+        ------
+        UsageError
+            Naming the file, if it has a value that the option doesn't take.
+        """
+        if self._tables is None:
+            file = self._file(given.get("config") or os.environ.get("IMGBATCH_CONFIG"))
+            preset = given.get("preset") or os.environ.get("IMGBATCH_PRESET")
+            self._tables = self._preset(preset or file.get("preset")), file
+        return self._tables
+
+    def _file(self, named: str | None) -> dict[str, Any]:
+        if named:
+            return self.read(Path(named))
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+        default = Path(home) / "imgbatch.toml"
+        return self.read(default) if default.is_file() else {}
+
+    def _preset(self, named: str | None) -> dict[str, Any]:
+        if named is None or "preset" not in self._options:
+            return {}
+        if named in PRESETS:
+            return {name: value for name, value in asdict(PRESETS[named]).items() if value}
+        if named.endswith(".toml"):
+            return self.read(Path(named))
+        raise UsageError(
+            Code.BAD_OPTION,
+            f"--preset must be {', '.join(PRESETS)} or the name of a .toml file, not {named!r}",
+        )
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Return the options of this program in the ``[imgbatch]`` table of a TOML file.
+
+        Raises
+        ------
+        UsageError
+            If there is no such file or table, or something in it that is no option.
+        """
+        values = {}
+        for name, value in _table(path).items():
+            key = name.replace("_", "-")
+            option = self._options.get(key)
+            if option is not None:
+                values[str(option.name)] = _value(option, value, f"{path}: {name}")
+            elif key not in self.known():
+                raise UsageError(Code.BAD_OPTION, f"{path}: there is no option {name}")
+        return values
+
+    @cached_property
+    def _options(self) -> dict[str, Option]:
+        return settable(self.program)
 
 
-def environment_options(program: Program, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the options that are set as ``IMGBATCH_…``, by key."""
-    values = {}
-    for option in program.options:
-        variable = PREFIX + option.key.upper()
-        if option.everywhere and environment.get(variable):
-            values[option.key] = _value(option, environment[variable], variable)
-    return values
+def settable(program: Program) -> dict[str, Option]:
+    """Return the options that settings files and the environment may set, by key."""
+    options = (option for option in program.options if isinstance(option, Option))
+    return {option.key: option for option in options if option.everywhere}
 
 
-def _settings_file_options(
-    program: Program, config: Path | None, environment: Mapping[str, str]
-) -> dict[str, Any]:
-    if config is not None:
-        return read_table(program, config)
-    home = environment.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
-    default = Path(home) / "imgbatch.toml"
-    return read_table(program, default) if default.is_file() else {}
-
-
-def _preset_options(program: Program, preset: str | None) -> dict[str, Any]:
-    if preset is None:
-        return {}
-    if preset in PRESETS:
-        return {name: value for name, value in asdict(PRESETS[preset]).items() if value}
-    if preset.endswith(".toml"):
-        return read_table(program, Path(preset))
-    raise UsageError(
-        Code.BAD_OPTION,
-        f"--preset {preset} is none of {', '.join(PRESETS)}, and no .toml file",
-    )
-
-
-def read_table(program: Program, path: Path) -> dict[str, Any]:
-    """Return the options in the ``[imgbatch]`` table of a TOML file.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file or table, or something in it that is no option.
-    """
+def _table(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
@@ -92,27 +112,16 @@ def read_table(program: Program, path: Path) -> dict[str, Any]:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(Code.BAD_OPTION, f"{path} can't be read: {reason}") from error
     except ValueError as error:
-        raise UsageError(Code.BAD_OPTION, f"{path} is no TOML file: {error}") from error
+        raise UsageError(Code.BAD_OPTION, f"{path} is not a TOML file: {error}") from error
     if not isinstance(table, dict):
         raise UsageError(Code.BAD_OPTION, f"{path} has no [{_TABLE}] table")
-    known = {option.key: option for option in program.options if option.everywhere}
-    values = {}
-    for name, value in table.items():
-        option = known.get(name.replace("-", "_"))
-        if option is None:
-            raise UsageError(Code.BAD_OPTION, f"{path}: {name} is no option of {program.name}")
-        values[option.key] = _value(option, value, f"{path}: {name}")
-    return values
+    return table
 
 
-def _value(option: Option, value: object, where: str) -> Any:
-    """Return the value that a text, number or truth value means for an option."""
-    if option.kind in {Kind.SWITCH, Kind.ON_OFF}:
-        meaning = _WORDS.get(str(value).strip().lower())
-        if meaning is None:
-            raise UsageError(Code.BAD_OPTION, f"{where} is {value!r}; it takes yes or no")
-        return meaning
-    if option.kind is Kind.VALUES:
-        texts = value if isinstance(value, list) else str(value).split(os.pathsep)
-        return [option.value(str(text), where) for text in texts]
-    return option.value(str(value), where)
+def _value(option: Option, value: Any, where: str) -> Any:
+    if option.multiple and not isinstance(value, list):
+        value = str(value).split(os.pathsep)
+    try:
+        return option.type_cast_value(click.Context(click.Command(None)), value)
+    except click.BadParameter as error:
+        raise UsageError(Code.BAD_OPTION, f"{where} {error.message}") from error

@@ -6,43 +6,65 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.cli.options import parse
+from imgbatch.cli.main import run
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.preview_options import PREVIEW
-from imgbatch.cli.terminal import say, tell
-from imgbatch.errors import Code, ImageError, ImgbatchError, UsageError
+from imgbatch.cli.terminal import print_err, print_out
+from imgbatch.errors import Code, ImageError, UsageError
 
 if TYPE_CHECKING:
     from imgbatch.preview.command import Album
     from imgbatch.preview.server import PreviewServer
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewOptions:
+    """What imgbatch-preview can be told.
+
+    Parameters
+    ----------
+    source
+        A photograph, or a folder of them.
+    sheet
+        Where a contact sheet goes, instead of a page in the browser.
+    port
+        Where the page is served; 0 is a free one.
+    no_browser, verbose
+        Open no browser; print each request.
+    """
+
+    source: Path | None = None
+    sheet: Path | None = None
+    port: int = 0
+    no_browser: bool = False
+    verbose: bool = False
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-preview; return its exit status."""
-    given = parse(PREVIEW, arguments)
-    try:
-        return _show(given)
-    except ImgbatchError as error:
-        tell(f"imgbatch-preview: {error}")
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 0
+    return run(PREVIEW, _act, arguments)
 
 
-def _show(given: Mapping[str, Any]) -> int:
+def _act(given: Mapping[str, Any]) -> int:
     from imgbatch.preview.command import open_album
+    from imgbatch.settings import filled
 
-    if "input" not in given:
+    options = filled(PreviewOptions, given)
+    if options.source is None:
         raise UsageError(
             Code.INPUT_MISSING, "give a photograph or a folder; --help shows the options"
         )
-    album = open_album(Path(given["input"]))
-    if "sheet" in given:
-        return _write_sheet(album, given["sheet"])
-    return _serve(album, given)
+    album = open_album(options.source)
+    if options.sheet is not None:
+        return _write_sheet(album, options.sheet)
+    try:
+        return _serve(album, options)
+    except KeyboardInterrupt:
+        return 0
 
 
 def _write_sheet(album: Album, target: Path) -> int:
@@ -61,26 +83,25 @@ def _write_sheet(album: Album, target: Path) -> int:
         ) from error
     except ImageError as error:
         raise type(error)(error.code, f"{first}: {error.sentence}") from error
-    say(str(target))
+    print_out(str(target))
     return 0
 
 
-def _serve(album: Album, given: Mapping[str, Any]) -> int:
+def _serve(album: Album, options: PreviewOptions) -> int:
     from imgbatch.preview.server import PreviewServer
 
-    port = given.get("port", 0)
     try:
-        server = PreviewServer(album, port, PRESETS)
+        server = PreviewServer(album, options.port, PRESETS)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(
             Code.BAD_OPTION,
-            f"--port {port} can't be had: {reason}; leave it out to take a free one",
+            f"--port {options.port} can't be had: {reason}; leave it out to take a free one",
         ) from error
-    if given.get("verbose"):
-        server.tell = tell
+    if options.verbose:
+        server.tell = print_err
     try:
-        _announce(server, opens_browser=not given.get("no_browser"))
+        _announce(server, opens_browser=not options.no_browser)
         server.serve_forever()
     finally:
         server.close()

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from imgbatch.cli.options import Completes, Example, Group, Kind, Option, Program, Remark, whole
+from imgbatch.cli.options import Argument, Group, Option, Program
+from imgbatch.cli.values import PORT, path
 
 PREVIEW = Program(
-    name="imgbatch-preview",
-    summary="See brightness, contrast and sharpness on your own photographs, and copy the "
+    "imgbatch-preview",
+    "See brightness, contrast and sharpness on your own photographs, and copy the "
     "imgbatch-client command that applies them.",
-    synopsis="imgbatch-preview INPUT [options]",
-    groups=(
+    (
         Group(
             "what",
             (
-                Option(
-                    "INPUT",
-                    "a photograph, or a folder of them",
-                    completes=Completes.FILE,
-                    everywhere=False,
-                ),
+                Argument("INPUT", "a photograph, or a folder of them", path("INPUT"), "source"),
                 Option(
                     "--sheet",
                     "write a contact sheet of variants there, a JPEG, instead of opening a page; "
                     "of a folder, it shows the first photograph",
-                    "OUT.jpg",
-                    Path,
-                    completes=Completes.FILE,
+                    path("OUT.jpg"),
                     everywhere=False,
                 ),
             ),
@@ -38,37 +29,33 @@ PREVIEW = Program(
                 Option(
                     "--port",
                     "listen there, on this machine only (default: a free port)",
-                    "PORT",
-                    whole(0, 65535),
+                    PORT,
                     everywhere=False,
                 ),
                 Option(
                     "--no-browser",
                     "print the page's address and open no browser",
-                    kind=Kind.SWITCH,
                     everywhere=False,
                 ),
-                Option("--verbose", "print each request, to standard error", kind=Kind.SWITCH),
+                Option("--verbose", "print each request, to standard error"),
             ),
         ),
     ),
-    examples=(
-        Example("imgbatch-preview photos/", "go through the folder, choose, copy the command"),
-        Example(
-            "imgbatch-preview photo.jpg --sheet variants.jpg",
-            "no browser: a picture of variants side by side",
+    examples={
+        "imgbatch-preview photos/": "go through the folder, choose, copy the command",
+        "imgbatch-preview photo.jpg --sheet variants.jpg": (
+            "no browser: a picture of variants side by side"
         ),
-    ),
-    remarks=(
-        Remark(
-            "privacy",
-            "The page is served to this machine only, at an address that nobody can guess; "
-            "nothing leaves the machine, and no file is changed. Ctrl-C ends it.",
+    },
+    remarks={
+        "privacy": (
+            "The page is served to this machine only, at an address that cannot be guessed; "
+            "nothing leaves the machine, and no file is changed. Ctrl-C ends it."
         ),
-    ),
-    exit_statuses=(
-        (0, "ended by Ctrl-C, or the sheet is written"),
-        (1, "the photograph for the sheet can't be processed"),
-        (2, "the command makes no sense"),
-    ),
+    },
+    exit_statuses={
+        0: "ended by Ctrl-C, or the sheet is written",
+        1: "the photograph for the sheet can't be processed",
+        2: "the command makes no sense",
+    },
 )

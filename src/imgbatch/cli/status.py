@@ -3,54 +3,73 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from imgbatch.broker.address import DEFAULT_URL, redact
-from imgbatch.cli.options import parse
+from imgbatch.cli.main import run
 from imgbatch.cli.server_options import STATUS
-from imgbatch.errors import ImgbatchError
+from imgbatch.cli.terminal import print_out
 from imgbatch.fleet_status import Observer, Picture
 
 WATCH_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class StatusOptions:
+    """What imgbatch-status can be told.
+
+    Parameters
+    ----------
+    broker
+        The broker's URL.
+    json, watch
+        JSON instead of a table; the table again and again.
+    wait_seconds
+        How long answers may take.
+    """
+
+    broker: str = DEFAULT_URL
+    json: bool = False
+    watch: bool = False
+    wait_seconds: float = 1.5
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-status; return its exit status."""
+    return run(STATUS, _act, arguments)
+
+
+def _act(given: Mapping[str, Any]) -> int:
     import logging
 
-    from imgbatch.cli.config import environment_options
+    from imgbatch.settings import filled
 
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     try:
-        given = environment_options(STATUS, os.environ) | parse(STATUS, arguments)
-        return _observe(given)
-    except ImgbatchError as error:
-        sys.stderr.write(f"imgbatch-status: {error}\n")
-        return error.exit_status
+        return _observe(filled(StatusOptions, given))
     except KeyboardInterrupt:
         return 0
 
 
-def _observe(given: dict[str, Any]) -> int:
-    broker = given.get("broker", DEFAULT_URL)
-    observer = Observer(broker)
+def _observe(options: StatusOptions) -> int:
+    observer = Observer(options.broker)
     try:
         observer.start()
         observer.call()
-        time.sleep(given.get("wait", 1.5))
-        if given.get("watch"):
-            _watch(observer, broker)
+        time.sleep(options.wait_seconds)
+        if options.watch:
+            _watch(observer, options.broker)
         picture = observer.picture()
     finally:
         observer.stop()
-    if given.get("json"):
-        sys.stdout.write(json.dumps(picture.fields(), indent=2) + "\n")
+    if options.json:
+        print_out(json.dumps(picture.fields(), indent=2))
     else:
-        sys.stdout.write(render(picture, broker))
+        print_out(render(picture, options.broker))
     return 0 if picture.machines or picture.batches else 1
 
 
@@ -83,7 +102,7 @@ def render(picture: Picture, broker: str) -> str:
             ("BATCH", "FROM", "DONE", "OF", "FAILED", "MACHINES", "SECONDS"),
             [_batch_row(batch) for batch in fields["batches"]],
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _machine_row(machine: dict[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from imgbatch.text import shown
 
 
-def say(text: str) -> None:
+def print_out(text: str) -> None:
     """Print on standard output, as long as somebody reads it."""
     try:
         print(shown(text), flush=True)
@@ -19,7 +19,7 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def tell(line: str) -> None:
+def print_err(line: str) -> None:
     """Print a line on standard error; that nobody reads it any more is no reason to fail."""
     with suppress(OSError):
         print(shown(line), file=sys.stderr, flush=True)

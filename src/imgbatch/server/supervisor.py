@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imgbatch.broker.address import Address
+from imgbatch.broker.address import DEFAULT_URL, Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
-from imgbatch.errors import BrokerError, Code, EngineError
+from imgbatch.cores import usable_cores
+from imgbatch.errors import BrokerError, Code, EngineError, ProtocolError, VersionMismatch
 from imgbatch.images.limits import Limits
 from imgbatch.processes import spared_from_interrupts, without_working_directory
 from imgbatch.protocol import (
@@ -30,9 +31,9 @@ from imgbatch.protocol import (
     Lease,
     LeaseEnd,
     LeaseRefused,
-    Received,
     ServerStatus,
     WorkerCrashed,
+    decode,
     encode,
 )
 from imgbatch.server.crew import Crew, Loss
@@ -78,8 +79,8 @@ class ServerSettings:
         Of all names on the broker.
     """
 
-    broker: str
-    procs: int
+    broker: str = DEFAULT_URL
+    procs: int = field(default_factory=usable_cores)
     name: str = field(default_factory=socket.gethostname)
     prefetch: int = 3
     limits: Limits = field(default_factory=Limits)
@@ -179,7 +180,7 @@ class Supervisor:
         self._inbox = Subscription(
             queue="",
             declare=partial(self._topology.declare_private_queue, exchange=self._topology.calls),
-            received=self._on_frame,
+            received=self._on_delivery,
             prefetch=0,
             private=partial(self._topology.private_queue, "server"),
             started=self._on_listening,
@@ -202,7 +203,7 @@ class Supervisor:
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
-        self._told_trouble = self._consumer.connection.problem
+        self._told_trouble = self._consumer.link.trouble
         log.info(
             "%s: worker processes: %d; broker: %s",
             self._machine,
@@ -231,12 +232,12 @@ class Supervisor:
         self._crew.fill(self._leases.orders())
         self._announce_when_due(now)
         self._tell_of_trouble()
-        refusal = self._consumer.connection.fatal_error or self._publisher.connection.fatal_error
+        refusal = self._consumer.link.refusal or self._publisher.link.refusal
         if refusal is not None:
             raise BrokerError(refusal.code, refusal.sentence)
 
     def _tell_of_trouble(self) -> None:
-        trouble = self._consumer.connection.problem or self._publisher.connection.problem
+        trouble = self._consumer.link.trouble or self._publisher.link.trouble
         if trouble == self._told_trouble:
             return
         self._told_trouble = trouble
@@ -280,8 +281,13 @@ class Supervisor:
     def _on_lost(self) -> None:
         self._is_listening = False
 
-    def _on_frame(self, received: Received, _delivery: Delivery) -> None:
-        self._frames.put(received.frame)
+    def _on_delivery(self, delivery: Delivery) -> None:
+        try:
+            self._frames.put(decode(delivery.body).frame)
+        except VersionMismatch as error:
+            log.warning("passed over a message: %s", error)
+        except ProtocolError as error:
+            log.warning("passed over a message: %s", error)
         self._wake()
 
     def _wake(self) -> None:
@@ -351,7 +357,7 @@ class Supervisor:
             leaving=leaving,
         )
         # While the broker takes nothing, announcements would pile up, each of them stale.
-        if self._publisher.connection.problem is None:
+        if self._publisher.link.trouble is None:
             self._publisher.post(
                 Message(self._topology.announcements, "", encode(announcement), mandatory=False)
             )

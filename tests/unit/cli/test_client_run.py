@@ -1,24 +1,27 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.cli.client import main
 from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.client_run import interruptible, names_in, settings_of, show_plan
-from imgbatch.cli.options import parse
+from imgbatch.cli.client_run import interruptible, show_plan
+from imgbatch.cli.listing import NameList
+from imgbatch.cli.main import parse
 from imgbatch.engines.base import Stop
-from imgbatch.errors import UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive
-from imgbatch.settings import Existing, Settings
+from imgbatch.settings import Settings, settings_from
 
 
 def settings(*arguments: str) -> Settings:
-    return settings_of(parse(CLIENT, ["photos", "out", *arguments]))
+    return settings_from(parse(CLIENT, ["photos", "out", *arguments]))
 
 
 def test_without_options_everything_is_as_settings_have_it() -> None:
@@ -47,7 +50,7 @@ def test_the_rest_is_what_was_asked_for() -> None:
     assert (selection.recursive, selection.hidden) == (False, True)
     assert (selection.include, selection.exclude) == (("*.jpg",), ("raw",))
     assert (asked.preserve, asked.checksum, asked.watch, asked.html) == (False, True, True, False)
-    assert asked.existing is Existing.RESUME
+    assert (asked.resume, asked.overwrite) == (True, False)
     assert asked.report == Path("r.json")
     assert (asked.procs, asked.image_timeout_seconds) == (3, 7.5)
     assert asked.limits == Limits(1_000_000, 2 * 2**20)
@@ -62,17 +65,20 @@ def test_a_broker_brings_its_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "words"),
     [
-        ["photos"],
-        ["photos", "out", "--overwrite", "--resume"],
-        ["photos", "out", "--watch", "--dry-run"],
-        ["photos", "out", "--files-from", "/nonexistent/list"],
+        (["photos"], "give INPUT and OUTPUT"),
+        (["photos", "out", "--overwrite", "--resume"], "--overwrite and --resume exclude"),
+        (["photos", "out", "--watch", "--dry-run"], "--watch and --dry-run exclude"),
+        (["photos", "out", "--watch", "--files-from", __file__], "--watch and --files-from"),
+        (["photos", "out", "--files-from", "/nonexistent"], "--files-from must be a file"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(UsageError):
-        settings_of(parse(CLIENT, arguments))
+def test_what_makes_no_sense_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,24 @@ def test_a_list_is_separated_by_nul_or_else_by_newlines(
     tmp_path: Path, content: bytes, names: list[str]
 ) -> None:
     (tmp_path / "list").write_bytes(content)
-    assert list(names_in(tmp_path / "list")) == names
+    listed = NameList(str(tmp_path / "list"))
+    assert list(listed()) == list(listed()) == names
+
+
+def test_a_list_on_standard_input_can_be_read_twice() -> None:
+    code = (
+        "from imgbatch.cli.listing import NameList\n"
+        "listed = NameList('-'); print(list(listed()), list(listed()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input="a\nb\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "['a', 'b'] ['a', 'b']\n"
 
 
 def test_the_first_signal_stops_gently_and_the_second_at_once() -> None:

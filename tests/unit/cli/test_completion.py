@@ -6,16 +6,17 @@ import os
 import pty
 import select
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.completion import completion
-from imgbatch.cli.options import SHELLS, Program, parse
-from imgbatch.cli.preview_options import PREVIEW
-from imgbatch.cli.server_options import SERVER, STATUS
+from imgbatch.cli.main import run
+from imgbatch.cli.options import SHELLS, Program, completion
+from imgbatch.cli.programs import PROGRAMS
+from imgbatch.cli.server_options import STATUS
 
 # A shell without anybody's start-up files, and a command that shows what it was given.
 BASH = "bash --norc --noprofile -i"
@@ -32,7 +33,19 @@ PATIENCE_SECONDS = 20
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "holiday photos").mkdir()
     (tmp_path / "settings.toml").touch()
+    # The scripts ask the command itself, by its name.
+    command = tmp_path / "bin" / "imgbatch-client"
+    command.parent.mkdir()
+    command.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom imgbatch.cli.client import main\nsys.exit(main())\n"
+    )
+    command.chmod(0o755)
     return tmp_path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    path = f"{folder / 'bin'}:{os.environ['PATH']}"
+    return {**os.environ, "TERM": "dumb", "HOME": str(folder), "PATH": path}
 
 
 def typed(shell: str, folder: Path, line: str) -> str:
@@ -41,7 +54,7 @@ def typed(shell: str, folder: Path, line: str) -> str:
     if pid == 0:
         os.chdir(folder)
         words = shell.split()
-        os.execvpe(words[0], words, {**os.environ, "TERM": "dumb", "HOME": str(folder)})
+        os.execvpe(words[0], words, environment(folder))
     try:
         os.write(terminal, (SET_UP[shell] + COMMAND).encode())
         os.write(terminal, b"printf rea; printf 'dy\\n'\n")
@@ -65,7 +78,10 @@ def read_until(terminal: int, ending: bytes) -> str:
 
 def offered_by_fish(folder: Path, line: str) -> list[str]:
     fish = ["fish", "--no-config", "-c", 'source script; complete -C "$argv"', line]
-    done = subprocess.run(fish, cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        fish, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True,
+        timeout=60,
+    )  # fmt: skip
     assert done.stderr == ""
     return [offer.split("\t")[0] for offer in done.stdout.splitlines()]
 
@@ -96,13 +112,14 @@ def test_fish_offers_options_their_words_and_paths(folder: Path) -> None:
     (folder / "script").write_text(completion(CLIENT, "fish"))
     assert offered_by_fish(folder, "imgbatch-client --contr") == ["--contrast"]
     assert offered_by_fish(folder, "imgbatch-client --no-ht") == ["--no-html"]
-    assert offered_by_fish(folder, "imgbatch-client --format ") == ["keep", "jpeg", "png"]
+    offered = offered_by_fish(folder, "imgbatch-client --format ")
+    assert sorted(offered) == ["jpeg", "keep", "png"]
     assert offered_by_fish(folder, "imgbatch-client --preset pun") == ["punchy"]
     assert offered_by_fish(folder, "imgbatch-client --preset sett") == ["settings.toml"]
     assert offered_by_fish(folder, "imgbatch-client --watch holi") == ["holiday photos/"]
 
 
-@pytest.mark.parametrize("program", [CLIENT, SERVER, STATUS, PREVIEW], ids=lambda p: p.name)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_can_read_the_script_of_every_command(
     program: Program, shell: str, tmp_path: Path
@@ -111,11 +128,9 @@ def test_every_shell_can_read_the_script_of_every_command(
     script.write_text(completion(program, shell))
     done = subprocess.run([shell, "-n", script], capture_output=True, check=True, timeout=60)
     assert (done.stdout, done.stderr) == (b"", b"")
-    assert program.name in script.read_text()
+    assert str(program.name) in script.read_text()
 
 
 def test_the_command_prints_its_script(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        parse(STATUS, ["--print-completion", "fish"])
-    assert exit_.value.code == 0
+    assert run(STATUS, lambda _given: 1, ["--print-completion", "fish"]) == 0
     assert capsys.readouterr().out == completion(STATUS, "fish")

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.config import gather, read_table
+from imgbatch.cli.main import parse
+from imgbatch.cli.options import Program
 from imgbatch.cli.presets import PRESETS
+from imgbatch.cli.programs import PROGRAMS
+from imgbatch.cli.server_options import SERVER, STATUS
 from imgbatch.errors import UsageError
+from imgbatch.recipe import OutputFormat
 
-NOWHERE = {"XDG_CONFIG_HOME": "/nonexistent"}
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the settings file is looked for."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return tmp_path
 
 
 def table(path: Path, text: str) -> Path:
@@ -17,100 +27,125 @@ def table(path: Path, text: str) -> Path:
     return path
 
 
-def test_the_nearest_source_wins(tmp_path: Path) -> None:
-    table(tmp_path / "imgbatch.toml", "contrast = 1\nbrightness = 1\nsharpness = 1\nprocs = 1")
-    preset = table(tmp_path / "mine.toml", "contrast = 3\nbrightness = 3")
-    environment = {
-        "XDG_CONFIG_HOME": str(tmp_path),
-        "IMGBATCH_CONTRAST": "2",
-        "IMGBATCH_BRIGHTNESS": "2",
-        "IMGBATCH_SHARPNESS": "2",
-    }
-    options = gather(CLIENT, {"contrast": 4, "preset": str(preset)}, environment)
+def test_the_nearest_source_wins(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(home / "imgbatch.toml", "contrast = 1\nbrightness = 1\nsharpness = 1\nprocs = 1")
+    preset = table(home / "mine.toml", "contrast = 3\nbrightness = 3")
+    for name in ("CONTRAST", "BRIGHTNESS", "SHARPNESS"):
+        monkeypatch.setenv(f"IMGBATCH_{name}", "2")
+    options = parse(CLIENT, ["--contrast", "4", "--preset", str(preset)])
     factors = [options[name] for name in ("contrast", "brightness", "sharpness", "procs")]
     assert factors == [4, 3, 2, 1]
 
 
-def test_without_any_source_there_is_only_what_was_given() -> None:
-    assert gather(CLIENT, {"contrast": 4}, NOWHERE) == {"contrast": 4}
+@pytest.mark.parametrize("program", [SERVER, STATUS], ids=lambda program: program.name)
+def test_the_settings_file_counts_for_every_program(home: Path, program: Program) -> None:
+    table(home / "imgbatch.toml", 'broker = "amqp://far/"\ncontrast = 3\nprefetch = 2\nwait = 7')
+    given = parse(program, [])
+    assert given.pop("broker") == "amqp://far/"
+    assert given == ({"prefetch": 2} if program is SERVER else {"wait_seconds": 7.0})
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_a_settings_file_with_a_mistake_is_refused_by_every_program(
+    home: Path, program: Program
+) -> None:
+    table(home / "imgbatch.toml", "colour = 3")
+    with pytest.raises(UsageError, match="there is no option colour"):
+        parse(program, [])
+
+
+def test_the_file_can_be_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(home / "imgbatch.toml", "procs = 1")
+    other = table(home / "other.toml", "procs = 2")
+    assert parse(SERVER, ["--config", str(other)])["procs"] == 2
+    monkeypatch.setenv("IMGBATCH_CONFIG", str(other))
+    assert parse(SERVER, [])["procs"] == 2
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_built_in_presets_have_a_name(name: str) -> None:
-    options = gather(CLIENT, {"preset": name}, NOWHERE)
+def test_built_in_presets_have_a_name(home: Path, name: str) -> None:
+    options = parse(CLIENT, ["--preset", name])
     for factor in ("brightness", "contrast", "sharpness"):
         assert options.get(factor, 0) == getattr(PRESETS[name], factor)
 
 
-def test_a_preset_leaves_single_factors_to_the_command_line() -> None:
-    assert gather(CLIENT, {"preset": "punchy", "contrast": 0}, NOWHERE)["contrast"] == 0
+def test_a_preset_leaves_single_factors_to_the_command_line(home: Path) -> None:
+    table(home / "imgbatch.toml", 'preset = "punchy"')
+    assert parse(CLIENT, ["--contrast", "0"])["contrast"] == 0
+    assert parse(CLIENT, [])["sharpness"] == PRESETS["punchy"].sharpness
 
 
-def test_all_kinds_of_values_are_understood(tmp_path: Path) -> None:
-    path = table(
-        tmp_path / "all.toml",
+def test_all_kinds_of_values_are_understood(home: Path) -> None:
+    table(
+        home / "imgbatch.toml",
         'max-pixels = "100M"\nquality = 80\ninclude = ["*.jpg", "*.png"]\nrecursive = false\n'
-        'format = "jpeg"\nimage_timeout = 1.5\nreport = "reports/a.json"\n',
+        'format = "jpeg"\nimage_timeout = 1.5\nreport = "reports/a.json"\nexclude = "a:b"\n',
     )
-    assert read_table(CLIENT, path) == {
+    assert parse(CLIENT, []) == {
         "max_pixels": 100_000_000,
         "quality": 80,
-        "include": ["*.jpg", "*.png"],
+        "include": ("*.jpg", "*.png"),
+        "exclude": ("a", "b"),
         "recursive": False,
-        "format": "jpeg",
-        "image_timeout": 1.5,
+        "output_format": OutputFormat.JPEG,
+        "image_timeout_seconds": 1.5,
         "report": Path("reports/a.json"),
     }
 
 
-def test_the_environment_can_say_yes_and_no_and_lists() -> None:
-    environment = NOWHERE | {
-        "IMGBATCH_STRIP": "yes",
-        "IMGBATCH_RECURSIVE": "0",
-        "IMGBATCH_EXCLUDE": "*.txt:raw/",
-        "IMGBATCH_BROKER": "",
-    }
-    assert gather(CLIENT, {}, environment) == {
-        "strip": True,
+def test_the_environment_can_say_yes_and_no_and_lists(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"STRIP": "yes", "RECURSIVE": "0", "EXCLUDE": "*.txt:raw/", "BROKER": ""}
+    for name, text in texts.items():
+        monkeypatch.setenv(f"IMGBATCH_{name}", text)
+    assert parse(CLIENT, []) == {
+        "strip_metadata": True,
         "recursive": False,
-        "exclude": ["*.txt", "raw/"],
+        "exclude": ("*.txt", "raw/"),
     }
 
 
-@pytest.mark.parametrize("name", ["INPUT", "OVERWRITE", "RESUME", "DRY_RUN"])
-def test_what_decides_over_files_is_said_on_the_command_line_only(name: str) -> None:
-    assert gather(CLIENT, {}, NOWHERE | {f"IMGBATCH_{name}": "yes"}) == {}
+@pytest.mark.parametrize("name", ["INPUT", "SOURCE", "OVERWRITE", "RESUME", "DRY_RUN"])
+def test_what_decides_over_files_is_said_on_the_command_line_only(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"IMGBATCH_{name}", "yes")
+    assert parse(CLIENT, []) == {}
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("contrast = 200", "contrast is '200'"),
-        ("recursive = 'perhaps'", "it takes yes or no"),
-        ("format = 'gif'", "it takes keep, jpeg or png"),
-        ("colour = 3", "colour is no option of imgbatch-client"),
-        ("overwrite = true", "overwrite is no option"),
-        ("contrast =", "is no TOML file"),
+        ("contrast = 200", "contrast must be an integer from -100 to 100, not 200"),
+        ("contrast = true", "contrast must be an integer from -100 to 100, not True"),
+        ("recursive = 'perhaps'", "recursive must be yes or no, not 'perhaps'"),
+        ("recursive = 5", "recursive must be yes or no, not 5"),
+        ("format = 'gif'", "format must be keep, jpeg or png, not 'gif'"),
+        ("colour = 3", "there is no option colour"),
+        ("overwrite = true", "there is no option overwrite"),
+        ("contrast =", "is not a TOML file"),
     ],
 )
-def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, words: str) -> None:
-    path = table(tmp_path / "bad.toml", text)
+def test_mistakes_in_a_file_are_named(home: Path, text: str, words: str) -> None:
+    path = table(home / "bad.toml", text)
     with pytest.raises(UsageError, match=words) as caught:
-        read_table(CLIENT, path)
-    assert str(path) in caught.value.sentence
+        parse(CLIENT, ["--config", str(path)])
+    assert caught.value.sentence.startswith(str(path))
 
 
-def test_a_mistake_in_the_environment_names_the_variable() -> None:
-    with pytest.raises(UsageError, match="IMGBATCH_QUALITY is 'x'"):
-        gather(CLIENT, {}, NOWHERE | {"IMGBATCH_QUALITY": "x"})
-
-
-def test_a_file_without_our_table_is_no_preset(tmp_path: Path) -> None:
-    path = tmp_path / "other.toml"
-    path.write_text("[tool]\nx = 1\n")
-    with pytest.raises(UsageError, match=r"no \[imgbatch\] table"):
-        gather(CLIENT, {"preset": str(path)}, NOWHERE)
-    with pytest.raises(UsageError, match="can't be read"):
-        gather(CLIENT, {"config": tmp_path / "missing.toml"}, NOWHERE)
-    with pytest.raises(UsageError, match="punchy"):
-        gather(CLIENT, {"preset": "nicer"}, NOWHERE)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--preset", "{home}/other.toml"], r"no \[imgbatch\] table"),
+        (["--config", "{home}/missing.toml"], "can't be read: no such file"),
+        (["--preset", "nicer"], "must be punchy, bright, crisp, flat or the name of a .toml file"),
+    ],
+)
+def test_what_is_no_preset_or_settings_file_is_named(
+    home: Path, arguments: list[str], words: str
+) -> None:
+    (home / "other.toml").write_text("[tool]\nx = 1\n")
+    given: list[Any] = [word.format(home=home) for word in arguments]
+    with pytest.raises(UsageError, match=words):
+        parse(CLIENT, given)

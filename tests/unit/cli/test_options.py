@@ -1,137 +1,153 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from imgbatch.cli.options import (
-    Example,
-    Group,
-    Kind,
-    Option,
-    Program,
-    Remark,
-    amount,
-    build_parser,
-    parse,
-    seconds,
-    whole,
-)
+from imgbatch.cli.main import parse, run
+from imgbatch.cli.options import Argument, Group, Option, Program
+from imgbatch.cli.values import Value, choice, integer, path
+from imgbatch.errors import Code, EngineError
 
-PROGRAM = Program(
+
+@pytest.fixture(autouse=True)
+def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+
+
+TOOL = Program(
     "tool",
-    "tool INPUT [options]",
     "Does things.",
     (
-        Group("what", (Option("INPUT", "the input", convert=Path),)),
+        Group("what", (Argument("INPUT", "the input", path("INPUT"), "source"),)),
         Group(
             "how",
             (
-                Option("--level", "how much; 0..9", "N", whole(0, 9)),
-                Option("--kind", "which", choices=("one", "two")),
-                Option("--only", "these", "GLOB", kind=Kind.VALUES),
-                Option("--deep", "or not", kind=Kind.ON_OFF),
-                Option("--dry-run", "do nothing at 100 %", kind=Kind.SWITCH),
+                Option("--level", "how much; 0..9", integer(0, 9), "level_of_detail"),
+                Option("--kind", "which", choice(("one", "two"))),
+                Option("--only", "these", Value("GLOB"), multiple=True),
+                Option("--deep/--no-deep", "or not"),
+                Option("--dry-run", "do nothing at 100 %", everywhere=False),
+                Option("--dryer", "with --dry-run", needs="dry_run"),
             ),
         ),
     ),
-    examples=(Example("tool INPUT --level 3", "does three things"),),
-    remarks=(Remark("more", "There is more."),),
-    exit_statuses=((0, "all is well"),),
+    examples={"tool INPUT --level 3": "does three things"},
+    remarks={"more": "There is more."},
+    exit_statuses={0: "all is well"},
 )
 
 
+def status_of(*arguments: str) -> int:
+    return run(TOOL, lambda _given: 0, arguments)
+
+
 def test_only_what_was_given_is_returned() -> None:
-    assert parse(PROGRAM, []) == {}
-    assert parse(PROGRAM, ["photos"]) == {"input": Path("photos")}
+    assert parse(TOOL, []) == {}
+    assert parse(TOOL, ["photos"]) == {"source": Path("photos")}
 
 
-def test_each_kind_of_option_is_understood() -> None:
+def test_each_kind_of_option_has_its_value_by_its_field() -> None:
     arguments = ["--level", "3", "--kind", "two", "--only", "a", "--only", "b", "--no-deep"]
-    assert parse(PROGRAM, ["x", *arguments, "--dry-run"]) == {
-        "input": Path("x"),
-        "level": 3,
+    assert parse(TOOL, ["x", *arguments, "--dry-run"]) == {
+        "source": Path("x"),
+        "level_of_detail": 3,
         "kind": "two",
-        "only": ["a", "b"],
+        "only": ("a", "b"),
         "deep": False,
         "dry_run": True,
     }
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "sentence"),
     [
-        (["--level", "10"], "--level is '10'; it takes a whole number from 0 to 9"),
-        (["--level", "x"], "--level is 'x'"),
+        (["--level", "10"], "--level must be an integer from 0 to 9, not '10'"),
+        (["--level", "-1"], "--level must be an integer from 0 to 9, not '-1'"),
         (["--level"], "--level needs a value: --level N"),
-        (["--kind", "three"], "--kind is 'three'; it takes one or two"),
-        (["--lev", "3"], "--lev is no option; did you mean --level?"),
-        (["--colour"], "--colour is no option"),
-        (["--deep=yes"], "--deep takes no value"),
-        (["one", "two"], "'two' is one argument too many"),
+        (["--kind", "three"], "--kind must be one or two, not 'three'"),
+        (["--lev", "3"], "there is no option --lev; did you mean --level?"),
+        (["--colour"], "there is no option --colour; --help shows all options"),
+        (["--deep=yes"], "--deep takes no value; leave out what follows the ="),
+        (["--no-deep=yes"], "--no-deep takes no value; leave out what follows the ="),
+        (["one", "two"], "'two' is one argument too many; names with spaces need quotes around "
+         "them"),
+        (["--dryer"], "--dryer has no meaning without --dry-run; give --dry-run as well, or leave "
+         "it out"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_exit_status_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(*arguments) == 2
+    assert capsys.readouterr() == ("", f"tool: {sentence}\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "sentence"),
+    [
+        ("IMGBATCH_LEVEL", "IMGBATCH_LEVEL must be an integer from 0 to 9, not 'x'"),
+        ("IMGBATCH_DEEP", "IMGBATCH_DEEP must be yes or no, not 'x'"),
     ],
 )
-def test_a_mistake_is_named_with_exit_status_2(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_a_mistake_in_the_environment_names_the_variable(
+    variable: str,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(PROGRAM, arguments)
-    assert caught.value.code == 2
-    assert words in capsys.readouterr().err
+    monkeypatch.setenv(variable, "x")
+    assert status_of() == 2
+    assert capsys.readouterr().err == f"tool: {sentence}\n"
 
 
-def test_the_help_shows_groups_options_and_examples() -> None:
-    text = build_parser(PROGRAM).format_help()
+@pytest.mark.parametrize("argument", ["--help", "-h", "--version", "--print-completion=bash"])
+def test_a_text_that_is_asked_for_comes_whatever_the_environment_and_files_hold(
+    argument: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMGBATCH_LEVEL", "x")
+    monkeypatch.setenv("IMGBATCH_CONFIG", "/nonexistent/file.toml")
+    assert status_of(argument) == 0
+    out, err = capsys.readouterr()
+    assert "tool" in out
+    assert err == ""
+
+
+def test_the_help_shows_groups_options_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    status_of("--help")
+    text = capsys.readouterr().out
     for words in (
         "tool INPUT [options]", "Does things.", "how:", "--level N", "--kind one|two",
         "--deep, --no-deep", "100 %", "examples:", "does three things", "There is more.",
-        "0    all is well",
+        "0  all is well",
     ):  # fmt: skip
         assert words in text
-    assert max(map(len, text.splitlines())) < 80
 
 
-@pytest.mark.parametrize("argument", ["--help", "--version", "--print-completion=bash"])
-def test_who_asks_for_a_text_gets_it_on_standard_output(
-    argument: str, capsys: pytest.CaptureFixture[str]
+def test_an_option_for_the_command_line_is_not_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(PROGRAM, [argument])
-    assert caught.value.code in {0, None}
-    assert "tool" in capsys.readouterr().out
+    monkeypatch.setenv("IMGBATCH_DRY_RUN", "yes")
+    assert parse(TOOL, []) == {}
 
 
-def test_the_key_of_an_option_is_its_name_elsewhere() -> None:
-    assert [option.key for option in PROGRAM.options] == [
-        "input", "level", "kind", "only", "deep", "dry_run",
-    ]  # fmt: skip
+def test_a_failure_is_its_sentence_and_its_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_given: object) -> int:
+        raise EngineError(Code.DISK_FULL, "the disk is full")
+
+    assert run(TOOL, fail, []) == 3
+    assert capsys.readouterr().err == "tool: the disk is full\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("1", 1),
-        ("250M", 250_000_000),
-        ("1.5k", 1500),
-        ("256MiB", 256 * 2**20),
-        ("2 GB", 2_000_000_000),
-        ("1Ki", 1024),
-    ],
-)
-def test_amounts_may_have_units(text: str, number: int) -> None:
-    assert amount(text) == number
+def test_a_bug_is_a_sentence_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_given: object) -> int:
+        raise ZeroDivisionError("oh")
 
-
-@pytest.mark.parametrize(
-    ("convert", "text"),
-    [
-        *((amount, text) for text in ("", "0", "-1", "M", "1X", "many", "inf", "nan", "1e400")),
-        *((seconds, text) for text in ("0", "-1", "x", "inf", "nan", "")),
-        *((whole(1), text) for text in ("0", "1.5", "x", "")),
-    ],
-)
-def test_what_is_no_such_number_is_refused(convert: Callable[[str], Any], text: str) -> None:
-    with pytest.raises(ValueError, match="a "):
-        convert(text)
+    monkeypatch.delenv("IMGBATCH_TRACEBACK", raising=False)
+    assert run(TOOL, broken, []) == 3
+    assert "please report it: ZeroDivisionError('oh')" in capsys.readouterr().err
+    monkeypatch.setenv("IMGBATCH_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        run(TOOL, broken, [])

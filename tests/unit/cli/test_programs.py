@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 
 import pytest
 
-from imgbatch.cli.client_options import CLIENT
-from imgbatch.cli.options import COMMON, Program, build_parser
-from imgbatch.cli.preview_options import PREVIEW
-from imgbatch.cli.server_options import SERVER, STATUS
+from imgbatch.cli.main import parse, run
+from imgbatch.cli.options import Option, Program
+from imgbatch.cli.programs import PROGRAMS
 
-programs = pytest.mark.parametrize(
-    "program", [CLIENT, PREVIEW, SERVER, STATUS], ids=lambda program: program.name
-)
+programs = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+
+
+def help_of(program: Program, capsys: pytest.CaptureFixture[str]) -> str:
+    assert run(program, lambda _given: 1, ["--help"]) == 0
+    return capsys.readouterr().out
 
 
 @programs
 def test_the_help_fits_a_terminal_of_80_columns(
-    program: Program, monkeypatch: pytest.MonkeyPatch
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = build_parser(program).format_help()
-    assert [line for line in text.splitlines() if len(line) > 79] == []
+    assert [line for line in help_of(program, capsys).splitlines() if len(line) > 79] == []
 
 
 @programs
 def test_the_help_shows_every_form_of_every_option(
-    program: Program, monkeypatch: pytest.MonkeyPatch
+    program: Program, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    text = build_parser(program).format_help()
-    for option in (*program.options, *COMMON.options):
+    text = help_of(program, capsys)
+    for option in program.options:
         assert all(form in text for form in option.forms)
+        assert option.help
+        assert option.help[-1] != "."
+
+
+@programs
+def test_the_help_loads_nothing_that_is_slow(program: Program) -> None:
+    module = str(program.name).replace("imgbatch-", "imgbatch.cli.")
+    code = f"import sys; from {module} import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    heavy = {"numba", "llvmlite", "cv2", "pika", "rich", "numpy", "PIL", "sqlite3"}
+    assert heavy & set(done.stdout.split()) == set()
 
 
 @programs
 def test_every_example_is_a_command_that_the_parser_understands(program: Program) -> None:
-    parser = build_parser(program)
     for example in program.examples:
-        words = shlex.split(example.command.partition("|")[0])
-        _, unknown = parser.parse_known_args(words[words.index(program.name) + 1 :])
-        assert unknown == []
+        words = shlex.split(example.partition("|")[0])
+        parse(program, words[words.index(str(program.name)) + 1 :])
+
+
+def test_an_option_of_several_programs_means_one_thing_in_the_settings_file() -> None:
+    kinds: dict[str, set[str]] = {}
+    for program in PROGRAMS:
+        for option in program.options:
+            if isinstance(option, Option) and option.everywhere:
+                kinds.setdefault(option.key, set()).add(option.type.name)
+    assert {key for key, names in kinds.items() if len(names) > 1} == set()

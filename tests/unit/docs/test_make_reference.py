@@ -1,28 +1,32 @@
-"""The reference: current, and complete."""
+"""The reference and the manual pages: current, complete, and roff without mistakes."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from html import unescape
 
-from docs.make_reference import DOCS, PROGRAMS, pages, table
+import pytest
+from docs.make_reference import DOCS, MANUAL, PAGES, files, plain, table
 from docs.words import CODES, NOTES
 
+from imgbatch.cli.options import Program
+from imgbatch.cli.programs import PROGRAMS
 from imgbatch.errors import Code
 from imgbatch.images.notes import Note
 
 
 def test_the_committed_pages_are_what_the_data_make() -> None:
-    committed = {
-        path.name: path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")
-    }
-    assert committed == pages(), "run: python -m docs.make_reference"
+    committed = [*PAGES.glob("*.md"), *MANUAL.glob("*.1")]
+    assert {path: path.read_text(encoding="utf-8") for path in committed} == files(), (
+        "run: python -m docs.make_reference"
+    )
 
 
 def test_every_option_is_on_its_command_s_page() -> None:
-    texts = pages()
     for program in PROGRAMS:
-        page = unescape(texts[f"{program.name}.md"]).replace("<code>", "`").replace("</code>", "`")
+        page = unescape((PAGES / f"{program.name}.md").read_text(encoding="utf-8"))
+        page = page.replace("<code>", "`").replace("</code>", "`")
         for option in program.options:
             assert all(f"`{form}`" in page for form in option.forms)
 
@@ -38,10 +42,38 @@ def test_every_note_is_explained() -> None:
 
 def test_every_field_of_the_report_is_on_its_page() -> None:
     schema = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))
-    page = pages()["report.md"]
+    page = (PAGES / "report.md").read_text(encoding="utf-8")
     for definition in (schema, *schema["$defs"].values()):
         assert all(f"| `{name}` |" in page for name in definition["properties"])
 
 
 def test_a_cell_may_hold_what_separates_cells() -> None:
     assert table(("a",), [("`x|y`",)]) == "| a |\n| --- |\n| <code>x&#124;y</code> |"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_groff_formats_each_page_without_a_warning_and_shows_every_option(program: Program) -> None:
+    page = MANUAL / f"{program.name}.1"
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou", "-ww", "-rLL=200n", page],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    for option in program.options:
+        assert all(form in done.stdout for form in option.forms)
+
+
+def test_text_that_roff_would_take_for_a_request_is_shown_as_it_is() -> None:
+    text = r".hidden 'quoted' C:\name ~/x `code` a-b ^"
+    shown = subprocess.run(
+        ["groff", "-man", "-Tascii"],
+        input=f'.TH X 1 "" "" ""\n{plain(text)}\n',
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert text in shown

@@ -6,7 +6,6 @@ import os
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 
 from imgbatch.batch.model import Job
 
@@ -55,9 +54,8 @@ class Feed:
             return None
 
     def waken(self) -> None:
-        """Take note that `wake` may have been readable."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.wake)
+        """Take note that `wake` was readable."""
+        os.eventfd_read(self.wake)
 
     def close(self) -> None:
         """Draw no more."""

@@ -1,0 +1,74 @@
+"""What all commands do alike: read their options, run, and end with a sentence and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from imgbatch.cli.config import SettingsTables
+from imgbatch.cli.options import Program, completion_variable, sentence_of
+from imgbatch.cli.terminal import print_err
+from imgbatch.errors import ImgbatchError
+
+Action = Callable[[Mapping[str, Any]], int]
+"""What a command does with the values that were given, by field; returns its exit status."""
+
+
+def run(program: Program, action: Action, arguments: Sequence[str] | None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    arguments
+        The command line; None: that of this process.
+    """
+    name = str(program.name)
+    asked = os.environ.get(completion_variable(name))
+    if asked:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(program, {}, name, completion_variable(name), asked)
+    try:
+        return action(parse(program, sys.argv[1:] if arguments is None else arguments))
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except click.UsageError as error:
+        sentence, status = sentence_of(error, program), 2
+    except ImgbatchError as error:
+        sentence, status = error.sentence, error.exit_status
+    except Exception as error:
+        if os.environ.get("IMGBATCH_TRACEBACK"):
+            raise
+        status = 3
+        sentence = (
+            f"this is an error of imgbatch, please report it: {error!r} "
+            "(IMGBATCH_TRACEBACK=1 shows where)"
+        )
+    print_err(f"{name}: {sentence}")
+    return status
+
+
+def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options that were given anywhere, by field.
+
+    Raises
+    ------
+    click.UsageError, UsageError
+        If the command line, the environment or a file has a value that its option doesn't take.
+    """
+    tables = SettingsTables(program, _all_keys)
+    with program.make_context(program.name, list(arguments), obj=tables) as context:
+        return {name: it for name, it in context.params.items() if it is not None and it != ()}
+
+
+def _all_keys() -> frozenset[str]:
+    from imgbatch.cli.config import settable
+    from imgbatch.cli.programs import PROGRAMS
+
+    return frozenset(key for program in PROGRAMS for key in settable(program))
