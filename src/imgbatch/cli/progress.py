@@ -5,25 +5,25 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from imgbatch.batch.tally import Tally
-from imgbatch.cli.pace import Pace
 from imgbatch.engines.base import Stop
 from imgbatch.text import count, digits, duration, shown, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.text import Text
+    from rich.progress import Progress, Task
 
 _PLAIN_SECONDS = 5.0
-_LIVE_SECONDS = 0.25
+_SAMPLE_SECONDS = 0.25
 # A run that is over by then needs no display, nor the tenth of a second to import rich.
-_FIRST_LIVE_SECONDS = 0.4
+_FIRST_SECONDS = 0.4
+_RATE_SECONDS = 20.0
+"""Over which speeds are taken: one large photograph after many small ones says little."""
 _MACHINES_SHOWN = 8
-_BAR_COLUMNS = 80
 
 
 @contextmanager
@@ -54,67 +54,108 @@ def watched(how: str, tally: Tally, stop: Stop) -> Iterator[None]:
 
 def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
     """Print a line every few seconds, and at once when nothing moves, or moves again."""
-    pace = Pace()
+    if over.wait(_FIRST_SECONDS):
+        return
+    progress = progress_of(tally)
     last, told, stopping = time.monotonic(), None, False
-    while not over.wait(_LIVE_SECONDS):
+    while True:
+        sample(progress, tally)
         now = time.monotonic()
-        pace.note(now, tally.done_files, tally.done_bytes)
         news = tally.waiting != told or stop.gently.is_set() != stopping
-        if not news and now - last < _PLAIN_SECONDS:
-            continue
-        last, told, stopping = now, tally.waiting, stop.gently.is_set()
-        why = why_slow(tally, stop)
-        print(f"imgbatch: {shown(why or progress_line(tally, pace))}", file=sys.stderr, flush=True)
+        if news or now - last >= _PLAIN_SECONDS:
+            last, told, stopping = now, tally.waiting, stop.gently.is_set()
+            line = why_slow(tally, stop) or progress_line(tally, progress)
+            print(f"imgbatch: {shown(line)}", file=sys.stderr, flush=True)
+        if over.wait(_SAMPLE_SECONDS):
+            return
 
 
 def _show_live(tally: Tally, stop: Stop, over: threading.Event) -> None:
-    if over.wait(_FIRST_LIVE_SECONDS):
+    if over.wait(_FIRST_SECONDS):
         return
     from rich.console import Console
     from rich.live import Live
 
-    pace = Pace()
     console = Console(stderr=True)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            pace.note(time.monotonic(), tally.done_files, tally.done_bytes)
-            live.update(display(tally, pace, stop, console), refresh=True)
-            if over.wait(_LIVE_SECONDS):
-                return
+    progress = progress_of(tally, console)
+    with Live(
+        console=console,
+        get_renderable=lambda: display(tally, progress, stop),
+        refresh_per_second=1 / _SAMPLE_SECONDS,
+        transient=True,
+    ):
+        over.wait()
 
 
-def display(tally: Tally, pace: Pace, stop: Stop, console: Console) -> RenderableType:
+def progress_of(
+    tally: Tally, console: Console | None = None, clock: Callable[[], float] | None = None
+) -> Progress:
+    """Return a bar for a run's bytes, with their speed, and a task without a bar for its images."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskProgressColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    progress = Progress(
+        BarColumn(None),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        get_time=clock,
+        speed_estimate_period=_RATE_SECONDS,
+        expand=True,
+    )
+    progress.add_task("bytes", total=None)
+    progress.add_task("images", total=None, visible=False)
+    sample(progress, tally)
+    return progress
+
+
+def sample(progress: Progress, tally: Tally) -> None:
+    """Take down how far a run is; from such samples come its speeds."""
+    size_bytes, images = progress.task_ids
+    total = tally.planned_bytes if tally.plan_complete else None
+    progress.update(size_bytes, completed=tally.done_bytes, total=total)
+    progress.update(images, completed=tally.done_files)
+
+
+def display(tally: Tally, progress: Progress, stop: Stop) -> RenderableType:
     """Return the live display: a bar, the figures, the machines, and why nothing moves."""
     from rich.console import Group
     from rich.text import Text
 
-    lines = [
-        _bar(tally, console),
-        *(Text(line) for line in _figures(tally, pace)),
-        *(Text(line, "dim") for line in _machine_lines(tally)),
-    ]
+    sample(progress, tally)
+    figures = ", ".join((_images(tally), _speed(progress.tasks[1]), *_exceptions(tally)))
+    lines = [Text(figures), *(Text(line, "dim") for line in _machine_lines(tally))]
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     why = why_slow(tally, stop)
     if why:
         lines.append(Text(shown(why), "yellow"))
-    return Group(*lines)
+    return Group(progress.get_renderable(), *lines)
 
 
-def _bar(tally: Tally, console: Console) -> Text:
-    """Return the share of bytes that is done as a line, empty while the whole is not known."""
-    from rich.text import Text
-
-    width = min(console.width, _BAR_COLUMNS)
-    known = tally.plan_complete and tally.planned_bytes
-    filled = width * tally.done_bytes // tally.planned_bytes if known else 0
-    done, open_ = ("━", "─") if console.encoding.startswith("utf") else ("#", "-")
-    return Text.assemble((done * filled, "green"), (open_ * (width - filled), "bright_black"))
-
-
-def progress_line(tally: Tally, pace: Pace) -> str:
+def progress_line(tally: Tally, progress: Progress) -> str:
     """Return how far a run has come, on one line."""
-    return ", ".join(part for line in _figures(tally, pace) for part in line.split(" · "))
+    of_bytes, of_images = progress.tasks
+    more = "" if tally.plan_complete else "+"
+    parts = [
+        _images(tally),
+        f"{size(tally.done_bytes)} of {size(tally.planned_bytes)}{more}",
+        _speed(of_images),
+        f"{size(of_bytes.speed or 0)}/s",
+    ]
+    if tally.plan_complete:
+        parts.insert(0, f"{of_bytes.percentage:.0f}%")
+    if of_bytes.time_remaining:
+        parts.append(f"about {duration(of_bytes.time_remaining)} left")
+    return ", ".join(parts + _exceptions(tally))
 
 
 def why_slow(tally: Tally, stop: Stop) -> str | None:
@@ -126,27 +167,18 @@ def why_slow(tally: Tally, stop: Stop) -> str | None:
     return tally.waiting
 
 
-def _figures(tally: Tally, pace: Pace) -> list[str]:
+def _images(tally: Tally) -> str:
     more = "" if tally.plan_complete else "+"
-    share = f"{tally.done_bytes / tally.planned_bytes:.0%}" if tally.planned_bytes else "0%"
-    first = [
-        f"{tally.done_files:,} of {tally.planned_files:,}{more} images",
-        f"{size(tally.done_bytes)} of {size(tally.planned_bytes)}{more}",
-    ]
-    if tally.plan_complete:
-        first.insert(0, share)
-    second = [
-        f"{digits(pace.images_per_second)} images/s",
-        f"{size(pace.bytes_per_second)}/s",
-    ]
-    left = pace.seconds_left(tally.planned_bytes - tally.done_bytes)
-    if left is not None and tally.plan_complete and tally.done_files < tally.planned_files:
-        second.append(f"about {duration(left)} left")
-    if tally.failed:
-        second.append(f"{tally.failed:,} failed")
-    if tally.skipped:
-        second.append(f"{tally.skipped:,} skipped")
-    return [" · ".join(first), " · ".join(second)]
+    return f"{tally.done_files:,} of {tally.planned_files:,}{more} images"
+
+
+def _speed(images: Task) -> str:
+    return f"{digits(images.speed or 0)} images/s"
+
+
+def _exceptions(tally: Tally) -> list[str]:
+    counts = ((tally.failed, "failed"), (tally.skipped, "skipped"))
+    return [f"{number:,} {what}" for number, what in counts if number]
 
 
 def _machine_lines(tally: Tally) -> list[str]:

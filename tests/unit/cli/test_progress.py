@@ -6,16 +6,31 @@ import threading
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from imgbatch.batch.model import MachineUse, Status
 from imgbatch.batch.tally import Tally
-from imgbatch.cli.pace import Pace
-from imgbatch.cli.progress import display, progress_line, watched, why_slow
+from imgbatch.cli.progress import (
+    display,
+    progress_line,
+    progress_of,
+    sample,
+    watched,
+    why_slow,
+)
 from imgbatch.engines.base import Stop
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
 def tally() -> Tally:
+    """Return 250 of 1000 images of 2 MB each."""
     tally = Tally()
     tally.plan(1000, 2_000_000_000)
     for _ in range(250):
@@ -24,64 +39,90 @@ def tally() -> Tally:
 
 
 @pytest.fixture
-def pace() -> Pace:
-    pace = Pace()
+def progress(tally: Tally) -> Progress:
+    """Return what was seen of them: 25 a second."""
+    clock = Clock()
+    progress = progress_of(Tally(), clock=clock)
     for second in range(11):
-        pace.note(float(second), 25 * second, 50_000_000 * second)
-    return pace
+        clock.seconds = float(second)
+        seen = Tally(1000, 2_000_000_000, plan_complete=True)
+        seen.done_files, seen.done_bytes = 25 * second, 50_000_000 * second
+        sample(progress, seen)
+    return progress
 
 
-def shown(tally: Tally, pace: Pace, stop: Stop | None = None, width: int = 80) -> list[str]:
+def shown(tally: Tally, progress: Progress, stop: Stop | None = None, width: int = 80) -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     with console.capture() as capture:
-        console.print(display(tally, pace, stop or Stop(), console))
+        console.print(display(tally, progress, stop or Stop()))
     return capture.get().splitlines()
 
 
-def test_a_line_has_all_the_figures(tally: Tally, pace: Pace) -> None:
+def test_a_line_has_all_the_figures(tally: Tally, progress: Progress) -> None:
     tally.plan_complete = True
     tally.end(Status.FAILED, 0, 0, earlier=False)
     tally.end(Status.SKIPPED, 0, 0, earlier=False)
-    assert progress_line(tally, pace) == (
-        "25%, 252 of 1,000 images, 500 MB of 2.00 GB, 25.0 images/s, 50.0 MB/s, about 30 s left, "
+    sample(progress, tally)
+    assert progress_line(tally, progress) == (
+        "25%, 252 of 1,000 images, 500 MB of 2.00 GB, 25.2 images/s, 50.0 MB/s, about 30 s left, "
         "1 failed, 1 skipped"
     )
 
 
-def test_while_the_search_goes_on_nothing_is_promised(tally: Tally, pace: Pace) -> None:
-    line = progress_line(tally, pace)
+def test_while_the_search_goes_on_nothing_is_promised(tally: Tally) -> None:
+    clock = Clock()
+    progress = progress_of(Tally(), clock=clock)
+    for clock.seconds in range(1, 9):
+        sample(progress, Tally(done_files=25, done_bytes=50_000_000 * int(clock.seconds)))
+    line = progress_line(tally, progress)
+    assert "50.0 MB/s" in line
     assert "of 1,000+ images" in line
     assert "left" not in line
     assert "%" not in line
 
 
-def test_the_display_fits_a_terminal_of_80_columns_and_of_40(tally: Tally, pace: Pace) -> None:
+def test_the_display_fits_a_terminal_of_80_columns_and_of_40(
+    tally: Tally, progress: Progress
+) -> None:
     tally.plan_complete = True
     tally.machines = [MachineUse(str(n), f"machine-{n}.example.org", 64, n * 9) for n in range(12)]
     for width in (80, 40):
-        lines = shown(tally, pace, width=width)
+        lines = shown(tally, progress, width=width)
         assert max(map(len, lines)) <= width
         assert lines[-1] == "and 4 more machines"
 
 
-def test_the_bar_shows_the_share_of_bytes(tally: Tally, pace: Pace) -> None:
+def test_the_bar_has_the_bytes_their_speed_and_the_time_that_is_left(
+    tally: Tally, progress: Progress
+) -> None:
     tally.plan_complete = True
-    assert shown(tally, pace)[0].count("━") == 20
+    bar, figures = shown(tally, progress)
+    assert bar.split()[1:] == ["25%", "0.5/2.0", "GB", "50.0", "MB/s", "0:00:30"]
+    assert figures == "250 of 1,000 images, 25.0 images/s"
 
 
-def test_machines_are_shown_with_their_share(tally: Tally, pace: Pace) -> None:
+def test_only_the_last_while_counts() -> None:
+    clock = Clock()
+    progress = progress_of(Tally(), clock=clock)
+    for second in range(240):
+        clock.seconds = float(second)
+        sample(progress, Tally(done_files=100 * second if second < 200 else 20_000 + second))
+    assert ", 1.00 images/s" in progress_line(Tally(), progress)
+
+
+def test_machines_are_shown_with_their_share(tally: Tally, progress: Progress) -> None:
     tally.machines = [MachineUse("a", "anna", 4, 30), MachineUse("b", "berta", 1, 10)]
-    lines = shown(tally, pace)
+    lines = shown(tally, progress)
     assert lines[-2:] == [
         "anna   4 processes, 30 images (75%)",
         "berta  1 process, 10 images (25%)",
     ]
 
 
-def test_why_nothing_moves_is_said(tally: Tally, pace: Pace) -> None:
+def test_why_nothing_moves_is_said(tally: Tally, progress: Progress) -> None:
     tally.waiting = "no server is listening; waiting"
     stop = Stop()
-    assert shown(tally, pace, stop)[-1] == tally.waiting
+    assert shown(tally, progress, stop)[-1] == tally.waiting
     stop.gently.set()
     assert "Ctrl-C again" in str(why_slow(tally, stop))
     stop.now.set()
