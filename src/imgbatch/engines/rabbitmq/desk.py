@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.engines.base import Listener, Progress
-from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.machines import MachineRegistry
 from imgbatch.engines.rabbitmq.offers import MAX_SPOILED, Offers
 from imgbatch.errors import Code, ImgbatchError, SkippedFile, WorkerFailed
 from imgbatch.protocol.slicing import MOST_FRAMES_PER_BUNDLE
@@ -32,7 +32,7 @@ class Desk:
         Whom the run tells of its outcomes; called with a lock held, so from one thread at a time.
     """
 
-    def __init__(self, offers: Offers, fleet: Fleet, listener: Listener) -> None:
+    def __init__(self, offers: Offers, fleet: MachineRegistry, listener: Listener) -> None:
         self.offers = offers
         self.fleet = fleet
         self._listener = listener

@@ -19,11 +19,11 @@ from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.engines.base import Listener, Stop
 from imgbatch.engines.rabbitmq.desk import Desk
-from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.machines import AGREED_SECONDS, MachineRegistry
 from imgbatch.engines.rabbitmq.offers import Offers
-from imgbatch.engines.rabbitmq.patience import Patience, Situation
 from imgbatch.engines.rabbitmq.receiving import Writers
 from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
+from imgbatch.engines.rabbitmq.stall import RunSnapshot, StallDetector
 from imgbatch.errors import (
     Code,
     DamagedPayload,
@@ -126,7 +126,9 @@ class RabbitEngine:
 
     def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
-        desk = Desk(Offers(), Fleet(self._options.machines, self._options.mixed_fleet), listener)
+        desk = Desk(
+            Offers(), MachineRegistry(self._options.machines, self._options.mixed_fleet), listener
+        )
         run = _Run(self._options, self._limits, self._placement, recipe, desk)
         try:
             run.work(jobs, stop)
@@ -165,7 +167,7 @@ class _Run:
         self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.spoil)
         self._due: dict[str, float] = {}
         self._begun_seconds = time.monotonic()
-        self._patience = Patience(address, options.timeout_seconds, self._begun_seconds)
+        self._stall = StallDetector(address, options.timeout_seconds, self._begun_seconds)
         self._said: str | None = None
         self._foreign = ""
         self._listening = False
@@ -185,7 +187,8 @@ class _Run:
             self._count_tickets(now)
             self._look_for_lost(now)
             self._tell(now)
-            self._desk.wait(TURN_SECONDS)
+            is_collecting = self._desk.fleet.is_collecting(now)
+            self._desk.wait(AGREED_SECONDS if is_collecting else TURN_SECONDS)
         self._desk.settle()
         self._desk.machines(self._desk.fleet.uses)
 
@@ -193,7 +196,7 @@ class _Run:
         """Let the machines go and leave nothing behind, on the broker or on the disk."""
         self._desk.stop()
         self._courier.stop()
-        for announcement in self._desk.fleet.enlist(time.monotonic()):
+        for announcement in self._desk.fleet.leased:
             self._send_to(announcement.queue, LeaseEnd(self._route.batch))
         self._announce_news(ended=True)
         self._publisher.link.submit(self._delete_work_queue)
@@ -350,7 +353,7 @@ class _Run:
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
             call = Message(self._topology.calls, "", encode(Discover("client")), mandatory=False)
             self._publisher.post(call)
-        if not self._is_due("enlist", now, ENLIST_SECONDS):
+        if self._desk.fleet.is_collecting(now) or not self._is_due("enlist", now, ENLIST_SECONDS):
             return
         enlistment = Lease(
             self._route.batch,
@@ -359,10 +362,10 @@ class _Run:
             LEASE_SECONDS,
             socket.gethostname(),
         )
-        for announcement in self._desk.fleet.enlist(now):
+        for forgotten in self._desk.fleet.update(now):
+            self._send_to(forgotten.queue, LeaseEnd(self._route.batch))
+        for announcement in self._desk.fleet.leased:
             self._send_to(announcement.queue, enlistment)
-        for queue in self._desk.fleet.dropped():
-            self._send_to(queue, LeaseEnd(self._route.batch))
         self._desk.wake()
 
     def _look_for_lost(self, now: float) -> None:
@@ -405,14 +408,14 @@ class _Run:
         if self._is_due("news", now, NEWS_SECONDS):
             self._announce_news(ended=False)
         foreign = [self._foreign] if self._foreign else []
-        situation = Situation(
+        snapshot = RunSnapshot(
             progress=(desk.done, len(desk.offers)),
-            trouble=self._trouble,
+            problem=self._trouble,
             working=desk.fleet.working,
             refusals=desk.fleet.refusals or foreign,
             in_flight=len(desk.offers),
         )
-        why = self._patience.look(situation, now)
+        why = self._stall.explain(snapshot, now)
         if why != self._said:
             self._said = why
             desk.waiting(why)

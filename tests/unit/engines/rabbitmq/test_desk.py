@@ -19,7 +19,7 @@ from imgbatch.engines.rabbitmq.desk import (
     code_of,
     failed,
 )
-from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.machines import MachineRegistry
 from imgbatch.engines.rabbitmq.offers import Offers
 from imgbatch.errors import Code, FileError, SkippedFile
 from imgbatch.protocol.slicing import MOST_FRAMES_PER_BUNDLE
@@ -36,9 +36,9 @@ def notes() -> Notes:
 
 @pytest.fixture
 def desk(notes: Notes) -> Desk:
-    fleet = Fleet(None, mixed=False)
+    fleet = MachineRegistry(None, mixed=False)
     fleet.hear(announcement(procs=2), 0.0)
-    fleet.enlist(0.0)
+    fleet.update(1.0)
     return Desk(Offers(), fleet, notes)
 
 
@@ -126,7 +126,7 @@ def test_messages_count_and_not_the_images_in_them(desk: Desk) -> None:
 
 
 def test_without_machines_nothing_is_drawn(notes: Notes) -> None:
-    desk = Desk(Offers(), Fleet(None, mixed=False), notes)
+    desk = Desk(Offers(), MachineRegistry(None, mixed=False), notes)
     answers: list[bool] = []
     feeder = threading.Thread(target=lambda: answers.append(desk.wait_for_room()))
     feeder.start()

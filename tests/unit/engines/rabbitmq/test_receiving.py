@@ -17,7 +17,7 @@ from imgbatch.batch.model import Job, Status
 from imgbatch.batch.write import OutputPolicy as Placement
 from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk
-from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.machines import MachineRegistry
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
 from imgbatch.engines.rabbitmq.receiving import LARGEST_RESULT_BYTES, RECEIPTS, Receipts, Writers
 from imgbatch.errors import Code, OutputError
@@ -39,7 +39,7 @@ class Client:
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
-        self.desk = Desk(Offers(), Fleet(None, mixed=False), self.notes)
+        self.desk = Desk(Offers(), MachineRegistry(None, mixed=False), self.notes)
         for index in range(self.count):
             target = self.folder / f"{index}.jpg"
             self.desk.offers.add([Job(index, Path("in"), target, 4, 10**9, 0o640)], 0.0)

@@ -19,7 +19,7 @@ from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.broker.publisher import Message
 from imgbatch.engines.base import Progress
 from imgbatch.engines.rabbitmq.desk import MOST_BUNDLES_PER_WORKER, Desk
-from imgbatch.engines.rabbitmq.fleet import Fleet
+from imgbatch.engines.rabbitmq.machines import MachineRegistry
 from imgbatch.engines.rabbitmq.offers import DOUBTED, Offers
 from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route, in_bundles
 from imgbatch.errors import Code
@@ -44,9 +44,9 @@ def notes() -> Notes:
 
 @pytest.fixture
 def desk(notes: Notes) -> Desk:
-    fleet = Fleet(None, mixed=False)
+    fleet = MachineRegistry(None, mixed=False)
     fleet.hear(announcement(procs=2), 0.0)
-    fleet.enlist(0.0)
+    fleet.update(1.0)
     return Desk(Offers(), fleet, notes)
 
 

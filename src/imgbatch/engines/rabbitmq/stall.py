@@ -15,14 +15,14 @@ UNEXPLAINED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RunSnapshot:
     """What there is to say about a run at a time.
 
     Parameters
     ----------
     progress
         Whatever changes when the run moves.
-    trouble
+    problem
         What is wrong with the connection to the broker, if anything.
     working
         Machines that work for the run.
@@ -33,13 +33,13 @@ class Situation:
     """
 
     progress: tuple[int, ...]
-    trouble: str | None
+    problem: str | None
     working: int
     refusals: Sequence[str]
     in_flight: int
 
 
-class Patience:
+class StallDetector:
     """Watches whether a run moves.
 
     Parameters
@@ -58,7 +58,7 @@ class Patience:
         self._progress: tuple[int, ...] = ()
         self._moved_seconds = self._helped_seconds = now_seconds
 
-    def look(self, situation: Situation, now_seconds: float) -> str | None:
+    def explain(self, snapshot: RunSnapshot, now_seconds: float) -> str | None:
         """Return why nothing moves, if nothing does.
 
         Raises
@@ -66,41 +66,41 @@ class Patience:
         NoServerError, BrokerError
             If that has been so for too long.
         """
-        if situation.progress != self._progress:
-            self._progress = situation.progress
+        if snapshot.progress != self._progress:
+            self._progress = snapshot.progress
             self._moved_seconds = self._helped_seconds = now_seconds
-        if situation.working and not situation.trouble:
+        if snapshot.working and not snapshot.problem:
             self._helped_seconds = now_seconds
         quiet_seconds = now_seconds - self._moved_seconds
-        why = self._why(situation, quiet_seconds) if quiet_seconds > QUIET_SECONDS else None
+        why = self._why(snapshot, quiet_seconds) if quiet_seconds > QUIET_SECONDS else None
         limit = self._limit_seconds
         if limit is not None and now_seconds - self._helped_seconds > limit:
-            self._give_up(situation, limit)
+            self._give_up(snapshot, limit)
         return None if why is None else f"{why}; waiting, Ctrl-C to stop"
 
-    def _why(self, situation: Situation, quiet_seconds: float) -> str | None:
-        if situation.trouble:
-            return situation.trouble
-        if not situation.working:
-            return self._why_no_server(situation)
-        if situation.in_flight and quiet_seconds > UNEXPLAINED_SECONDS:
+    def _why(self, snapshot: RunSnapshot, quiet_seconds: float) -> str | None:
+        if snapshot.problem:
+            return snapshot.problem
+        if not snapshot.working:
+            return self._why_no_server(snapshot)
+        if snapshot.in_flight and quiet_seconds > UNEXPLAINED_SECONDS:
             # Tens, so that the sentence does not change with every look.
             seconds = quiet_seconds // 10 * 10
-            return f"no result for {seconds:.0f} s from {situation.working} machines"
+            return f"no result for {seconds:.0f} s from {snapshot.working} machines"
         return None
 
-    def _why_no_server(self, situation: Situation) -> str:
-        if situation.refusals:
-            return f"no server may take part: {situation.refusals[0]}"
+    def _why_no_server(self, snapshot: RunSnapshot) -> str:
+        if snapshot.refusals:
+            return f"no server may take part: {snapshot.refusals[0]}"
         return f"no server is listening on {self._address}"
 
-    def _give_up(self, situation: Situation, limit: float) -> None:
-        if situation.trouble:
+    def _give_up(self, snapshot: RunSnapshot, limit: float) -> None:
+        if snapshot.problem:
             raise BrokerError(
-                Code.BROKER_UNREACHABLE, f"{situation.trouble}; gave up after {limit:g} s"
+                Code.BROKER_UNREACHABLE, f"{snapshot.problem}; gave up after {limit:g} s"
             )
         raise NoServerError(
             Code.NO_SERVER,
-            f"{self._why_no_server(situation)}; gave up after {limit:g} s; start one with: "
+            f"{self._why_no_server(snapshot)}; gave up after {limit:g} s; start one with: "
             "imgbatch-server --broker URL",
         )

@@ -1,0 +1,180 @@
+"""Which machines there are, and which of them work for this run. Times are handed in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from imgbatch.batch.model import MachineUse
+from imgbatch.protocol import ServerStatus
+
+log = logging.getLogger(__name__)
+
+SILENT_SECONDS = 10.0
+"""A machine that has not told its status for this long, three times, is replaced."""
+AGREED_SECONDS = 0.05
+"""How long the first machine that answers waits for others: all answer at once, so of a fleet in
+which one computes other bits, two that differ are almost certainly heard of within this time."""
+DIFFERING_SECONDS = 1.0
+"""How long answers are collected if they do differ, before the most frequent digest is taken."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine that tells its status.
+
+    Parameters
+    ----------
+    status
+        Its last.
+    heard_seconds
+        When that came.
+    leased
+        It works for this run.
+    refusal
+        Why it may not; empty if it may.
+    """
+
+    status: ServerStatus
+    heard_seconds: float
+    leased: bool = False
+    refusal: str = ""
+
+
+class MachineRegistry:
+    """All machines that were ever heard of in this run.
+
+    All of them that work compute the same bits, those that the digest of most machines stands for:
+    what is written must not depend on who had an image.
+
+    Parameters
+    ----------
+    most
+        How many may work at a time; None for all.
+    mixed
+        Machines whose digests differ may work together.
+    """
+
+    def __init__(self, most: int | None, mixed: bool) -> None:
+        self._lock = threading.RLock()
+        self._most = most
+        self._mixed = mixed
+        self._machines: dict[str, Machine] = {}
+        self._uses: dict[str, MachineUse] = {}
+        self._first_seconds: float | None = None
+        self._digest: str | None = None
+        self._exemplar = ""
+
+    def hear(self, status: ServerStatus, now_seconds: float) -> bool:
+        """Take note of a status; return whether `update` has something new to decide."""
+        with self._lock:
+            machine = self._machines.get(status.machine)
+            if status.leaving:
+                self._machines.pop(status.machine, None)
+            elif machine is None:
+                self._machines[status.machine] = Machine(status, now_seconds)
+                if self._first_seconds is None:
+                    self._first_seconds = now_seconds
+            else:
+                machine.status = status
+                machine.heard_seconds = now_seconds
+            return machine is None or status.leaving
+
+    def refuse(self, machine_id: str, sentence: str) -> None:
+        """Have a machine work no more: it said itself why it can't."""
+        with self._lock:
+            machine = self._machines.get(machine_id)
+            if machine is not None:
+                machine.refusal, machine.leased = sentence, False
+
+    def update(self, now_seconds: float) -> list[ServerStatus]:
+        """Forget silent machines, and choose others in their place.
+
+        Returns
+        -------
+            The last status of each that was forgotten. It may only seem to be gone, and has to be
+            told that its lease is over.
+        """
+        with self._lock:
+            before = now_seconds - SILENT_SECONDS
+            silent = [name for name, it in self._machines.items() if it.heard_seconds < before]
+            forgotten = [self._machines.pop(name).status for name in silent]
+            if not self.is_collecting(now_seconds):
+                self._choose()
+            return forgotten
+
+    def is_collecting(self, now_seconds: float) -> bool:
+        """Whether more machines have to be heard of before one may work."""
+        with self._lock:
+            if self._digest is not None or self._first_seconds is None:
+                return False
+            digests = {machine.status.digest for machine in self._machines.values()}
+        agreed = self._mixed or len(digests) < 2
+        return now_seconds - self._first_seconds < (AGREED_SECONDS if agreed else DIFFERING_SECONDS)
+
+    def _choose(self) -> None:
+        if self._digest is None and self._machines:
+            digests = Counter(machine.status.digest for machine in self._machines.values())
+            self._digest = digests.most_common(1)[0][0]
+            self._exemplar = next(
+                machine.status.name
+                for machine in self._machines.values()
+                if machine.status.digest == self._digest
+            )
+        for machine in self._machines.values():
+            status = machine.status
+            leased = sum(other.leased for other in self._machines.values())
+            if machine.leased or machine.refusal or leased == self._most:
+                continue
+            if status.digest != self._digest and not self._mixed:
+                machine.refusal = self._differs(status)
+                log.warning("%s", machine.refusal)
+                continue
+            machine.leased = True
+            use = MachineUse(status.machine, status.host, status.procs, digest=status.digest)
+            self._uses.setdefault(status.machine, use)
+
+    def _differs(self, status: ServerStatus) -> str:
+        versions = ", ".join(f"{name} {version}" for name, version in status.components.items())
+        return (
+            f"{status.name} ({status.host}) computes other bits than {self._exemplar}: {versions}; "
+            "install the same versions on all machines, or allow it with --mixed-fleet"
+        )
+
+    def count(self, machine_id: str, seconds: float) -> None:
+        """Count an image that a machine has done."""
+        with self._lock:
+            use = self._uses.get(machine_id) or MachineUse(machine_id, "", 0)
+            self._uses[machine_id] = replace(
+                use, images=use.images + 1, busy_seconds=use.busy_seconds + seconds
+            )
+
+    @property
+    def leased(self) -> list[ServerStatus]:
+        """The last status of each machine that works for the run."""
+        with self._lock:
+            return [machine.status for machine in self._machines.values() if machine.leased]
+
+    @property
+    def working(self) -> int:
+        """How many machines work for the run."""
+        return len(self.leased)
+
+    @property
+    def procs(self) -> int:
+        """Workers of all machines that work for the run."""
+        return sum(status.procs for status in self.leased)
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why machines that are there don't work."""
+        with self._lock:
+            return [machine.refusal for machine in self._machines.values() if machine.refusal]
+
+    @property
+    def uses(self) -> list[MachineUse]:
+        """What each machine has done in this run."""
+        with self._lock:
+            return list(self._uses.values())

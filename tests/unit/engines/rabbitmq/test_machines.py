@@ -1,0 +1,179 @@
+"""Which machines there are, and which of them work for a run."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.frames import announcement
+
+from imgbatch.batch.model import MachineUse
+from imgbatch.engines.rabbitmq.machines import (
+    AGREED_SECONDS,
+    DIFFERING_SECONDS,
+    SILENT_SECONDS,
+    MachineRegistry,
+)
+from imgbatch.protocol import ServerStatus
+
+
+def machine(name: str, /, **changes: object) -> ServerStatus:
+    fields = {"machine": name, "name": name, "host": f"{name}.example", "procs": 4}
+    return announcement(**(fields | {"queue": f"imgbatch.server.{name}"} | changes))
+
+
+def registry_of(*names: str, most: int | None = None, mixed: bool = False) -> MachineRegistry:
+    """Return a registry that heard of machines a second ago, and may choose."""
+    registry = MachineRegistry(most, mixed)
+    for name in names:
+        registry.hear(machine(name), -DIFFERING_SECONDS)
+    return registry
+
+
+def working(registry: MachineRegistry, now: float = 0.0) -> list[str]:
+    registry.update(now)
+    return [status.machine for status in registry.leased]
+
+
+def test_all_machines_that_are_heard_of_work() -> None:
+    registry = registry_of("a", "b")
+    assert registry.working == registry.procs == 0
+    assert working(registry) == ["a", "b"]
+    assert (registry.working, registry.procs) == (2, 8)
+    registry.hear(machine("late"), 1.0)
+    assert working(registry, 1.0) == ["a", "b", "late"]
+
+
+def test_no_more_work_than_were_asked_for_and_they_stay_the_same() -> None:
+    registry = registry_of("a", "b", "c", most=2)
+    assert working(registry) == ["a", "b"]
+    registry.hear(machine("c", busy=0), 1.0)
+    assert working(registry, 1.0) == ["a", "b"]
+    assert registry.procs == 8
+
+
+def test_a_machine_that_falls_silent_is_replaced() -> None:
+    registry = registry_of("a", "b", "c", most=2)
+    working(registry)
+    for name in ("b", "c"):
+        registry.hear(machine(name), SILENT_SECONDS)
+    heard = -DIFFERING_SECONDS
+    assert working(registry, heard + SILENT_SECONDS) == ["a", "b"]
+    assert working(registry, heard + SILENT_SECONDS + 0.1) == ["b", "c"]
+
+
+def test_machines_that_are_forgotten_are_told_so_once() -> None:
+    """They may have stood still, and would go on working beside their replacement."""
+    registry = registry_of("a", "b", most=1)
+    assert registry.update(0.0) == []
+    registry.hear(machine("b"), 20.0)
+    assert registry.update(20.0) == [machine("a")]
+    assert working(registry, 20.0) == ["b"]
+    assert registry.update(20.0) == []
+
+
+def test_asking_who_works_changes_nothing() -> None:
+    registry = registry_of("a", "b", most=1)
+    assert registry.leased == []
+    assert working(registry) == ["a"]
+    assert [status.machine for status in registry.leased] == ["a"]
+    registry.hear(machine("b"), 100.0)
+    assert [status.machine for status in registry.leased] == ["a"]
+
+
+def test_a_machine_that_leaves_is_replaced_at_once() -> None:
+    registry = registry_of("a", "b", most=1)
+    assert working(registry) == ["a"]
+    registry.hear(machine("a", leaving=True), 1.0)
+    assert working(registry, 1.0) == ["b"]
+
+
+def test_a_machine_says_itself_that_it_can_not_work() -> None:
+    registry = registry_of("a", "b", most=1)
+    working(registry)
+    registry.refuse("a", "its queue is another program's")
+    registry.refuse("unheard of", "why")
+    assert working(registry) == ["b"]
+    assert registry.refusals == ["its queue is another program's"]
+    registry.hear(machine("a"), 1.0)
+    assert working(registry, 1.0) == ["b"]
+
+
+def test_a_machine_that_computes_other_bits_is_refused_by_name() -> None:
+    registry = registry_of("first")
+    assert working(registry) == ["first"]
+    registry.hear(machine("odd", digest="other", components={"numba": "0.1"}), 0.0)
+    assert working(registry) == ["first"]
+    (refusal,) = registry.refusals
+    assert refusal.startswith("odd (odd.example) computes other bits than first: numba 0.1; ")
+    assert "--mixed-fleet" in refusal
+
+
+def test_one_outdated_machine_that_answers_first_locks_nobody_out() -> None:
+    registry = MachineRegistry(None, mixed=False)
+    registry.hear(machine("old", digest="old"), 0.0)
+    for number in range(49):
+        registry.hear(machine(f"new-{number}"), AGREED_SECONDS * 0.9)
+    assert working(registry, AGREED_SECONDS) == []
+    assert registry.is_collecting(AGREED_SECONDS)
+    assert len(working(registry, DIFFERING_SECONDS)) == 49
+    (refusal,) = registry.refusals
+    assert refusal.startswith("old (old.example) computes other bits than new-0: ")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 100)), min_size=1))
+def test_the_digest_of_most_machines_is_taken(machines: list[tuple[str, int]]) -> None:
+    """However many processes one of them says that it has."""
+    registry = MachineRegistry(None, mixed=False)
+    for number, (digest, procs) in enumerate(machines):
+        registry.hear(machine(f"m{number}", digest=digest, procs=procs), 0.0)
+    registry.update(DIFFERING_SECONDS)
+    (taken,) = {status.digest for status in registry.leased}
+    digests = [digest for digest, _ in machines]
+    assert digests.count(taken) == max(map(digests.count, digests))
+    assert registry.working + len(registry.refusals) == len(machines)
+
+
+def test_machines_that_agree_are_not_waited_for_long() -> None:
+    registry = MachineRegistry(None, mixed=False)
+    assert not registry.is_collecting(0.0)
+    registry.hear(machine("a"), 10.0)
+    registry.hear(machine("b"), 10.01)
+    assert working(registry, 10.0 + AGREED_SECONDS / 2) == []
+    assert working(registry, 10.0 + AGREED_SECONDS) == ["a", "b"]
+    registry.hear(machine("odd", digest="other"), 11.0)
+    assert not registry.is_collecting(11.0)
+    assert working(registry, 20.0) == ["a", "b"]
+
+
+def test_a_mixed_fleet_may_compute_different_bits() -> None:
+    registry = MachineRegistry(None, mixed=True)
+    registry.hear(machine("a", digest="1"), 0.0)
+    registry.hear(machine("b", digest="2"), 0.0)
+    assert working(registry, AGREED_SECONDS) == ["a", "b"]
+    assert registry.refusals == []
+    assert {use.id: use.digest for use in registry.uses} == {"a": "1", "b": "2"}
+
+
+def test_what_each_machine_has_done_is_counted_also_when_it_is_gone() -> None:
+    registry = registry_of("a")
+    working(registry)
+    registry.count("a", 0.5)
+    registry.count("a", 0.25)
+    registry.hear(machine("a", leaving=True), 1.0)
+    registry.count("a", 0.25)
+    assert registry.uses == [MachineUse("a", "a.example", 4, 3, 1.0, machine("a").digest)]
+
+
+def test_a_result_of_a_machine_that_was_never_heard_of_is_counted() -> None:
+    registry = registry_of()
+    registry.count("z", 2.0)
+    assert registry.uses == [MachineUse("z", "", 0, 1, 2.0)]
+
+
+@pytest.mark.parametrize("most", [1, None])
+def test_machines_of_the_same_name_are_two(most: int | None) -> None:
+    registry = MachineRegistry(most, mixed=False)
+    for suffix in ("1", "2"):
+        registry.hear(machine(f"box-{suffix}", name="box"), 0.0)
+    assert len(working(registry, AGREED_SECONDS)) == (most or 2)
