@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
-from imgbatch.batch.plan import Folders, Planner, Rules
+from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
 from imgbatch.batch.tally import Tally
@@ -148,26 +147,25 @@ def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
         yield found, naming.target(found.name)
 
 
-@dataclass(slots=True)
 class _Run:
     """One run under way; the engine's listener."""
 
-    settings: Settings
-    journal: Journal
-    naming: Naming
-    tally: Tally
-    stop: Stop
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    began: float = field(default_factory=time.monotonic)
-    open_jobs: dict[int, Job] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self, settings: Settings, journal: Journal, naming: Naming, tally: Tally, stop: Stop
+    ) -> None:
+        self.settings = settings
+        self.journal = journal
+        self.tally = tally
+        self.stop = stop
+        self.started = datetime.now(UTC)
+        self.began = time.monotonic()
+        self.planner = self._planner(naming)
 
     def carry_out(self, engine: Engine) -> Report:
-        planner = self._planner()
-        planner.start()
+        self.planner.start()
         failure = None
         try:
-            engine.run(self._jobs(planner), self.settings.recipe, self, self.stop)
+            engine.run(self.planner, self.settings.recipe, self, self.stop)
         except EngineError as error:
             failure = Failure.of(error)
         except ImgbatchError as error:
@@ -177,15 +175,14 @@ class _Run:
             raise
         finally:
             stopped = self.stop.gently.is_set() or self.stop.now.is_set()
-            complete = planner.finish(0.0 if self.settings.watch else _LAST_SCAN_SECONDS)
+            complete = self.planner.finish(0.0 if self.settings.watch else _LAST_SCAN_SECONDS)
             interrupted = stopped and self._is_open(complete)
             report = self._write(self._report(engine.name, failure, interrupted=interrupted))
         return report
 
     def finished(self, outcome: Outcome) -> None:
         """Record an outcome; see `imgbatch.engines.base.Listener`."""
-        with self.lock:
-            job = self.open_jobs.pop(outcome.index, None)
+        job = self.planner.forget(outcome.index)
         if job is None:
             return
         outcome = replace(outcome, failure=_named(outcome.failure, job))
@@ -211,7 +208,7 @@ class _Run:
             failed=tally.failed,
         )
 
-    def _planner(self) -> Planner:
+    def _planner(self, naming: Naming) -> Planner:
         settings = self.settings
         guard = settings.resume or (settings.watch and not settings.overwrite)
         found: Iterator[Found | None] = found_of(settings)
@@ -224,16 +221,14 @@ class _Run:
         return Planner(
             self.journal,
             found,
-            Folders(base_of(settings.source), settings.target),
-            Rules(self.naming, settings.checksum, guard),
+            base_of(settings.source),
+            settings.target,
+            naming,
             self.tally,
+            checksum=settings.checksum,
+            guard=guard,
+            stopped=self.stop.gently,
         )
-
-    def _jobs(self, planner: Planner) -> Iterator[Job]:
-        for job in planner.jobs(self.stop.gently):
-            with self.lock:
-                self.open_jobs[job.index] = job
-            yield job
 
     def _is_open(self, complete: bool) -> bool:
         """Whether something is left to do; to watch on is not."""
@@ -254,14 +249,12 @@ class _Run:
             interrupted=interrupted,
             failure=failure,
             totals=self.journal.totals(),
-            machines=tuple(self.journal.machines()),
-            examples=tuple(self.journal.examples()),
         )
 
     def _write(self, report: Report) -> Report:
         """Write the report; return it with what kept it from being written, if anything did."""
         try:
-            report.write(self.journal)
+            report.write(self.journal.files())
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
         return report

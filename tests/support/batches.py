@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from imgbatch.batch.model import Job, MachineUse, Outcome
@@ -16,6 +19,28 @@ def jobs_of(sources: Iterable[Path], target: Path) -> Iterator[Job]:
     for index, source in enumerate(sources):
         seen = source.stat()
         yield Job(index, source, target / source.name, seen.st_size, seen.st_mtime_ns, seen.st_mode)
+
+
+class ListedJobs:
+    """A source of jobs that are all known, as `imgbatch.engines.base.JobSource` describes it."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs = iter(jobs)
+        self.wake = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.is_exhausted = False
+
+    def take(self, limit: int) -> list[Job]:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.wake)
+        jobs = list(islice(self._jobs, limit))
+        self.is_exhausted = len(jobs) < limit
+        return jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        return self._jobs
+
+    def __del__(self) -> None:
+        os.close(self.wake)
 
 
 @dataclass

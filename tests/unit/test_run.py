@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_bad_file_is_in_the_report_and_no_exception(photos: Path, out: Path) -
     (photos / "bad.jpg").write_bytes(encoded(".jpg")[:100])
     report = run_batch(photos, out, html=False)
     assert report.exit_status == 1
-    (example,) = report.examples
+    (example,) = report.totals.examples
     assert str(photos / "bad.jpg") in example.sentence
 
 
@@ -136,6 +137,27 @@ def test_a_resumed_run_leaves_others_files_alone(photos: Path, out: Path) -> Non
     report = execute(Settings(photos, out, resume=True, html=False), Tally(), Stop())
     assert report.totals.by_code == {Code.OUTPUT_EXISTS: 1}
     assert (out / "new.jpg").read_text() == "somebody's"
+
+
+def test_somebody_else_s_journal_makes_no_run_write_outside_the_output_folder(
+    photos: Path, out: Path
+) -> None:
+    execute(Settings(photos, out, html=False), Tally(), Stop())
+    (photos / "new.png").write_bytes(encoded(".png"))
+    victim = photos.parent / "victim"
+    victim.write_text("mine")
+    journal = out / "imgbatch-report.journal"
+    with sqlite3.connect(journal) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(files)")]
+        name = "target" if "target" in columns else "source"
+        connection.execute(
+            f"CREATE TRIGGER evil AFTER INSERT ON files BEGIN UPDATE files SET {name} = "
+            f"CAST('{victim}' AS BLOB) WHERE id = new.id; END"
+        )
+    connection.close()
+    with pytest.raises(UsageError, match="no journal of imgbatch"):
+        execute(Settings(photos, out, resume=True, html=False), Tally(), Stop())
+    assert victim.read_text() == "mine"
 
 
 def test_the_page_is_made_unless_it_is_not_wanted(photos: Path, out: Path) -> None:

@@ -14,75 +14,32 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
+from imgbatch.batch.model import MachineUse, Outcome, Status
 from imgbatch.batch.rows import (
-    OUTCOME,
-    PLANNED,
-    Entry,
+    FILES,
+    FINISH,
+    GROUPS,
+    INSERT,
+    SCHEMA,
+    TABLES,
     Planned,
-    Row,
-    entry_of,
-    has_size,
-    planned_row,
-    row_of,
-    same_input,
-    settled_row,
+    Totals,
+    columns,
+    outcome_of,
+    outcome_of_scan,
+    totals_of,
 )
 from imgbatch.batch.scan import Found
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".journal"
-
-_SCHEMA = """
-CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE machines (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL, digest TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE files (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source BLOB NOT NULL UNIQUE,
-    target BLOB NOT NULL,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    mode INTEGER NOT NULL,
-    checksum BLOB,
-    status TEXT,
-    code TEXT,
-    sentence TEXT,
-    seconds REAL NOT NULL DEFAULT 0,
-    machine TEXT NOT NULL DEFAULT '',
-    width_pixels INTEGER NOT NULL DEFAULT 0,
-    height_pixels INTEGER NOT NULL DEFAULT 0,
-    bytes_out INTEGER NOT NULL DEFAULT 0,
-    notes TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    finished_seconds REAL
-);
-CREATE TABLE earlier AS SELECT * FROM files;
-CREATE UNIQUE INDEX earlier_source ON earlier (source);
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """The plan's sums: files by status, failures by code, bytes of the files written."""
-
-    by_status: Mapping[Status, int] = field(default_factory=dict)
-    by_code: Mapping[Code, int] = field(default_factory=dict)
-    bytes_in: int = 0
-    bytes_out: int = 0
-
-    @property
-    def files(self) -> int:
-        """All files of the plan."""
-        return sum(self.by_status.values())
 
 
 class Journal:
@@ -98,7 +55,7 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = threading.Lock()
-        self._resumed_output: Path | None = None
+        self._resumed = False
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, object]) -> Journal:
@@ -121,7 +78,7 @@ class Journal:
             path.unlink()
         journal = cls._open(path)
         with journal._transaction():
-            for statement in _SCHEMA.split(";"):  # executescript() would end the transaction
+            for statement in SCHEMA:  # executescript() would end the transaction
                 journal._connection.execute(statement)
             journal._note({**about, "format": FORMAT})
         return journal
@@ -139,7 +96,8 @@ class Journal:
         if journal is None:
             return
         try:
-            written = journal.totals().by_status.get(Status.WRITTEN, 0)
+            query = "SELECT count(*) FROM files WHERE status = ?"
+            ((written,),) = journal._rows(query, (Status.WRITTEN,))
             source = journal.about().get("input")
         finally:
             journal.close()
@@ -158,7 +116,8 @@ class Journal:
         Raises
         ------
         UsageError
-            If there is none, it belongs to another input, or another run is using it.
+            If there is none, it belongs to another input or is of another version of imgbatch, or
+            another run is using it.
         """
         journal = cls._open_begun(path)
         if journal is None:
@@ -176,41 +135,55 @@ class Journal:
             )
         journal._set_aside(same_recipe=before.get("recipe") == about.get("recipe"))
         journal._note(about)
-        journal._resumed_output = Path(str(about["output"]))
+        journal._resumed = True
         return journal
 
     def about(self) -> dict[str, object]:
         """Return what the run is, as it was given to `create` or `resume`."""
         rows = self._rows("SELECT key, value FROM about")
-        return {key: json.loads(value) for key, value in rows}
+        try:
+            return {key: json.loads(value) for key, value in rows}
+        except (TypeError, ValueError) as error:
+            raise _not_ours(self.path) from error
 
-    def plan(self, batch: Sequence[Planned]) -> list[Entry]:
+    def plan(self, batch: Sequence[Planned]) -> list[tuple[int, Outcome]]:
         """Add files to the plan.
 
         Returns
         -------
-        list of Entry
-            Those that need no work: done by an earlier run, or no images by what the scan saw.
+        list of tuple
+            Size and outcome of those that need no work: done by an earlier run, whose results are
+            there, or no images by what the scan saw.
         """
         settled = []
         with self._transaction():
             for item in batch:
-                self._forget_changed(item.found)
-                row = self._outcome_before(item) or settled_row(item.found)
-                added = self._connection.execute(
-                    f"INSERT OR IGNORE INTO files ({PLANNED}, {OUTCOME}) "
-                    f"VALUES ({', '.join('?' * 17)})",
-                    (*planned_row(item), *row),
+                found = item.found
+                source = os.fsencode(found.name)
+                # A file that was planned, has ended, and is another by now, is planned again.
+                self._connection.execute(
+                    "DELETE FROM files WHERE source = ? AND status IS NOT NULL "
+                    "AND (size_bytes, modified_ns) != (?, ?)",
+                    (source, found.size_bytes, found.modified_ns),
                 )
-                if added.rowcount and row[0] is not None:
-                    settled.append(entry_of((*planned_row(item)[:3], added.lastrowid, *row)))
+                outcome = self._outcome_before(item, source) or outcome_of_scan(found)
+                row = {
+                    "source": source,
+                    "size_bytes": found.size_bytes,
+                    "modified_ns": found.modified_ns,
+                    "mode": found.mode,
+                    "checksum": item.checksum,
+                    **columns(outcome),
+                }
+                added = self._connection.execute(INSERT, row)
+                if added.rowcount and outcome.status is not Status.NOT_DONE:
+                    settled.append((found.size_bytes, outcome))
         return settled
 
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
-        tables = ("earlier", "files")
-        query = " UNION ".join(f"SELECT 1 FROM {table} WHERE source = ?" for table in tables)
-        return bool(self._rows(query, [os.fsencode(name)] * len(tables)))
+        query = "SELECT 1 FROM earlier WHERE source = ? UNION SELECT 1 FROM files WHERE source = ?"
+        return bool(self._rows(query, [os.fsencode(name)] * 2))
 
     def knows(self, found: Found) -> bool:
         """Whether a file was planned as it is now."""
@@ -223,25 +196,19 @@ class Journal:
         with self._transaction():
             self._connection.execute("DELETE FROM earlier")
 
-    def open_jobs(self, after: int, limit: int, source: Path, target: Path) -> list[Job]:
-        """Return the next files without an outcome.
+    def open_files(self, after: int, limit: int) -> list[sqlite3.Row]:
+        """Return the next files without an outcome: id, source, and what the scan saw.
 
         Parameters
         ----------
         after
-            The index of the last job that was taken; -1 at first.
-        source, target
-            The input and the output folder.
+            The id of the last one that was returned; -1 at first.
         """
-        rows = self._rows(
-            "SELECT id, source, target, size_bytes, modified_ns, mode FROM files "
+        return self._rows(
+            "SELECT id, source, size_bytes, modified_ns, mode FROM files "
             "WHERE id > ? AND status IS NULL ORDER BY id LIMIT ?",
             (after, limit),
         )
-        return [
-            Job(row[0], source / os.fsdecode(row[1]), target / os.fsdecode(row[2]), *row[3:])
-            for row in rows
-        ]
 
     def finish(self, outcome: Outcome, finished_seconds: float) -> bool:
         """Record what became of a job.
@@ -251,12 +218,9 @@ class Journal:
         bool
             False if it had an outcome already, which stays.
         """
-        assignments = ", ".join(f"{name} = ?" for name in OUTCOME.split(", "))
+        row = {**columns(outcome), "id": outcome.index, "finished_seconds": finished_seconds}
         with self._transaction():
-            done = self._connection.execute(
-                f"UPDATE files SET {assignments} WHERE id = ? AND status IS NULL",
-                (*row_of(outcome, finished_seconds), outcome.index),
-            )
+            done = self._connection.execute(FINISH, row)
         return done.rowcount == 1
 
     def note_machines(self, machines: Iterable[MachineUse]) -> None:
@@ -267,83 +231,68 @@ class Journal:
                 ((machine.id, machine.host, machine.procs, machine.digest) for machine in machines),
             )
 
-    def machines(self) -> list[MachineUse]:
-        """Return the machines that were noted, with what each did."""
-        rows = self._rows(
-            "SELECT m.id, m.host, m.procs, count(f.id), coalesce(sum(f.seconds), 0.0), m.digest "
-            "FROM machines m LEFT JOIN files f ON f.machine = m.id GROUP BY m.id ORDER BY m.id"
-        )
-        return [MachineUse(*row) for row in rows]
-
     def totals(self) -> Totals:
-        """Return the sums over all files of the plan."""
-        rows = self._rows(
-            "SELECT coalesce(status, ?), count(*), sum(size_bytes), sum(bytes_out) FROM files "
-            "GROUP BY 1",
-            (Status.NOT_DONE,),
-        )
-        codes = self._rows(
-            "SELECT code, count(*) FROM files WHERE code IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
-        )
-        written = next((row for row in rows if row[0] == Status.WRITTEN), ("", 0, 0, 0))
-        return Totals(
-            {Status(row[0]): row[1] for row in rows},
-            {Code(row[0]): row[1] for row in codes},
-            bytes_in=written[2],
-            bytes_out=written[3],
-        )
+        """Return the sums over all files of the plan, of which SQLite makes a few dozen groups."""
+        machines = self._rows("SELECT id, host, procs, digest FROM machines ORDER BY id")
+        return totals_of(self._rows(GROUPS), machines)
 
-    def examples(self) -> list[Failure]:
-        """Return one failure for each code of files that failed, the most frequent code first."""
-        rows = self._rows(
-            "SELECT code, sentence, count(*), min(source) FROM files WHERE status = ? "
-            "GROUP BY code ORDER BY 3 DESC, 1",
-            (Status.FAILED,),
-        )
-        return [Failure(Code(code), sentence) for code, sentence, _, _ in rows]
-
-    def entries(self) -> Iterator[Entry]:
+    def files(self) -> Iterator[sqlite3.Row]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""
         # Names differ, so the last one seen is where the next piece begins.
         last = b""
-        while True:
-            rows = self._rows(
-                f"SELECT source, target, size_bytes, id, {OUTCOME} FROM files "
-                "WHERE source > ? ORDER BY source LIMIT 500",
-                (last,),
-            )
-            yield from map(entry_of, rows)
-            if not rows:
-                return
-            last = rows[-1][0]
+        while rows := self._rows(FILES, (last,)):
+            yield from rows
+            last = rows[-1]["source"]
 
     def close(self) -> None:
         """Write what is outstanding and give the lock back."""
         with self._lock:
             self._connection.close()
 
-    def remove(self) -> None:
-        """Close the journal of a run that never began, and leave no trace of it."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-
     @classmethod
     def _open_begun(cls, path: Path) -> Journal | None:
         """Open a journal if it has its tables; a run that was killed at once made none."""
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         journal = cls._open(path)
-        if journal._rows("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
-            return journal
-        journal.close()
-        return None
+        try:
+            tables = set(journal._rows(TABLES))
+            if not tables:
+                journal.close()
+                return None
+            journal._check_format(tables)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    def _check_format(self, tables: set[sqlite3.Row]) -> None:
+        """Refuse what another version has written, and tables that are not just ours.
+
+        SQLite runs what is stored in a file (triggers, views, defaults), whoever wrote it.
+        """
+        if SCHEMA[0] in {row["sql"] for row in tables}:
+            number = self.about().get("format")
+            if number != FORMAT:
+                raise UsageError(
+                    Code.NOTHING_TO_RESUME,
+                    f"{self.path} is of another version of imgbatch (its format is {number}, this "
+                    f"one's {FORMAT}); continue with that version, or begin again with --overwrite",
+                )
+        with closing(_connect(":memory:")) as ours:
+            for statement in SCHEMA:
+                ours.execute(statement)
+            if tables != set(ours.execute(TABLES)):
+                raise _not_ours(self.path)
 
     @classmethod
     def _open(cls, path: Path) -> Journal:
-        try:
-            connection = sqlite3.connect(
-                path, timeout=0.0, isolation_level=None, check_same_thread=False
+        if path.is_symlink():
+            raise UsageError(
+                Code.NOTHING_TO_RESUME, f"{path} is a link, and no journal of imgbatch; remove it"
             )
+        try:
+            connection = _connect(path)
             try:
                 _take(connection)
             except BaseException:
@@ -367,32 +316,24 @@ class Journal:
                 self._connection.execute("UPDATE earlier SET status = NULL")
             self._connection.execute("DELETE FROM files")
 
-    def _forget_changed(self, found: Found) -> None:
-        """Make room for a file that was planned, has ended, and is another by now."""
-        self._connection.execute(
-            "DELETE FROM files WHERE source = ? AND status IS NOT NULL "
-            "AND (size_bytes, modified_ns) != (?, ?)",
-            (os.fsencode(found.name), found.size_bytes, found.modified_ns),
-        )
-
-    def _outcome_before(self, item: Planned) -> Row | None:
+    def _outcome_before(self, item: Planned, source: bytes) -> Outcome | None:
         """Return the outcome an earlier run had for just this file, if its output is there."""
-        if self._resumed_output is None:
+        if not self._resumed:
             return None
-        rows = self._connection.execute(
-            f"SELECT {PLANNED}, {OUTCOME} FROM earlier WHERE source = ? AND status IN (?, ?)",
-            (os.fsencode(item.found.name), Status.WRITTEN, Status.SKIPPED),
-        ).fetchall()
-        if not rows or not same_input(rows[0][:6], item):
+        row = self._connection.execute(
+            "SELECT * FROM earlier WHERE source = ? AND status IN (?, ?)",
+            (source, Status.WRITTEN, Status.SKIPPED),
+        ).fetchone()
+        if row is None or row["size_bytes"] != item.found.size_bytes:
             return None
-        outcome = rows[0][6:]
-        status, bytes_out = outcome[0], outcome[7]
-        written = self._resumed_output / item.target
-        if status == Status.WRITTEN and not has_size(written, bytes_out):
-            return None
-        return (*outcome[:-1], None)
+        if item.checksum is None:
+            is_same = row["modified_ns"] == item.found.modified_ns
+        else:
+            is_same = row["checksum"] == item.checksum
+        is_there = row["status"] == Status.SKIPPED or _has_size(item.target, row["bytes_out"])
+        return outcome_of(row) if is_same and is_there else None
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Row]:
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock, _translated(self.path):
             return self._connection.execute(query, values).fetchall()
 
@@ -407,6 +348,14 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    """Whether a file is there, as large as it should be."""
+    try:
+        return path.stat().st_size == size_bytes
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -431,8 +380,17 @@ def _name_of(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", "")
 
 
+def _connect(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
 def _take(connection: sqlite3.Connection) -> None:
-    """Lock a journal for as long as it is open."""
+    """Lock a journal for as long as it is open, and run nothing that may be stored in it."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_TRIGGER, False)
     # In this order: an exclusive write-ahead log needs no shared memory, which network file
     # systems don't have.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -449,10 +407,14 @@ def _open_error(path: Path, error: sqlite3.Error) -> UsageError | OutputError:
             f"another run is using {path}; wait until it ends, or choose another output folder",
         )
     if _name_of(error) in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-        return UsageError(
-            Code.NOTHING_TO_RESUME,
-            f"{path} is damaged, or no journal of imgbatch; move it away and run with --overwrite",
-        )
+        return _not_ours(path)
     return OutputError(
         Code.OUTPUT_FOLDER_UNWRITABLE, f"the journal {path} can't be written: {error}"
+    )
+
+
+def _not_ours(path: Path) -> UsageError:
+    return UsageError(
+        Code.NOTHING_TO_RESUME,
+        f"{path} is damaged, or no journal of imgbatch; move it away and run with --overwrite",
     )

@@ -52,10 +52,10 @@ class Naming:
     def target(self, name: str) -> str:
         """Return the output's path below the output folder."""
         suffixes = _SUFFIXES.get(self.output_format)
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122  # no Path for each of 100,000 names
-        if suffixes is None or suffix.lower() in suffixes:
+        if suffixes is None:
             return name
-        return stem + suffixes[0]
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122  # no Path for each of 100,000 names
+        return name if suffix.lower() in suffixes else stem + suffixes[0]
 
     def key(self, name: str) -> str:
         """Return what is equal for inputs that share an output name."""

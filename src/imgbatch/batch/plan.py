@@ -7,10 +7,15 @@ is computed while the last is still to be found, and neither side holds a list.
 from __future__ import annotations
 
 import os
+import select
+import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 from imgbatch.batch.journal import Journal
@@ -31,79 +36,83 @@ _LOOK_UP_SECONDS = 0.1
 _GIVEN_UP_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where a run's files come from and go to.
+class Planner:
+    """Fills a journal with what is found, in a thread of its own, and hands out the jobs.
+
+    Jobs are taken without waiting, all by one thread: `take` as many as there is room for, at
+    first, whenever there is room again after it returned all that was asked for, and whenever
+    `wake` is readable (``take(0)`` if there is no room then); until `is_exhausted`.
 
     Parameters
     ----------
+    journal
+        Where the plan is kept.
+    found
+        The files, as they are found; None for a pause in a search that never ends.
     source
-        The folder to which the names of its files are relative.
+        The folder to which the names of files are relative.
     target
         The output folder, resolved.
-    """
-
-    source: Path
-    target: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a file's place in the plan depends on.
-
-    Parameters
-    ----------
     naming
         How output names are made.
+    tally
+        Where what was found is counted.
     checksum
         Whether a file is known again by its content.
     guard
         Whether a file whose output name is taken, by a file that the run it continues had not
         planned, fails; where all names were checked before, this costs for nothing.
-    """
 
-    naming: Naming
-    checksum: bool = False
-    guard: bool = False
-
-
-class Planner:
-    """Fills a journal with what is found, in a thread of its own, and hands out the jobs.
-
-    Parameters
+    Attributes
     ----------
-    found
-        The files, as they are found; None for a pause in a search that never ends.
+    wake
+        A descriptor (an eventfd) that is readable when there is news since the last `take`: more
+        jobs, or the end of the search. Only to be waited for; `take` reads it.
+    is_exhausted
+        Whether all jobs were taken and none will come, as the last `take` found it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # where files come from, where they go, and by which rules
         self,
         journal: Journal,
         found: Iterator[Found | None],
-        folders: Folders,
-        rules: Rules,
+        source: Path,
+        target: Path,
+        naming: Naming,
         tally: Tally,
+        *,
+        checksum: bool = False,
+        guard: bool = False,
+        stopped: threading.Event | None = None,
     ) -> None:
         self._journal = journal
         self._found = found
-        self._folders = folders
-        self._real_source = folders.source.resolve()
-        self._rules = rules
+        self._source = source
+        self._target = target
+        self._naming = naming
         self._tally = tally
-        self._news = threading.Condition()
-        self._news_number = 0
-        self._ended = False
+        self._checksum = checksum
+        self._guard = guard
+        self._stopped = stopped or threading.Event()
+        self._real_source = source.resolve()
+        self._is_below_source = target.is_relative_to(self._real_source)
+        self._next: deque[Job] = deque()
+        self._last_id = -1
+        self._taken: dict[int, Job] = {}
+        self._is_found = False
         self._closed = False
         self._error: BaseException | None = None
         self._swept: str | None = None
         self._thread = threading.Thread(target=self._search, name="imgbatch-scan", daemon=True)
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.is_exhausted = False
 
     def start(self) -> None:
         """Begin the search."""
         self._thread.start()
 
-    def jobs(self, stopped: threading.Event) -> Iterator[Job]:
-        """Yield the jobs of the plan as it grows, until the search has ended or `stopped`.
+    def take(self, limit: int) -> list[Job]:
+        """Return the next jobs that are known, `limit` at most, without waiting for any.
 
         Of those that are known, 256 at most at a time, the largest come first: so at the end of a
         run small ones fill the gaps, and no worker begins a long one when the others are done.
@@ -113,23 +122,28 @@ class Planner:
         ImgbatchError
             What made the search fail, after the jobs that it found before.
         """
-        after = -1
-        while not (stopped.is_set() or self._closed):
-            ended, news = self._ended, self._news_number
-            jobs = self._journal.open_jobs(
-                after, _JOBS_AT_ONCE, self._folders.source, self._folders.target
-            )
-            for job in sorted(jobs, key=lambda job: job.size_bytes, reverse=True):
-                if stopped.is_set() or self._closed:
-                    return
-                yield job
-            after = max((job.index for job in jobs), default=after)
-            if not jobs and ended:
-                if self._error is not None:
-                    raise self._error
-                return
-            if not jobs:
-                self._wait_for_news(news)
+        if not self.is_exhausted:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self.wake)
+        jobs: list[Job] = []
+        while len(jobs) < limit and (self._next or self._look_up()):
+            jobs.append(self._next.popleft())
+        self._taken.update((job.index, job) for job in jobs)
+        if self.is_exhausted and not jobs and self._error is not None:
+            raise self._error
+        return jobs
+
+    def forget(self, index: int) -> Job | None:
+        """Return a job that was taken; None if there is none, or it was forgotten already."""
+        return self._taken.pop(index, None)
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield the jobs of the plan as it grows, until the search has ended or is `stopped`."""
+        while not (self._stopped.is_set() or self.is_exhausted):
+            jobs = self.take(1)
+            yield from jobs
+            if not jobs and not self.is_exhausted:
+                select.select([self.wake], (), (), _LOOK_UP_SECONDS)
 
     def finish(self, patience_seconds: float) -> bool:
         """Wait for the search, which goes on after a stop so that the report lists all files.
@@ -142,15 +156,43 @@ class Planner:
         self._thread.join(patience_seconds)
         self._closed = True
         self._thread.join(_GIVEN_UP_SECONDS)  # it may hang in a network file system for ever
+        self.is_exhausted = True
+        if not self._thread.is_alive():  # otherwise it writes to `wake` when it comes back
+            os.close(self.wake)
         return self._tally.plan_complete
+
+    def _look_up(self) -> bool:
+        """Fetch the next jobs from the journal; return whether there are any."""
+        if self.is_exhausted:
+            return False
+        is_found = self._is_found  # before looking: what is found later is looked up later
+        rows = self._journal.open_files(self._last_id, _JOBS_AT_ONCE)
+        self.is_exhausted = is_found and not rows
+        if rows:
+            self._last_id = rows[-1]["id"]
+            rows.sort(key=itemgetter("size_bytes"), reverse=True)
+            self._next.extend(map(self._job_of, rows))
+        return bool(rows)
+
+    def _job_of(self, row: sqlite3.Row) -> Job:
+        # The target is never read from the file, which may have come from anywhere.
+        name = os.fsdecode(row["source"])
+        return Job(
+            index=row["id"],
+            source=self._source / name,
+            target=self._target / self._naming.target(name),
+            size_bytes=row["size_bytes"],
+            modified_ns=row["modified_ns"],
+            mode=row["mode"],
+        )
 
     def _search(self) -> None:
         try:
             self._plan_all()
         except BaseException as error:
             self._error = error
-        self._ended = True
-        self._tell_news()
+        self._is_found = True
+        os.eventfd_write(self.wake, 1)
 
     def _plan_all(self) -> None:
         batch: list[Planned] = []
@@ -171,39 +213,29 @@ class Planner:
     def _flush(self, batch: list[Planned]) -> None:
         settled = self._journal.plan(batch)
         self._tally.plan(len(batch), sum(item.found.size_bytes for item in batch))
-        for entry in settled:
-            outcome = entry.outcome
+        for size_bytes, outcome in settled:
             earlier = outcome.attempts > 0
-            self._tally.end(outcome.status, entry.size_bytes, outcome.bytes_out, earlier=earlier)
-        self._tell_news()
-
-    def _tell_news(self) -> None:
-        with self._news:
-            self._news_number += 1
-            self._news.notify_all()
-
-    def _wait_for_news(self, since: int) -> None:
-        with self._news:
-            self._news.wait_for(lambda: self._news_number != since, _LOOK_UP_SECONDS)
+            self._tally.end(outcome.status, size_bytes, outcome.bytes_out, earlier=earlier)
+        os.eventfd_write(self.wake, 1)
 
     def _planned(self, found: Found) -> Planned:
-        target = self._rules.naming.target(found.name)
-        self._sweep_once(os.path.dirname(target))  # noqa: PTH120  # for each of 100,000 names
+        name = self._naming.target(found.name)
+        target = self._target / name
+        self._sweep_once(os.path.dirname(name))  # noqa: PTH120  # for each of 100,000 names
         if found.failure is None:
             found = replace(found, failure=self._obstacle(found.name, target))
         checksum = None
-        if self._rules.checksum and found.failure is None:
-            checksum = checksum_of(self._folders.source / found.name)
+        if self._checksum and found.failure is None:
+            checksum = checksum_of(self._source / found.name)
         return Planned(found, target, checksum)
 
-    def _obstacle(self, name: str, target: str) -> Failure | None:
+    def _obstacle(self, name: str, target: Path) -> Failure | None:
         """Return why a file can't have its output name, if it can't."""
-        path, source = self._folders.target / target, self._real_source
-        if path.is_relative_to(source) and not self._folders.target.is_relative_to(source):
-            sentence = f"its result {path} would lie in the input folder; choose another OUTPUT"
+        if not self._is_below_source and target.is_relative_to(self._real_source):
+            sentence = f"its result {target} would lie in the input folder; choose another OUTPUT"
             return Failure(Code.OUTPUT_EXISTS, sentence)
-        if self._rules.guard and os.path.lexists(path) and not self._journal.planned_before(name):
-            sentence = f"{path} exists, and was not written by this run; --overwrite replaces it"
+        if self._guard and os.path.lexists(target) and not self._journal.planned_before(name):
+            sentence = f"{target} exists, and was not written by this run; --overwrite replaces it"
             return Failure(Code.OUTPUT_EXISTS, sentence)
         return None
 
@@ -211,7 +243,7 @@ class Planner:
         """Remove what dead runs left, folder by folder: that is how a search comes along."""
         if folder != self._swept:
             self._swept = folder
-            sweep(self._folders.target / folder)
+            sweep(self._target / folder)
 
 
 def checksum_of(path: Path) -> bytes | None:

@@ -7,18 +7,17 @@ a report of 100,000 files takes no more memory than one of a hundred, and appear
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from imgbatch.batch.journal import Journal, Totals
 from imgbatch.batch.model import Failure, MachineUse, Status
-from imgbatch.batch.rows import Entry
+from imgbatch.batch.names import Naming
+from imgbatch.batch.rows import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
@@ -57,11 +56,7 @@ class Report:
     failure
         Why it could not go on, if it could not.
     totals
-        Files by status and by code, bytes.
-    machines
-        Who took part, and what each did.
-    examples
-        For each code of files that failed, the sentence of one.
+        Files by status and by code, bytes, and who took part.
     saved
         Whether it could be written to the disk.
     page, page_failure
@@ -79,8 +74,6 @@ class Report:
     interrupted: bool
     failure: Failure | None
     totals: Totals
-    machines: tuple[MachineUse, ...] = ()
-    examples: tuple[Failure, ...] = ()
     saved: bool = True
     page: Path | None = None
     page_failure: Failure | None = None
@@ -120,80 +113,70 @@ class Report:
                 "not_done": self.count(Status.NOT_DONE),
             },
             "failures_by_code": {str(code): n for code, n in self.totals.by_code.items()},
-            "machines": [_machine_fields(machine) for machine in self.machines],
-            "machines_used": sum(machine.images > 0 for machine in self.machines),
+            "machines": [_machine_fields(machine) for machine in self.totals.machines],
+            "machines_used": sum(machine.images > 0 for machine in self.totals.machines),
             "seconds": round(self.seconds, 3),
             "bytes_in": self.totals.bytes_in,
             "bytes_out": self.totals.bytes_out,
         }
 
-    def to_json(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """Yield the report as JSON, piece by piece; each file stands on a line of its own."""
-        summary = json.dumps(self.summary(), indent=2, ensure_ascii=False)
-        yield summary.removesuffix("\n}") + ',\n  "files": ['
-        separator = "\n"
-        encode = json.JSONEncoder(ensure_ascii=False).encode
-        for fields in self._files(entries):
-            yield f"{separator}    {encode(fields)}"
-            separator = ",\n"
-        yield "\n  ]\n}\n"
+    def write(self, files: Iterable[Row]) -> None:
+        """Write the JSON and the CSV file, each at once complete, in one pass over the files.
 
-    def to_csv(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """Yield the files as CSV, a line each, under a line of the columns' names."""
-        line = io.StringIO()
-        writer = csv.DictWriter(line, _COLUMNS)
-        writer.writeheader()
-        yield line.getvalue()
-        for fields in self._files(entries):
-            error = fields.pop("error") or {}
-            line.seek(0)
-            line.truncate()
-            cells = {**fields, **error, "notes": " ".join(fields["notes"])}
-            writer.writerow({name: _no_formula(cell) for name, cell in cells.items()})
-            yield line.getvalue()
-
-    def write(self, journal: Journal) -> None:
-        """Write the JSON and the CSV file, each at once complete.
+        Parameters
+        ----------
+        files
+            As `imgbatch.batch.journal.Journal.files` gives them.
 
         Raises
         ------
         OutputError
             If there is no room for them, or their folder is gone.
         """
-        write_text(self.path, self.to_json(journal.entries()))
-        write_text(self.path.with_suffix(".csv"), self.to_csv(journal.entries()))
+        with replacing(self.path) as as_json, replacing(self.path.with_suffix(".csv")) as as_csv:
+            summary = json.dumps(self.summary(), indent=2, ensure_ascii=False)
+            as_json.write(summary.removesuffix("\n}") + ',\n  "files": [')
+            encode = json.JSONEncoder(ensure_ascii=False).encode
+            table = csv.writer(as_csv)
+            table.writerow(_COLUMNS)
+            separator = "\n    "
+            for fields in self._files(files):
+                as_json.write(separator + encode(fields))  # each file on a line of its own
+                separator = ",\n    "
+                table.writerow(_cells(fields))
+            as_json.write("\n  ]\n}\n")
 
-    def _files(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    def _files(self, files: Iterable[Row]) -> Iterator[dict[str, Any]]:
         """Yield the fields of each file: its paths absolute, its numbers without noise."""
-        source, target = str(self.source_folder), str(self.target)
-        for entry in entries:
-            paths = f"{source}/{entry.source}", f"{target}/{entry.target}"
-            yield _file_fields(entry, *map(printable, paths))
+        source = printable(str(self.source if self.source.is_dir() else self.source.parent))
+        target = printable(str(self.target))
+        naming = Naming(self.recipe.encoding.output_format)
+        for row in files:
+            name = row["source"].decode("utf-8", "backslashreplace")
+            code, finished = row["code"], row["finished_seconds"]
+            yield {
+                "input": f"{source}/{name}",
+                "output": f"{target}/{naming.target(name)}",
+                "status": row["status"] or "not-done",
+                "error": {"code": code, "sentence": row["sentence"]} if code else None,
+                "seconds": round(row["seconds"], 4),
+                "finished_seconds": None if finished is None else round(finished, 3),
+                "machine": row["machine"],
+                "width": row["width_pixels"],
+                "height": row["height_pixels"],
+                "bytes_in": row["size_bytes"],
+                "bytes_out": row["bytes_out"],
+                "notes": row["notes"].split(),
+                "attempts": row["attempts"],
+            }
 
-    @property
-    def source_folder(self) -> Path:
-        """The folder to which the files' names are relative."""
-        return self.source if self.source.is_dir() else self.source.parent
 
-
-def _file_fields(entry: Entry, source: str, target: str) -> dict[str, Any]:
-    outcome = entry.outcome
-    finished = entry.finished_seconds
-    return {
-        "input": source,
-        "output": target,
-        "status": outcome.status.value,
-        "error": _failure_fields(outcome.failure),
-        "seconds": round(outcome.seconds, 4),
-        "finished_seconds": None if finished is None else round(finished, 3),
-        "machine": outcome.machine,
-        "width": outcome.width_pixels,
-        "height": outcome.height_pixels,
-        "bytes_in": entry.size_bytes,
-        "bytes_out": outcome.bytes_out,
-        "notes": outcome.notes,
-        "attempts": outcome.attempts,
-    }
+def _cells(fields: Mapping[str, Any]) -> list[object]:
+    """Return a file's line in the CSV, whose columns are `_COLUMNS`."""
+    source, target, status, error, *figures, notes, attempts = fields.values()
+    code, sentence = error.values() if error else ("", "")
+    cells = [source, target, status, code, sentence, *figures, " ".join(notes), attempts]
+    return [_no_formula(cell) for cell in cells]
 
 
 def _no_formula(cell: object) -> object:
@@ -202,8 +185,9 @@ def _no_formula(cell: object) -> object:
     return f"'{cell}" if is_formula else cell
 
 
-def write_text(path: Path, pieces: Iterable[str]) -> None:
-    """Write a text file piece by piece, so that its name never shows half of it.
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Write a text file so that its name never shows half of it: it is given at the end.
 
     Raises
     ------
@@ -213,15 +197,16 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(create_new(temporary), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123
-            file.writelines(pieces)
+            yield file
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         reason = (error.strerror or str(error)).lower()
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE, f"the report {path} can't be written: {reason}"
         ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _machine_fields(machine: MachineUse) -> dict[str, object]:

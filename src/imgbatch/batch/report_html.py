@@ -31,7 +31,7 @@ from imgbatch.batch.charts import (
 )
 from imgbatch.batch.gallery import Pair, Thumbnails, make_thumbnails
 from imgbatch.batch.model import Status
-from imgbatch.batch.report import write_text
+from imgbatch.batch.report import replacing
 from imgbatch.errors import Code, OutputError
 
 MOST_PICTURES = 48
@@ -84,7 +84,8 @@ def write_html(report_json: Path, html: Path) -> None:
 def write_page(report_json: Path, html: Path) -> None:
     """Read a report, make its thumbnails, and write its page in this process."""
     report = json.loads(report_json.read_text("utf-8"))
-    write_text(html, [render_html(report, make_gallery(report, html.parent))])
+    with replacing(html) as page:
+        page.write(render_html(report, make_gallery(report, html.parent)))
 
 
 def make_gallery(report: Fields, folder: Path) -> list[Shown]:

@@ -1,118 +1,188 @@
-"""Between the rows of the journal's tables and the values of a run."""
+"""The journal's tables, and what is between their rows and the values of a run."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from imgbatch.batch.model import Failure, Outcome, Status
+from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
 from imgbatch.errors import Code
 from imgbatch.text import printable
 
-OUTCOME = (
-    "status, code, sentence, seconds, machine, width_pixels, height_pixels, bytes_out, notes, "
-    "attempts, finished_seconds"
+Row: TypeAlias = sqlite3.Row | Mapping[str, Any]
+"""One that SQLite gives, or that is as good as one."""
+_FILES = """(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    mode INTEGER NOT NULL,
+    checksum BLOB,
+    status TEXT,
+    code TEXT,
+    sentence TEXT,
+    seconds REAL NOT NULL DEFAULT 0,
+    machine TEXT NOT NULL DEFAULT '',
+    width_pixels INTEGER NOT NULL DEFAULT 0,
+    height_pixels INTEGER NOT NULL DEFAULT 0,
+    bytes_out INTEGER NOT NULL DEFAULT 0,
+    notes TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    finished_seconds REAL
+)"""
+SCHEMA = (
+    "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE machines (id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL, "
+    "digest TEXT NOT NULL) WITHOUT ROWID",
+    f"CREATE TABLE files {_FILES}",
+    f"CREATE TABLE earlier {_FILES}",
 )
-PLANNED = "source, target, size_bytes, modified_ns, mode, checksum"
-Row: TypeAlias = tuple[Any, ...]
+_INPUT = ("size_bytes", "modified_ns", "mode", "checksum")
+OUTCOME = (
+    "status", "code", "sentence", "seconds", "machine", "width_pixels", "height_pixels",
+    "bytes_out", "notes", "attempts",
+)  # fmt: skip
+_FIGURES = ("seconds", "machine", "width_pixels", "height_pixels", "bytes_out", "attempts")
+TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
+INSERT = (
+    f"INSERT OR IGNORE INTO files (source, {', '.join((*_INPUT, *OUTCOME))}) "
+    f"VALUES (:source, {', '.join(f':{name}' for name in (*_INPUT, *OUTCOME))})"
+)
+FINISH = (
+    f"UPDATE files SET {', '.join(f'{name} = :{name}' for name in OUTCOME)}, "
+    "finished_seconds = :finished_seconds WHERE id = :id AND status IS NULL"
+)
+FILES = (
+    f"SELECT source, size_bytes, finished_seconds, {', '.join(OUTCOME)} FROM files "
+    "WHERE source > ? ORDER BY source LIMIT 500"
+)
+GROUPS = (
+    "SELECT status, code, machine, count(*) AS files, count(finished_seconds) AS timed, "
+    "sum(size_bytes) AS bytes_in, sum(bytes_out) AS bytes_out, sum(seconds) AS seconds, "
+    "min(source), sentence FROM files GROUP BY status, code, machine"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A file of the plan: what was found, where its result goes, and its content's checksum."""
+    """A file of the plan: what was found, where its result lies, and its content's checksum."""
 
     found: Found
-    target: str
+    target: Path
     checksum: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One file of the plan with what became of it, as the report shows it."""
+class Totals:
+    """The plan's sums.
 
-    source: str
-    target: str
-    size_bytes: int
-    outcome: Outcome
-    finished_seconds: float | None
+    Parameters
+    ----------
+    by_status
+        Files by what became of them.
+    by_code
+        Those with a reason by the reason's code, the most frequent first.
+    bytes_in, bytes_out
+        Sizes of the sources and of the results of the files written.
+    timed
+        Files written or failed in this run, whose time is known.
+    machines
+        The machines that were noted, with what each did.
+    examples
+        For each code of files that failed, the sentence of one, the most frequent code first.
+    """
+
+    by_status: Mapping[Status, int] = field(default_factory=dict)
+    by_code: Mapping[Code, int] = field(default_factory=dict)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    timed: int = 0
+    machines: tuple[MachineUse, ...] = ()
+    examples: tuple[Failure, ...] = ()
+
+    @property
+    def files(self) -> int:
+        """All files of the plan."""
+        return sum(self.by_status.values())
 
 
-def planned_row(item: Planned) -> Row:
-    """Return a planned file as the columns of `PLANNED`."""
-    found = item.found
-    return (
-        os.fsencode(found.name),
-        os.fsencode(item.target),
-        found.size_bytes,
-        found.modified_ns,
-        found.mode,
-        item.checksum,
-    )
+OPEN = Outcome(-1, Status.NOT_DONE, attempts=0)
 
 
-def settled_row(found: Found) -> Row:
-    """Return the outcome columns of a file that was only just found."""
+def outcome_of_scan(found: Found) -> Outcome:
+    """Return what has become of a file that was only just found, which mostly is nothing yet."""
     if found.failure is None:
-        return (None, None, None, 0.0, "", 0, 0, 0, "", 0, None)
-    skipped = found.failure.code is Code.NOT_AN_IMAGE
-    status = Status.SKIPPED if skipped else Status.FAILED
-    return row_of(Outcome(-1, status, found.failure, attempts=0), None)
+        return OPEN
+    status = Status.SKIPPED if found.failure.code is Code.NOT_AN_IMAGE else Status.FAILED
+    return Outcome(-1, status, found.failure, attempts=0)
 
 
-def row_of(outcome: Outcome, finished_seconds: float | None) -> Row:
-    """Return an outcome as the columns of `OUTCOME`."""
+def columns(outcome: Outcome) -> dict[str, object]:
+    """Return the values of a file's columns `OUTCOME`; without a status as long as it is open."""
     failure = outcome.failure
-    return (
-        outcome.status,
-        failure and failure.code,
+    return {
+        "status": None if outcome.status is Status.NOT_DONE else outcome.status,
+        "code": failure and failure.code,
         # A name that is not UTF-8 can stand in a sentence; SQLite's texts are UTF-8.
-        failure and printable(failure.sentence),
-        outcome.seconds,
-        outcome.machine,
-        outcome.width_pixels,
-        outcome.height_pixels,
-        outcome.bytes_out,
-        " ".join(outcome.notes),
-        outcome.attempts,
-        finished_seconds,
-    )
+        "sentence": failure and printable(failure.sentence),
+        "seconds": outcome.seconds,
+        "machine": outcome.machine,
+        "width_pixels": outcome.width_pixels,
+        "height_pixels": outcome.height_pixels,
+        "bytes_out": outcome.bytes_out,
+        "notes": " ".join(outcome.notes),
+        "attempts": outcome.attempts,
+    }
 
 
-def entry_of(row: Row) -> Entry:
-    """Return the entry of a row: source, target, size, id, and the columns of `OUTCOME`."""
-    source, target, size_bytes, index, status, code, sentence, *rest, finished_seconds = row
-    seconds, machine, width_pixels, height_pixels, bytes_out, notes, attempts = rest
-    outcome = Outcome(
-        index=index,
-        status=Status(status or Status.NOT_DONE),
-        failure=Failure(Code(code), sentence) if code else None,
-        seconds=seconds,
-        machine=machine,
-        width_pixels=width_pixels,
-        height_pixels=height_pixels,
-        bytes_out=bytes_out,
-        notes=tuple(notes.split()),
-        attempts=attempts,
-    )
-    return Entry(os.fsdecode(source), os.fsdecode(target), size_bytes, outcome, finished_seconds)
-
-
-def same_input(row: Row, item: Planned) -> bool:
-    """Whether the input is the one a row was made for, by its content if that was asked for."""
-    _, _, size_bytes, modified_ns, _, checksum = row
-    if size_bytes != item.found.size_bytes:
-        return False
-    if item.checksum is not None:
-        return bool(checksum == item.checksum)
-    return bool(modified_ns == item.found.modified_ns)
-
-
-def has_size(path: Path, size_bytes: int) -> bool:
-    """Whether a file is there, as large as it should be."""
+def outcome_of(row: sqlite3.Row) -> Outcome | None:
+    """Return the outcome that a row tells of; None if it tells nothing that makes sense."""
     try:
-        return path.stat().st_size == size_bytes
-    except OSError:
-        return False
+        return Outcome(
+            index=row["id"],
+            status=Status(row["status"]),
+            failure=Failure(Code(row["code"]), row["sentence"]) if row["code"] else None,
+            notes=tuple(row["notes"].split()),
+            **{name: row[name] for name in _FIGURES},
+        )
+    except (ValueError, AttributeError):
+        return None
+
+
+def totals_of(groups: Sequence[sqlite3.Row], machines: Sequence[sqlite3.Row]) -> Totals:
+    """Return the sums of the rows that `GROUPS` and the table of machines give."""
+    by_status: Counter[Status] = Counter()
+    by_code: Counter[Code] = Counter()
+    failed: Counter[Code] = Counter()
+    images: Counter[str] = Counter()
+    busy_seconds: Counter[str] = Counter()
+    sentences = {}
+    for group in groups:
+        status, count = Status(group["status"] or Status.NOT_DONE), group["files"]
+        by_status[status] += count
+        images[group["machine"]] += count
+        busy_seconds[group["machine"]] += group["seconds"]
+        if group["code"]:
+            code = Code(group["code"])
+            by_code[code] += count
+            if status is Status.FAILED:
+                failed[code] += count
+                sentences[code] = group["sentence"]
+    written = [group for group in groups if group["status"] == Status.WRITTEN]
+    return Totals(
+        by_status,
+        dict(by_code.most_common()),
+        bytes_in=sum(group["bytes_in"] for group in written),
+        bytes_out=sum(group["bytes_out"] for group in written),
+        timed=sum(group["timed"] for group in groups),
+        machines=tuple(
+            MachineUse(name, host, procs, images[name], busy_seconds[name], digest)
+            for name, host, procs, digest in machines
+        ),
+        examples=tuple(Failure(code, sentences[code]) for code, _ in failed.most_common()),
+    )

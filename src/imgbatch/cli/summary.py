@@ -73,7 +73,7 @@ def _result(report: Report) -> str:
 def _failures(report: Report) -> list[str]:
     """Return a line for each code, with the sentence of one file, which says what to do."""
     lines = []
-    for example in report.examples:
+    for example in report.totals.examples:
         number = report.totals.by_code[example.code]
         first = "" if number == 1 else f"{number:,} files, such as "
         lines.append(f"  {example.code}: {first}{_on_one_line(example.sentence)}")

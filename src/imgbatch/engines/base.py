@@ -29,6 +29,21 @@ class Progress:
     failed: int
 
 
+class JobSource(Protocol):
+    """Where an engine takes its jobs from, by one thread; see `imgbatch.batch.plan.Planner`."""
+
+    wake: int
+    is_exhausted: bool
+
+    def take(self, limit: int) -> list[Job]:
+        """Return the next jobs that are known, `limit` at most, without waiting for any."""
+        ...
+
+    def __iter__(self) -> Iterator[Job]:
+        """Yield the jobs, waiting for each; goes when no engine has a thread for it any more."""
+        ...
+
+
 class Listener(Protocol):
     """Who is told how a run goes on; called from one thread at a time."""
 
@@ -65,12 +80,11 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+    def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job, telling the listener of each as it ends.
 
-        Jobs are drawn as there is room for them, from one thread of the engine's own, since the
-        next may be long in coming; how many are in flight is bounded in bytes. Returns when
-        every job that was drawn has ended, or after `stop`.
+        Jobs are taken as there is room for them; how many are in flight is bounded in bytes.
+        Returns when every job that was taken has ended, or after `stop`.
 
         Raises
         ------

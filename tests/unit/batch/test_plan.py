@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.programs import wait_until
@@ -11,7 +14,7 @@ from tests.support.programs import wait_until
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.names import Naming
-from imgbatch.batch.plan import Folders, Planner, Rules, checksum_of
+from imgbatch.batch.plan import Planner, checksum_of
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import temporary_path
@@ -19,11 +22,28 @@ from imgbatch.errors import Code, FileError
 from imgbatch.recipe import OutputFormat
 
 
+@dataclass(frozen=True)
+class Folders:
+    source: Path
+    target: Path
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
     return Folders(tmp_path / "in", tmp_path / "out")
+
+
+def planner_of(
+    journal: Journal,
+    found: Iterator[Found | None],
+    folders: Folders,
+    naming: Naming = Naming(),  # noqa: B008
+    tally: Tally | None = None,
+    **rest: Any,
+) -> Planner:
+    return Planner(journal, found, folders.source, folders.target, naming, tally or Tally(), **rest)
 
 
 @pytest.fixture
@@ -39,15 +59,16 @@ def found(*names: str) -> list[Found]:
 
 def planned(planner: Planner) -> list[Job]:
     planner.start()
-    jobs = list(planner.jobs(threading.Event()))
+    jobs = list(planner)
     assert planner.finish(10)
     return jobs
 
 
 def test_what_is_found_becomes_jobs_with_output_names(journal: Journal, folders: Folders) -> None:
     tally = Tally()
-    rules = Rules(Naming(OutputFormat.JPEG))
-    planner = Planner(journal, iter(found("a.jpg", "deep/b.png")), folders, rules, tally)
+    planner = planner_of(
+        journal, iter(found("a.jpg", "deep/b.png")), folders, Naming(OutputFormat.JPEG), tally
+    )
     jobs = planned(planner)
     assert [job.source for job in jobs] == [folders.source / "a.jpg", folders.source / "deep/b.png"]
     assert [job.target for job in jobs] == [folders.target / "a.jpg", folders.target / "deep/b.jpg"]
@@ -64,9 +85,9 @@ def test_the_first_job_comes_while_the_search_goes_on(journal: Journal, folders:
         yield from found("b.jpg")
 
     tally = Tally()
-    planner = Planner(journal, slowly(), folders, Rules(Naming()), tally)
+    planner = planner_of(journal, slowly(), folders, Naming(), tally)
     planner.start()
-    jobs = planner.jobs(threading.Event())
+    jobs = iter(planner)
     assert next(jobs).source.name == "a.jpg"
     assert not tally.plan_complete
     go_on.set()
@@ -76,7 +97,7 @@ def test_the_first_job_comes_while_the_search_goes_on(journal: Journal, folders:
 
 def test_many_files_all_come_once(journal: Journal, folders: Folders) -> None:
     names = [f"{number % 7}/{number:05}.jpg" for number in range(2000)]
-    planner = Planner(journal, iter(found(*names)), folders, Rules(Naming()), Tally())
+    planner = planner_of(journal, iter(found(*names)), folders)
     jobs = planned(planner)
     assert sorted(str(job.source.relative_to(folders.source)) for job in jobs) == sorted(names)
 
@@ -85,10 +106,10 @@ def order_of(sizes: Sequence[int], journal: Journal, folders: Folders) -> list[i
     """Plan files of these sizes, and return the jobs' numbers in the order in which they come."""
     files = [Found(f"{number}.jpg", size, 1, 0o644) for number, size in enumerate(sizes)]
     tally = Tally()
-    planner = Planner(journal, iter(files), folders, Rules(Naming()), tally)
+    planner = planner_of(journal, iter(files), folders, Naming(), tally)
     planner.start()
     wait_until(lambda: tally.plan_complete, "all are found")
-    names = [job.source.stem for job in planner.jobs(threading.Event())]
+    names = [job.source.stem for job in iter(planner)]
     assert planner.finish(10)
     return [int(name) for name in names]
 
@@ -107,15 +128,55 @@ def test_a_small_file_is_overtaken_by_255_others_at_most(
     assert order.index(0) == 255
 
 
+def is_readable(planner: Planner) -> bool:
+    return bool(select.select([planner.wake], (), (), 0)[0])
+
+
+def test_jobs_are_taken_without_waiting_and_news_wakes_whoever_waits_for_them(
+    journal: Journal, folders: Folders
+) -> None:
+    go_on = threading.Event()
+
+    def slowly() -> Iterator[Found | None]:
+        yield from found("a.jpg", "b.jpg", "c.jpg")
+        yield None
+        go_on.wait()
+        yield from found("d.jpg")
+
+    planner = planner_of(journal, slowly(), folders)
+    assert planner.take(9) == []
+    planner.start()
+    wait_until(lambda: is_readable(planner), "there is news")
+    assert [job.source.name for job in planner.take(2)] == ["a.jpg", "b.jpg"]
+    assert [job.source.name for job in planner.take(2)] == ["c.jpg"]
+    assert not is_readable(planner)
+    assert not planner.is_exhausted
+    go_on.set()
+    wait_until(lambda: is_readable(planner), "there is news again")
+    assert planner.take(0) == []
+    assert not is_readable(planner)
+    assert [job.source.name for job in planner.take(1)] == ["d.jpg"]
+    wait_until(lambda: planner.take(1) == [] and planner.is_exhausted, "all were taken")
+    assert planner.finish(10)
+
+
+def test_a_job_that_was_taken_is_known_until_it_is_forgotten(
+    journal: Journal, folders: Folders
+) -> None:
+    planner = planner_of(journal, iter(found("a.jpg")), folders)
+    (job,) = planned(planner)
+    assert planner.forget(job.index) is job
+    assert planner.forget(job.index) is None
+
+
 def test_after_a_stop_there_are_no_more_jobs_but_the_plan_is_whole(
     journal: Journal, folders: Folders
 ) -> None:
     stopped = threading.Event()
-    planner = Planner(
-        journal, iter(found("a.jpg", "b.jpg", "c.jpg")), folders, Rules(Naming()), Tally()
-    )
+    files = iter(found("a.jpg", "b.jpg", "c.jpg"))
+    planner = planner_of(journal, files, folders, stopped=stopped)
     planner.start()
-    jobs = planner.jobs(stopped)
+    jobs = iter(planner)
     next(jobs)
     stopped.set()
     assert list(jobs) == []
@@ -128,10 +189,10 @@ def test_a_search_that_never_ends_is_given_up(journal: Journal, folders: Folders
         while True:
             yield None
 
-    planner = Planner(journal, endless(), folders, Rules(Naming()), Tally())
+    planner = planner_of(journal, endless(), folders)
     planner.start()
     assert not planner.finish(0.05)
-    assert list(planner.jobs(threading.Event())) == []
+    assert list(iter(planner)) == []
 
 
 def test_what_the_search_raises_comes_after_the_jobs_before_it(
@@ -142,9 +203,9 @@ def test_what_the_search_raises_comes_after_the_jobs_before_it(
         yield None
         raise FileError(Code.UNREADABLE_FILE, "the disk is gone")
 
-    planner = Planner(journal, failing(), folders, Rules(Naming()), Tally())
+    planner = planner_of(journal, failing(), folders)
     planner.start()
-    jobs = planner.jobs(threading.Event())
+    jobs = iter(planner)
     assert next(jobs).source.name == "a.jpg"
     with pytest.raises(FileError, match="the disk is gone"):
         next(jobs)
@@ -154,7 +215,7 @@ def test_what_the_search_raises_comes_after_the_jobs_before_it(
 def test_files_without_hope_are_counted_and_are_no_jobs(journal: Journal, folders: Folders) -> None:
     pipe = Found("pipe", failure=Failure(Code.NOT_AN_IMAGE, "it is a pipe"))
     tally = Tally()
-    planner = Planner(journal, iter([pipe, *found("a.jpg")]), folders, Rules(Naming()), tally)
+    planner = planner_of(journal, iter([pipe, *found("a.jpg")]), folders, Naming(), tally)
     assert [job.source.name for job in planned(planner)] == ["a.jpg"]
     assert (tally.skipped, tally.done_files, tally.earlier_files) == (1, 1, 0)
 
@@ -164,19 +225,16 @@ def test_a_guarded_plan_leaves_files_alone_that_are_not_its_own(
     journal: Journal, folders: Folders, guard: bool, jobs: int
 ) -> None:
     (folders.target / "a.jpg").write_text("somebody's")
-    rules = Rules(Naming(), guard=guard)
-    planner = Planner(journal, iter(found("a.jpg")), folders, rules, Tally())
+    planner = planner_of(journal, iter(found("a.jpg")), folders, guard=guard)
     assert len(planned(planner)) == jobs
 
 
 def test_a_guarded_plan_knows_what_it_wrote_itself(journal: Journal, folders: Folders) -> None:
-    rules = Rules(Naming(), guard=True)
-    planned(Planner(journal, iter(found("a.jpg")), folders, rules, Tally()))
-    (job,) = journal.open_jobs(-1, 9, folders.source, folders.target)
+    (job,) = planned(planner_of(journal, iter(found("a.jpg")), folders, guard=True))
     journal.finish(Outcome(job.index, Status.WRITTEN), 0.0)
     job.target.write_text("a result")
     changed = [Found("a.jpg", 11, 2, 0o644)]
-    (again,) = planned(Planner(journal, iter(changed), folders, rules, Tally()))
+    (again,) = planned(planner_of(journal, iter(changed), folders, guard=True))
     assert again.index > job.index
 
 
@@ -187,9 +245,7 @@ def test_results_never_lie_in_the_input_folder(
     (tmp_path / "photos").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     folders = Folders(tmp_path / source, tmp_path)
-    planner = Planner(
-        journal, iter(found("a.jpg", "photos/b.jpg")), folders, Rules(Naming()), Tally()
-    )
+    planner = planner_of(journal, iter(found("a.jpg", "photos/b.jpg")), folders)
     assert [job.source.name for job in planned(planner)] == ["a.jpg"]
     codes = journal.totals().by_code
     assert codes == {Code.OUTPUT_EXISTS: 1}
@@ -202,7 +258,7 @@ def test_what_dead_runs_left_is_swept_on_the_way(journal: Journal, folders: Fold
     deep.mkdir()
     job = Job(1, deep / "a.jpg", deep / "a.jpg", 0, 0, 0)
     temporary_path(job, dead).write_bytes(b"half")
-    planned(Planner(journal, iter(found("deep/a.jpg")), folders, Rules(Naming()), Tally()))
+    planned(planner_of(journal, iter(found("deep/a.jpg")), folders))
     assert list(deep.iterdir()) == []
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.batch.journal import Totals
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.report import Report
+from imgbatch.batch.rows import Totals
 from imgbatch.cli.summary import resume_command, summary_lines
 from imgbatch.errors import Code
 from imgbatch.recipe import Recipe
@@ -64,7 +65,7 @@ def test_failures_are_told_by_code_with_an_example() -> None:
         Failure(Code.TRUNCATED_IMAGE, "/photos/a.jpg: the JPEG breaks off"),
         Failure(Code.UNREADABLE_FILE, "/photos/b.jpg can't be read: permission denied"),
     )
-    lines = summary_lines(report(totals, examples=examples), COMMAND)
+    lines = summary_lines(report(replace(totals, examples=examples)), COMMAND)
     assert lines[1:3] == [
         "  truncated-image: 3 files, such as /photos/a.jpg: the JPEG breaks off",
         "  unreadable-file: /photos/b.jpg can't be read: permission denied",
@@ -74,7 +75,7 @@ def test_failures_are_told_by_code_with_an_example() -> None:
 def test_what_a_bug_says_is_cut_to_a_line() -> None:
     totals = Totals({Status.FAILED: 1}, {Code.INTERNAL_ERROR: 1})
     example = Failure(Code.INTERNAL_ERROR, "a.jpg: a bug\n" + "a long story\n" * 100)
-    line = summary_lines(report(totals, examples=(example,)), COMMAND)[1]
+    line = summary_lines(report(replace(totals, examples=(example,))), COMMAND)[1]
     assert "\n" not in line
     assert len(line) < 450
 

@@ -19,7 +19,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -83,7 +83,7 @@ class LocalEngine:
         self._delivery = delivery
         self._image_timeout_seconds = image_timeout_seconds
 
-    def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+    def run(self, jobs: Iterable[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         setup = Setup(recipe, self._limits, self._delivery)
         feed = Feed(jobs, room=_AHEAD * self._procs + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from imgbatch.batch.model import Job
 
@@ -23,7 +23,7 @@ class Feed:
         How many may wait here.
     """
 
-    def __init__(self, jobs: Iterator[Job], room: int) -> None:
+    def __init__(self, jobs: Iterable[Job], room: int) -> None:
         self._jobs = jobs
         self._queue: queue.Queue[Job] = queue.Queue(room)
         self._closed = threading.Event()

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -124,7 +124,7 @@ class RabbitEngine:
         self._limits = limits
         self._placement = delivery
 
-    def run(self, jobs: Iterator[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+    def run(self, jobs: Iterable[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         desk = Desk(
             Offers(), MachineRegistry(self._options.machines, self._options.mixed_fleet), listener
@@ -172,7 +172,7 @@ class _Run:
         self._foreign = ""
         self._listening = False
 
-    def work(self, jobs: Iterator[Job], stop: Stop) -> None:
+    def work(self, jobs: Iterable[Job], stop: Stop) -> None:
         """Go on until every job has ended, or nobody can go on, or `stop`."""
         self._connect()
         self._feeder.start(jobs)

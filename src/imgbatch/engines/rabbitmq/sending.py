@@ -80,11 +80,11 @@ class Feeder:
         self._publisher = publisher
         self._queue_is_gone = queue_is_gone
 
-    def start(self, jobs: Iterator[Job]) -> None:
+    def start(self, jobs: Iterable[Job]) -> None:
         """Begin to draw, in a thread that may be left waiting for a job that never comes."""
         threading.Thread(target=self._feed, args=(jobs,), name="feeder", daemon=True).start()
 
-    def _feed(self, jobs: Iterator[Job]) -> None:
+    def _feed(self, jobs: Iterable[Job]) -> None:
         try:
             bundles = in_bundles(
                 filter(self._is_sendable, jobs), lambda: self._desk.images_per_bundle
