@@ -22,12 +22,17 @@ CODES: dict[str, dict[Code, tuple[str, str]]] = {
             "Take out the picture you mean, with a program of your choice, and process that.",
         ),
         Code.TOO_MANY_PIXELS: (
-            "The header announces more pixels than allowed; nothing was decoded.",
+            "The header announces more pixels than allowed, or pixels of so many bytes that they "
+            "take as much memory; nothing was decoded.",
             "Raise `--max-pixels`, on the servers if they compute, or leave the file out.",
         ),
         Code.TOO_MANY_BYTES: (
             "The file is larger than allowed; it was not read.",
             "Raise `--max-bytes`, on the servers too if they compute.",
+        ),
+        Code.OUT_OF_MEMORY: (
+            "There was not as much memory as this image needs; its worker went on.",
+            "Lower `--procs`, or process the file on a machine with more memory.",
         ),
         Code.EMPTY_FILE: (
             "The file has no bytes; a copy was interrupted, or the disk was full.",

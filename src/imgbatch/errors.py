@@ -40,6 +40,7 @@ class Code(StrEnum):
     ANIMATED_IMAGE = "animated-image"
     TOO_MANY_PIXELS = "too-many-pixels"
     TOO_MANY_BYTES = "too-many-bytes"
+    OUT_OF_MEMORY = "out-of-memory"
     EMPTY_FILE = "empty-file"
     TRUNCATED_IMAGE = "truncated-image"
     DAMAGED_IMAGE = "damaged-image"

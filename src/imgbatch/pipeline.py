@@ -16,6 +16,7 @@ from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, ImageError, LimitExceeded
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.encode import encode
+from imgbatch.images.failures import is_out_of_memory
 from imgbatch.images.inspect import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
@@ -79,13 +80,13 @@ class Pipeline:
             return self._run(memoryview(data).toreadonly(), recipe, limits)
         except ImageError:
             raise
-        except MemoryError as error:
-            raise LimitExceeded(
-                Code.TOO_MANY_PIXELS,
-                "the image needs more memory than this machine has to give; "
-                "lower --max-pixels or --procs, or process this file elsewhere",
-            ) from error
         except Exception as error:
+            if is_out_of_memory(error):
+                raise LimitExceeded(
+                    Code.OUT_OF_MEMORY,
+                    "the image needs more memory than there is for it; lower --procs, "
+                    "or process this file on a machine with more",
+                ) from error
             # Of a compiler's complaint, the first of twenty lines.
             reason = str(error).partition("\n")[0]
             raise ImageError(

@@ -22,6 +22,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImageError
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline
+from imgbatch.processes import settle_in
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, Recipe
 
 LIMITS = Limits(max_pixels=4_000_000, max_bytes=16_000_000)
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--failing", type=int)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
+    settle_in()  # as a worker does: it is quiet, whatever the decoders complain of
     cases = mutated(options.seed, options.cases)
     if options.failing is not None:
         cases = failing(options.failing)

@@ -79,7 +79,8 @@ def test_limits_are_the_callers():
 @pytest.mark.parametrize(
     ("raised", "code"),
     [
-        (MemoryError(), Code.TOO_MANY_PIXELS),
+        (MemoryError(), Code.OUT_OF_MEMORY),
+        (cv2.error("(-4:Insufficient memory) Failed to allocate 9 bytes"), Code.OUT_OF_MEMORY),
         (cv2.error("of a codec"), Code.INTERNAL_ERROR),
         (AssertionError("of ours"), Code.INTERNAL_ERROR),
         (RecursionError(), Code.INTERNAL_ERROR),

@@ -20,7 +20,6 @@ from imgbatch.images.picture import (
     Shape,
     Source,
 )
-from imgbatch.images.quiet import quiet_stderr
 from imgbatch.recipe import DamagedPolicy, Encoding
 
 if TYPE_CHECKING:
@@ -85,15 +84,15 @@ class BmpSource:
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to 8-bit grey, RGB or RGBA."""
-        from imgbatch.images.pillow import as_array, opened
+        from imgbatch.images.pillow import as_array, load, opened
 
         is_strict = damaged is DamagedPolicy.STRICT
         if is_strict and self.is_short:
             raise truncated("the BMP is shorter than its pixels")
         modes = {1: "L", 3: "RGB", 4: "RGBA"}
-        with quiet_stderr(), opened(self.data, "BMP", is_strict=is_strict) as image:
-            image.load()
-            pixels = as_array(image.convert(modes[self.channels]))
+        with opened(self.data, "BMP", is_strict=is_strict) as image:
+            load(image, self.shape, is_strict=is_strict)
+            pixels = as_array(image, modes[self.channels])
         facts = {
             Note.PALETTE_EXPANDED: self.header.bits <= 8 and self.channels == 3,
             Note.SALVAGED: self.is_short,

@@ -5,7 +5,17 @@ None of them knows the file's name: whoever does puts it in front.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
+
+if TYPE_CHECKING:
+    from imgbatch.images.picture import Shape
+
+
+_NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")
 
 
 def truncated(what: str) -> DamagedImage:
@@ -32,6 +42,31 @@ def beyond_repair(what: str) -> DamagedImage:
         Code.DAMAGED_IMAGE,
         f"{what}; nothing of the image can be decoded: copy the file again from its source",
     )
+
+
+def decoder_failure(what: str, shape: Shape) -> DamagedImage:
+    """Return the failure of a file whose pixels a decoder refuses.
+
+    Raises
+    ------
+    MemoryError
+        If it may be for want of memory.
+    """
+    probe_memory(shape)
+    return damaged(what)
+
+
+def probe_memory(shape: Shape) -> None:
+    """Raise MemoryError if there is not enough for what a decoder needs.
+
+    Decoders in C say of damage and of want of memory that they failed, and no more.
+    """
+    np.empty(2 * shape.size_bytes, np.uint8)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is for want of memory: C libraries and threads say it in words."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def unsupported(what: str) -> RefusedImage:

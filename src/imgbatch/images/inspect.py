@@ -22,7 +22,9 @@ def inspect(data: memoryview, limits: Limits) -> Source:
         Of the subclass that says what is wrong with it.
     """
     limits.check_bytes(len(data))
-    return reader_of(recognise(data))(data, limits)
+    source = reader_of(recognise(data))(data, limits)
+    limits.check_memory(source.shape)
+    return source
 
 
 def reader_of(file_format: FileFormat) -> Reader:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from imgbatch.images.convert import without_alpha_in_8_bits
-from imgbatch.images.failures import beyond_repair, damaged, truncated
+from imgbatch.images.failures import beyond_repair, damaged, probe_memory, truncated
 from imgbatch.images.jpeg_encode import encode_style
-from imgbatch.images.jpeg_markers import JpegStructure, check_cost, parse_jpeg
+from imgbatch.images.jpeg_markers import APP0, APP14, JpegStructure, check_cost, parse_jpeg
 from imgbatch.images.jpeg_segments import (
     adobe_transform,
     carried_segments,
@@ -86,6 +86,7 @@ class JpegSource:
         try:
             return Picture(self._decode_turbo(buffers, is_strict=is_strict), tuple(notes))
         except ValueError as error:
+            probe_memory(self.shape)
             if not is_strict:
                 raise beyond_repair(f"the JPEG can't be decoded ({_plain(error)})") from error
             if not self._ends_in_padding(str(error)):
@@ -117,13 +118,19 @@ class JpegSource:
         return pixels
 
     def _decode_pillow(self, notes: list[Note], *, is_strict: bool) -> Picture:
-        """Decode ink, and samplings that have no name."""
+        """Decode ink, and samplings that have no name; of metadata, Pillow need see nothing."""
         from imgbatch.images.pillow import load_jpeg
 
+        parts, position = [], 0
+        for segment in self.structure.segments:
+            if segment.marker not in (APP0, APP14):
+                parts.append(self.data[position : segment.start - 4])
+                position = segment.stop
+        file = memoryview(b"".join((*parts, self.data[position:])))
         icc = portable_segments(self.data, self.structure.segments).icc
         if self.is_cmyk:
             notes.append(Note.CMYK_CONVERTED)
-        return Picture(load_jpeg(self.data, icc, is_strict=is_strict), tuple(notes))
+        return Picture(load_jpeg(file, self.shape, icc, is_strict=is_strict), tuple(notes))
 
     def _ends_in_padding(self, message: str) -> bool:
         """Whether a decoder's only complaint are zeros behind the last block, as cameras write.

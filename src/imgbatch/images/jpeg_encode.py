@@ -60,9 +60,22 @@ def _encode_turbo(pixels: Pixels, style: JpegStyle) -> bytes:
     return encoded
 
 
+class _Room(bytes):
+    """No bytes to write, for which Pillow makes its buffer larger by a given length."""
+
+    def __new__(cls, _: int) -> _Room:
+        return super().__new__(cls)
+
+    def __init__(self, claimed_bytes: int) -> None:
+        self._claimed_bytes = claimed_bytes
+
+    def __len__(self) -> int:
+        return self._claimed_bytes
+
+
 def _encode_pillow(pixels: Pixels, style: JpegStyle) -> bytes:
     """Encode with any tables, in scans, or with Huffman tables made for the picture."""
-    from PIL import Image, ImageFile
+    from PIL import Image
 
     height, width, channels = pixels.shape
     mode = "L" if channels == 1 else "RGB"
@@ -83,12 +96,7 @@ def _encode_pillow(pixels: Pixels, style: JpegStyle) -> bytes:
         # With scans or made tables the encoder needs the whole file in one buffer, and Pillow
         # takes 2 bytes a pixel for enough; noise at quality 100 needs more.
         output = io.BytesIO()
-        usual = ImageFile.MAXBLOCK
-        ImageFile.MAXBLOCK = 8 * width * height + 2**16
-        try:
-            image.save(output, "JPEG", **options)
-        finally:
-            ImageFile.MAXBLOCK = usual
+        image.save(output, "JPEG", **options, extra=_Room(8 * width * height + 2**16))
     return output.getvalue()
 
 

@@ -55,6 +55,11 @@ class Shape:
         """The shape of the array of these pixels."""
         return self.height_pixels, self.width_pixels, self.channels
 
+    @property
+    def size_bytes(self) -> int:
+        """What the pixels take in memory."""
+        return self.width_pixels * self.height_pixels * self.channels * self.bits_per_sample // 8
+
 
 @dataclass(frozen=True, slots=True)
 class Density:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgbatch.images.failures import beyond_repair, damaged
+from imgbatch.images.failures import beyond_repair, damaged, probe_memory
 from imgbatch.images.picture import Pixels, Shape
 from imgbatch.images.png_chunks import (
     GREY,
@@ -26,7 +26,6 @@ from imgbatch.images.png_chunks import (
     join_png,
 )
 from imgbatch.images.png_plain import decode_plain
-from imgbatch.images.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
@@ -155,12 +154,12 @@ def _decode(
     flags = cv2.IMREAD_UNCHANGED
     if shape_of(structure).channels == 3:
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    with quiet_stderr():
-        try:
-            pixels: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-        except cv2.error:
-            return None
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+    except cv2.error:
+        pixels = None
     if pixels is None:
+        probe_memory(shape_of(structure))
         return None
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if structure.header.colour_type == GREY_ALPHA and pixels.shape[2] == 4:

@@ -55,6 +55,8 @@ def recognise(data: memoryview) -> FileFormat:
         raise empty_file()
     for offset, signature, announced in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature:
+            if announced is FileFormat.BMP and bytes(data[15:18]) != bytes(3):
+                break  # a text may begin with these two letters; a header has less than 256 bytes
             if isinstance(announced, FileFormat):
                 return announced
             raise unsupported_format(announced)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from imgbatch.images.buffers import Buffers
+from imgbatch.images.convert import in_8_bits
 from imgbatch.images.inspect import inspect
 from imgbatch.images.metadata import orientation_of
 from imgbatch.images.picture import FileFormat
@@ -189,7 +190,7 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
 def for_screen(pixels: Pixels) -> Screen:
     """Return 8-bit grey or RGB: 16 bits rounded to 8, transparency over a checkerboard."""
     if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        pixels = in_8_bits(pixels)
     if pixels.shape[2] in (2, 4):
         return _over_checkerboard(pixels)
     return np.ascontiguousarray(pixels, dtype=np.uint8)

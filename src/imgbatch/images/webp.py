@@ -6,11 +6,12 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from imgbatch.images.failures import several_pictures, truncated
+import numpy as np
+
+from imgbatch.images.failures import decoder_failure, several_pictures, truncated
 from imgbatch.images.metadata import orientation_only
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Encoded, FileFormat, Picture, Pixels, Portable, Shape, Source
-from imgbatch.images.quiet import quiet_stderr
 from imgbatch.images.webp_chunks import (
     ALPHA_FLAG,
     EXIF_FLAG,
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 _FLAGS = {b"ICCP": ICC_FLAG, b"EXIF": EXIF_FLAG, b"XMP ": XMP_FLAG}
 _PICTURE = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH"))
+_LOSSLESS_MEMORY_PER_BYTE = 14
+"""Of RGB; the lossless encoder takes 42 bytes a pixel."""
+
+_ENCODER_OUT_OF_MEMORY = ("encoding error 1", "encoding error 2")
+"""As libwebp numbers them: VP8_ENC_ERROR_OUT_OF_MEMORY and ..._BITSTREAM_OUT_OF_MEMORY."""
+
 _SEGMENT_BIAS = 0.95
 """The encoder spreads its quantisers over segments of the picture; their mean is that much
 above the one that the quality stands for (tried: qualities 30 to 100 on three photographs)."""
@@ -61,21 +68,27 @@ class WebpSource:
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to RGB or RGBA."""
-        from imgbatch.images.pillow import as_array, opened
-
         is_strict = damaged is DamagedPolicy.STRICT
         if is_strict and not self.structure.is_complete:
             raise truncated("the WebP is shorter than its header says")
-        # The decoder is shown the picture alone: nothing else of the file concerns it.
-        chunks = [(n, b) for n, b in self.structure.chunks if n in _PICTURE]
-        flags = ALPHA_FLAG if self.structure.has_alpha else 0
-        size = self.structure.width_pixels, self.structure.height_pixels
-        pieces = [(n, extended_header(flags, *size) if n == b"VP8X" else b) for n, b in chunks]
-        alone = memoryview(b"".join(join_webp(pieces)))
-        with quiet_stderr(), opened(alone, "WEBP", is_strict=is_strict) as image:
-            image.load()
-            pixels = as_array(image.convert("RGBA" if self.structure.has_alpha else "RGB"))
-        return Picture(pixels)
+        return Picture(self._decode_opencv())
+
+    def _decode_opencv(self) -> Pixels:
+        """Decode the picture alone: nothing else of the file concerns a decoder."""
+        import cv2
+
+        structure = self.structure
+        flags = cv2.IMREAD_UNCHANGED if structure.has_alpha else cv2.IMREAD_COLOR_RGB
+        file = b"".join(join_webp(structure.picture))
+        try:
+            pixels = cv2.imdecode(np.frombuffer(file, np.uint8), flags)
+        except cv2.error as error:
+            raise decoder_failure("the WebP can't be decoded", self.shape) from error
+        if pixels is None or pixels.shape != self.shape.array_shape:
+            raise decoder_failure("the WebP can't be decoded", self.shape)
+        if structure.has_alpha:
+            cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
+        return pixels  # type: ignore[return-value]
 
     @property
     def quality(self) -> float:
@@ -106,7 +119,10 @@ def read_webp(data: memoryview, limits: Limits) -> WebpSource:
     if structure.is_animated:
         raise several_pictures("the WebP is animated")
     limits.check_pixels(structure.width_pixels, structure.height_pixels)
-    return WebpSource(data, structure)
+    source = WebpSource(data, structure)
+    if structure.is_lossless:
+        limits.check_memory(source.shape, _LOSSLESS_MEMORY_PER_BYTE)
+    return source
 
 
 def write_webp(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
@@ -117,10 +133,13 @@ def write_webp(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buff
     image = Image.fromarray(pixels)
     output = io.BytesIO()
     quality = encoding.quality if encoding.quality is not None else source.quality
-    if source.structure.is_lossless:
-        image.save(output, "WEBP", lossless=True, exact=True)
-    else:
-        image.save(output, "WEBP", quality=quality, exact=True)
+    options = {"lossless": True} if source.structure.is_lossless else {"quality": quality}
+    try:
+        image.save(output, "WEBP", exact=True, **options)
+    except ValueError as error:
+        if str(error) in _ENCODER_OUT_OF_MEMORY:
+            raise MemoryError from error
+        raise
     encoded = parse_webp(memoryview(output.getvalue()))
     picture = [(name, body) for name, body in encoded.chunks if name in _PICTURE - {b"VP8X"}]
     kept = _kept_chunks(source, strip=encoding.strip_metadata)

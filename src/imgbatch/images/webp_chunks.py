@@ -40,6 +40,16 @@ class WebpStructure:
         """Return the body of the first chunk of this name."""
         return next((body for found, body in self.chunks if found == name), None)
 
+    @property
+    def picture(self) -> list[tuple[bytes, bytes | memoryview]]:
+        """The chunks of which the pixels are decoded."""
+        bodies = {name: self.first(name) for name in (b"ALPH", b"VP8 ", b"VP8L")}
+        picture = [(name, body) for name, body in bodies.items() if body is not None]
+        if bodies[b"ALPH"] is None:
+            return [*picture]
+        canvas = extended_header(ALPHA_FLAG, self.width_pixels, self.height_pixels)
+        return [(b"VP8X", canvas), *picture]
+
 
 def parse_webp(data: memoryview) -> WebpStructure:
     """Return the structure of a WebP file.
@@ -61,6 +71,8 @@ def parse_webp(data: memoryview) -> WebpStructure:
     if lossy is None and lossless is None and not is_animated:
         raise truncated("the WebP breaks off before its picture")
     width, height = _size(extended, lossy, lossless)
+    if lossy is not None and lossless is not None:
+        raise beyond_repair("the WebP has a lossy and a lossless picture")
     has_alpha = b"ALPH" in names or (lossless is not None and _has_lossless_alpha(lossless))
     return WebpStructure(
         width,

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import images, tiffs
 
 from imgbatch.errors import Code, LimitExceeded
+from imgbatch.images.inspect import inspect
 from imgbatch.images.limits import Limits
 
 
@@ -28,8 +30,24 @@ def test_bytes_are_refused_exactly_above_the_limit():
     assert caught.value.code is Code.TOO_MANY_BYTES
 
 
-def test_the_defaults_are_250_million_pixels_and_256_mebibytes():
-    assert Limits() == Limits(250_000_000, 268_435_456)
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_pixels_of_more_bytes_count_for_more(kind):
+    make = images.png_of if kind == "png" else tiffs.tiff
+    deep, plain = make(images.pixels(channels=4, bits=16)), make(images.pixels())
+    limits = Limits(max_pixels=48 * 32)
+    inspect(memoryview(plain), limits)
+    with pytest.raises(LimitExceeded, match="48 x 32 pixels of 4 x 16 bits") as caught:
+        inspect(memoryview(deep), limits)
+    assert caught.value.code is Code.TOO_MANY_PIXELS
+    inspect(memoryview(deep), Limits(max_pixels=48 * 32 * 8 // 3))
+
+
+def test_a_lossless_webp_counts_for_what_its_encoder_takes():
+    lossy, lossless = (images.webp(lossless=lossless) for lossless in (False, True))
+    inspect(memoryview(lossy), Limits(max_pixels=48 * 32))
+    with pytest.raises(LimitExceeded):
+        inspect(memoryview(lossless), Limits(max_pixels=48 * 32 * 2))
+    inspect(memoryview(lossless), Limits(max_pixels=48 * 32 * 3))
 
 
 def test_limits_are_tightened_and_never_widened() -> None:

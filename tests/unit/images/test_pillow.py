@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
-from tests.support import images
+from tests.support import images, tiffs
 
 from imgbatch.errors import DamagedImage
-from imgbatch.images.pillow import ViewFile, as_array, opened
+from imgbatch.images.picture import Shape
+from imgbatch.images.pillow import ViewFile, as_array, load, opened
+from imgbatch.pipeline import Pipeline
+from imgbatch.recipe import DamagedPolicy, Encoding, Progressive, Recipe
 
 
 @given(data=st.binary(max_size=50), steps=st.lists(st.integers(0, 60), max_size=10))
@@ -24,22 +28,55 @@ def test_a_view_reads_like_a_file(data, steps):
     assert ours.seek(0, io.SEEK_END) == len(data)
 
 
-@pytest.mark.parametrize("is_strict", [True, False])
-def test_pillows_own_settings_are_left_as_they_were(is_strict):
-    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    with opened(memoryview(images.bmp()), "BMP", is_strict=is_strict) as image:
-        assert (as_array(image) == images.pixels()).all()
-    with pytest.raises(DamagedImage), opened(memoryview(b"BM"), "BMP", is_strict=is_strict):
-        pass
-    assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
+class Watched(type(ImageFile)):
+    """A module that takes no new value."""
+
+    def __setattr__(self, name, value):
+        if name == "__class__":
+            return super().__setattr__(name, value)
+        raise AssertionError(f"{name} was set for the whole process")
+
+
+@pytest.mark.parametrize("damaged", DamagedPolicy)
+@pytest.mark.parametrize(
+    "file",
+    [
+        images.bmp(),
+        images.tiff(),
+        images.webp(),
+        images.jpeg(images.pixels(channels=4), mode="CMYK"),
+        images.jpeg(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8), quality=100),
+        tiffs.tiff(images.pixels(bits=16)),
+        images.png_of(images.pixels(bits=16)),
+    ],
+    ids=["bmp", "tiff", "webp", "cmyk", "noise", "deep tiff", "deep png"],
+)
+def test_nothing_is_changed_for_the_whole_process(file, damaged, monkeypatch):
+    encoding = Encoding(progressive=Progressive.YES, damaged=damaged)
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "__class__", Watched)
+        patched.setattr(ImageFile, "__class__", Watched)
+        patched.setattr(os, "dup2", None)
+        Pipeline().run(file, Recipe(encoding=encoding))
+
+
+def test_pillows_own_bound_on_pixels_does_not_apply(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for file in (images.bmp(), images.tiff(), images.webp()):
+        Pipeline().run(file, Recipe())
 
 
 def test_another_format_than_the_one_named_is_damage():
-    with (
-        pytest.raises(DamagedImage),
-        opened(memoryview(images.jpeg()), "BMP", is_strict=True),
-    ):
+    with pytest.raises(DamagedImage), opened(memoryview(images.jpeg()), "BMP", is_strict=True):
         pass
+
+
+def test_a_size_that_was_not_checked_is_not_decoded():
+    with (
+        pytest.raises(DamagedImage, match="another size"),
+        opened(memoryview(images.bmp()), "BMP", is_strict=True) as image,
+    ):
+        load(image, Shape(47, 32, 3), is_strict=True)
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4)])

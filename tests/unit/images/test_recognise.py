@@ -46,7 +46,11 @@ def test_formats_that_are_not_processed_are_named_and_skipped(file, name):
 
 
 @pytest.mark.parametrize(
-    "file", [b"x", b"some text", b"%PDF-1.7", b"PK\3\4", b"\xff\xd8", b"RIFF____AVI "]
+    "file",
+    [
+        *(b"x", b"some text", b"%PDF-1.7", b"PK\3\4", b"\xff\xd8", b"RIFF____AVI "),
+        *(b"BM", b"BMW", b"BMW 320i service notes", b"BMX races of the year, in order\n"),
+    ],
 )
 def test_other_files_are_no_images(file):
     with pytest.raises(SkippedFile) as caught:

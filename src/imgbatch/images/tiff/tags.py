@@ -4,8 +4,10 @@ from __future__ import annotations
 
 SUBFILE_KIND, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_SIZES = 273, 277, 278, 279
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
 X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT, PREDICTOR = 282, 283, 284, 296, 317
-TILE_WIDTH, TILE_HEIGHT, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 338, 339
+EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
+STRIP_BLOCKS, TILE_BLOCKS = (STRIP_OFFSETS, STRIP_SIZES), (TILE_OFFSETS, TILE_SIZES)
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INK, LUMA_CHROMA = 0, 1, 2, 3, 5, 6
@@ -15,6 +17,19 @@ COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INK: 4, LUMA_
 UNCOMPRESSED, DEFLATED = 1, 8
 KEPT_COMPRESSIONS = frozenset((UNCOMPRESSED, DEFLATED, 32946))
 """32946 is the older number of the same compression as 8."""
+
+PREDICTED_COMPRESSIONS = frozenset((5, DEFLATED, 32946, 50000, 34925))
+"""LZW, Deflate, Zstandard and LZMA: those whose decoders undo a predictor."""
+
+DECODED = (
+    frozenset((256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320))
+    | frozenset((322, 323, 324, 325, 338, 339, 347, 529, 530, 531, 532))
+    | frozenset(range(512, 522))
+)
+"""All that a decoder needs to know: what else a directory has is none of its business."""
+
+SEVERAL = frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(519, 522), 529, 530, 532))
+"""Those of them that have more than one value."""
 
 EMBEDDED_PICTURES = frozenset((330, 37724, 513))
 """Further directories, Photoshop's layers, a JPEG thumbnail."""

@@ -2,29 +2,35 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
-from tests.support import images
+from tests.support import images, tiffs
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
-from imgbatch.images import tiff_tags as tags
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Density
-from imgbatch.images.tiff import read_tiff
-from imgbatch.images.tiff_directory import (
+from imgbatch.images.tiff import tags
+from imgbatch.images.tiff.container import (
     Directory,
+    DirectoryReader,
     Entry,
-    first_directory,
     header,
     longs,
     serialise,
     shorts,
 )
+from imgbatch.images.tiff.decode import read_tiff
 from imgbatch.pipeline import Pipeline
-from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
+from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Recipe
+
+
+def first_directory(file: memoryview) -> Directory:
+    return DirectoryReader(file).first()
 
 
 def read(file: bytes):
@@ -228,3 +234,70 @@ def test_pages_that_follow_themselves_end():
     start = len(file) + len(file) % 2
     with pytest.raises(RefusedImage):
         read(with_fields(file, {}, following=start))
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("predictor", [False, True])
+@pytest.mark.parametrize("compression", list(tiffs.COMPRESSORS))
+@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_every_layout_is_read_as_another_reader_reads_it_or_refused(
+    bits, channels, planar, tiled, compression, predictor, order
+):
+    picture = images.pixels(41, 37, channels, bits)
+    layout = tiffs.Layout(order, planar, tiled, predictor, compression)
+    file = tiffs.tiff(picture, layout)
+    has_no_predictor = compression in (tiffs.NONE, tiffs.PACKBITS)
+    if compression != tiffs.LZW and not (predictor and has_no_predictor):
+        there = tifffile.imread(io.BytesIO(file))
+        there = np.moveaxis(there, 0, -1) if planar and channels > 1 else there
+        assert (there.reshape(picture.shape) == picture).all()
+    if (predictor and has_no_predictor) or (bits == 16 and channels == 2 and not planar):
+        with pytest.raises(RefusedImage):
+            read(file)
+        return
+    written = run(file).data
+    assert (tifffile.imread(io.BytesIO(written)).reshape(picture.shape) == picture).all()
+
+
+@pytest.mark.parametrize("lossless", ["tiff_lzw", "packbits"])
+def test_the_second_readers_own_compressions_are_read_too(lossless):
+    picture = images.pixels(300, 200)
+    assert (images.decoded(run(images.tiff(picture, compression=lossless)).data) == picture).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_size_that_stands_there_twice_is_not_believed(bits):
+    large = [tiffs.field("<", tag, "I", 12_000) for tag in (256, 257)]
+    file = tiffs.tiff(images.pixels(16, 16, 3, bits), extra=large)
+    with pytest.raises(DamagedImage, match="twice"):
+        read(file)
+
+
+def test_directories_that_repeat_each_other_cost_no_time():
+    fields = [tiffs.field("<", 34665, "I", 8)] * 300
+    file = struct.pack("<2sHI", b"II", 42, 8) + tiffs.directory("<", 8, fields)
+    before = time.process_time()
+    with pytest.raises(DamagedImage):
+        read(file)
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rows_behind_the_end_are_missed_and_salvaged_as_black(bits):
+    picture = images.pixels(bits=bits)
+    old = tiffs.tiff(picture, tiffs.Layout(rows_per_strip=32))
+    directory = first_directory(memoryview(old))
+    start = 8 + len(serialise(directory, 8))
+    entries = {**directory.entries, tags.STRIP_OFFSETS: longs("<", start)}
+    file = header("<", 8) + serialise(Directory("<", entries), 8) + old[8 : 8 + picture.nbytes]
+    row_bytes = picture.nbytes // 32
+    with pytest.raises(DamagedImage, match="shorter"):
+        run(file[: -2 * row_bytes])
+    processed = run(file[: -2 * row_bytes], Encoding(damaged=DamagedPolicy.SALVAGE))
+    assert processed.notes == ("salvaged",)
+    written = tifffile.imread(io.BytesIO(processed.data))
+    assert (written[:30] == picture[:30]).all()
+    assert not written[30:].any()

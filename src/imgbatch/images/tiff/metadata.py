@@ -1,0 +1,56 @@
+"""What stands beside a TIFF's pixels: which fields are kept, and what other formats can hold."""
+
+from __future__ import annotations
+
+import struct
+
+from imgbatch.images.metadata import ORIENTATION_TAG
+from imgbatch.images.picture import Density, Portable
+from imgbatch.images.tiff import tags
+from imgbatch.images.tiff.container import Directory, Entry, header, serialise
+
+
+def portable_fields(directory: Directory, *, is_ink: bool) -> Portable:
+    """Return EXIF, XMP, ICC and resolution of a directory, without a profile that is of inks."""
+    kept = {
+        tag: entry
+        for tag, entry in directory.entries.items()
+        if tag not in tags.STRUCTURE and tag not in tags.OWN_PLACE
+    }
+    exif = None
+    if kept:
+        exif = header(directory.order, 8) + serialise(Directory(directory.order, kept), 8)
+    return Portable(
+        exif=exif,
+        xmp=directory.data(tags.XMP),
+        icc=None if is_ink else directory.data(tags.ICC),
+        density=_density(directory),
+        has_more=tags.IPTC in directory.entries or tags.PHOTOSHOP in directory.entries,
+    )
+
+
+def _density(directory: Directory) -> Density | None:
+    values = [directory.data(tag) for tag in (tags.X_RESOLUTION, tags.Y_RESOLUTION)]
+    unit = {2: "inch", 3: "centimetre"}.get(directory.number(tags.RESOLUTION_UNIT, 2))
+    if unit is None or any(value is None or len(value) != 8 for value in values):
+        return None
+    pairs = [struct.unpack(f"{directory.order}II", value) for value in values if value is not None]
+    if any(not above or not below for above, below in pairs):
+        return None
+    x, y = (above / below for above, below in pairs)
+    return Density(x, y, unit)
+
+
+def kept_fields(
+    directory: Directory, *, is_ink: bool, strip: bool
+) -> tuple[dict[int, Entry], bool]:
+    """Return the fields that stay, and whether one of a kind that can't be moved was dropped."""
+    entries = directory.entries
+    if strip:
+        kept = {tag: entries[tag] for tag in (tags.ICC, ORIENTATION_TAG) if tag in entries}
+    else:
+        kept = {tag: entry for tag, entry in entries.items() if tag not in tags.STRUCTURE}
+    if is_ink:
+        kept.pop(tags.ICC, None)
+    movable = {t: e for t, e in kept.items() if e.kind != 13 or e.directory is not None}
+    return movable, len(movable) < len(kept)
