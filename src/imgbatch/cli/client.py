@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.main import run
+from imgbatch.cli.programs import CLIENT
 from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 
 from imgbatch.cli.options import Option, Program
 from imgbatch.cli.presets import PRESETS
+from imgbatch.cli.programs import PROGRAMS
 from imgbatch.errors import Code, UsageError
 
 _TABLE = "imgbatch"
@@ -27,13 +28,10 @@ class SettingsTables:
     ----------
     program
         Whose options they set.
-    known
-        Returns the keys of all programs' options: the file is for all of them.
     """
 
-    def __init__(self, program: Program, known: Callable[[], frozenset[str]]) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
-        self.known = known
         self._tables: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     def __call__(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -88,7 +86,7 @@ class SettingsTables:
             option = self._options.get(key)
             if option is not None:
                 values[str(option.name)] = _value(option, value, f"{path}: {name}")
-            elif key not in self.known():
+            elif not any(key in settable(other) for other in PROGRAMS):
                 raise UsageError(Code.BAD_OPTION, f"{path}: there is no option {name}")
         return values
 

@@ -62,13 +62,6 @@ def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
     click.UsageError, UsageError
         If the command line, the environment or a file has a value that its option doesn't take.
     """
-    tables = SettingsTables(program, _all_keys)
+    tables = SettingsTables(program)
     with program.make_context(program.name, list(arguments), obj=tables) as context:
         return {name: it for name, it in context.params.items() if it is not None and it != ()}
-
-
-def _all_keys() -> frozenset[str]:
-    from imgbatch.cli.config import settable
-    from imgbatch.cli.programs import PROGRAMS
-
-    return frozenset(key for program in PROGRAMS for key in settable(program))

@@ -108,12 +108,12 @@ class Argument(click.Argument):
         return (self.human_readable_name,)
 
 
-@dataclass(frozen=True, slots=True)
 class Group:
     """Options that belong together under one heading."""
 
-    title: str
-    options: tuple[Option | Argument, ...]
+    def __init__(self, title: str, *options: Option | Argument) -> None:
+        self.title = title
+        self.options = options
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,30 +132,30 @@ class Program(click.Command):
     ----------
     name, summary
         What it is called, and what it does.
-    groups
+    *groups
         Its options in the order of the help.
     examples
         Command lines, and what each is good for.
-    remarks
-        Paragraphs by their headings.
     exit_statuses
         What each number means that it ends with.
+    remarks
+        Paragraphs by their headings.
     """
 
     def __init__(
         self,
         name: str,
         summary: str,
-        groups: tuple[Group, ...],
+        *groups: Group,
         examples: Mapping[str, str],
-        remarks: Mapping[str, str],
         exit_statuses: Mapping[int, str],
+        remarks: Mapping[str, str] | None = None,
     ) -> None:
         self.groups = (*groups, _COMMON)
         self.options = [option for group in self.groups for option in group.options]
         self.summary = summary
         self.examples = examples
-        self.remarks = remarks
+        self.remarks = remarks or {}
         self.exit_statuses = exit_statuses
         super().__init__(name, params=[*self.options], add_help_option=False)
 
@@ -287,20 +287,18 @@ def _asking(
 
 _COMMON = Group(
     "help and settings",
-    (
-        Option(
-            "--config",
-            "settings file (default: ~/.config/imgbatch.toml, if it is there)",
-            path("FILE.toml"),
-        ),
-        _asking("--help", "show this and exit", _show_help, short="-h"),
-        _asking("--version", "show the version and exit", _show_version),
-        _asking(
-            "--print-completion",
-            "print what makes this shell complete the command, and exit",
-            _show_completion,
-            choice(SHELLS),
-        ),
+    Option(
+        "--config",
+        "settings file (default: ~/.config/imgbatch.toml, if it is there)",
+        path("FILE.toml"),
+    ),
+    _asking("--help", "show this and exit", _show_help, short="-h"),
+    _asking("--version", "show the version and exit", _show_version),
+    _asking(
+        "--print-completion",
+        "print what makes this shell complete the command, and exit",
+        _show_completion,
+        choice(SHELLS),
     ),
 )
 """What each command has as well."""

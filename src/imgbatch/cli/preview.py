@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.preview_options import PREVIEW
+from imgbatch.cli.programs import PREVIEW
 from imgbatch.cli.terminal import print_err, print_out
 from imgbatch.errors import Code, ImageError, UsageError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgbatch.cli.main import run
-from imgbatch.cli.server_options import SERVER
+from imgbatch.cli.programs import SERVER
 from imgbatch.cli.terminal import print_out
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from imgbatch.broker.address import DEFAULT_URL, redact
 from imgbatch.cli.main import run
-from imgbatch.cli.server_options import STATUS
+from imgbatch.cli.programs import STATUS
 from imgbatch.cli.terminal import print_out
 from imgbatch.fleet_status import Observer, Picture
 

@@ -10,10 +10,10 @@ import pytest
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.cli.client import main
-from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.client_run import interruptible, show_plan
 from imgbatch.cli.listing import NameList
 from imgbatch.cli.main import parse
+from imgbatch.cli.programs import CLIENT
 from imgbatch.engines.base import Stop
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.main import run
 from imgbatch.cli.options import SHELLS, Program, completion
-from imgbatch.cli.programs import PROGRAMS
-from imgbatch.cli.server_options import STATUS
+from imgbatch.cli.programs import CLIENT, PROGRAMS, STATUS
 
 # A shell without anybody's start-up files, and a command that shows what it was given.
 BASH = "bash --norc --noprofile -i"

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
-from imgbatch.cli.client_options import CLIENT
 from imgbatch.cli.main import parse
 from imgbatch.cli.options import Program
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import PROGRAMS
-from imgbatch.cli.server_options import SERVER, STATUS
+from imgbatch.cli.programs import CLIENT, PROGRAMS, SERVER, STATUS
 from imgbatch.errors import UsageError
 from imgbatch.recipe import OutputFormat
 

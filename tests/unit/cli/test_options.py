@@ -18,19 +18,15 @@ def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
 TOOL = Program(
     "tool",
     "Does things.",
-    (
-        Group("what", (Argument("INPUT", "the input", path("INPUT"), "source"),)),
-        Group(
-            "how",
-            (
-                Option("--level", "how much; 0..9", integer(0, 9), "level_of_detail"),
-                Option("--kind", "which", choice(("one", "two"))),
-                Option("--only", "these", Value("GLOB"), multiple=True),
-                Option("--deep/--no-deep", "or not"),
-                Option("--dry-run", "do nothing at 100 %", everywhere=False),
-                Option("--dryer", "with --dry-run", needs="dry_run"),
-            ),
-        ),
+    Group("what", Argument("INPUT", "the input", path("INPUT"), "source")),
+    Group(
+        "how",
+        Option("--level", "how much; 0..9", integer(0, 9), "level_of_detail"),
+        Option("--kind", "which", choice(("one", "two"))),
+        Option("--only", "these", Value("GLOB"), multiple=True),
+        Option("--deep/--no-deep", "or not"),
+        Option("--dry-run", "do nothing at 100 %", everywhere=False),
+        Option("--dryer", "with --dry-run", needs="dry_run"),
     ),
     examples={"tool INPUT --level 3": "does three things"},
     remarks={"more": "There is more."},

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pytest
 
-from imgbatch.cli.server_options import LONGEST_NAME, SERVER
+from imgbatch.cli.programs import LONGEST_NAME, SERVER
 from imgbatch.cli.values import COUNT, PROCS, SECONDS, SIZE, Value, choice, integer, or_word
 from imgbatch.cores import usable_cores
 from imgbatch.protocol.fields import SHORT_TEXT
