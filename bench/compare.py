@@ -32,7 +32,7 @@ def regressions(before: Results, after: Results) -> list[str]:
 
 
 def _is_worse(old: Answer, new: Answer) -> bool:
-    if old.found is None or new.found is None or not old.question.kind.is_relative:
+    if old.found is None or new.found is None or old.question.kind.is_ceiling:
         return False
     lost = new.found.median < (1 - WORSE_BY) * old.found.median
     return lost and new.found.high < old.found.low

@@ -6,12 +6,11 @@ answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bench.harness.ratios import Ratio, ratio_of
 from bench.harness.results import Race, Results
-from bench.harness.turns import ratio_of
-from bench.paired import Ratio
 
 
 class Kind(StrEnum):
@@ -26,40 +25,34 @@ class Kind(StrEnum):
 
     @property
     def is_ceiling(self) -> bool:
-        """Whether less is better."""
+        """Whether less is better; another machine then finds another number."""
         return self in (Kind.SECONDS, Kind.MEGABYTES)
 
     @property
-    def is_relative(self) -> bool:
-        """Whether another machine should find about the same."""
-        return not self.is_ceiling
+    def is_share(self) -> bool:
+        """Whether it is read in percent."""
+        return self in (Kind.SHARE, Kind.SAVED)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row of the table of answers.
+    """What a reader wants to know: a race, or a measure, and the contenders that are compared.
 
-    Parameters
-    ----------
-    text
-        What a reader wants to know.
-    kind
-        Whether the answer is a ratio of times per image, a saving, bytes or seconds.
-    where
-        The race; for figures that are no race, the measure.
-    ours, theirs
-        The contenders, or measures, whose times are set against each other.
-    floor, aim
-        The least (for ceilings the most) that is accepted, and what is hoped for.
+    `floor` and `aim` are the least (for ceilings the most) that is accepted, and what is hoped for.
     """
 
     text: str
-    kind: Kind
     where: str
-    ours: str = "imgbatch"
     theirs: str = ""
     floor: float | None = None
     aim: float | None = None
+    kind: Kind = Kind.TIMES
+    ours: str = "imgbatch"
+
+    @property
+    def is_without_page(self) -> bool:
+        """Whether our run leaves out what it makes by default."""
+        return self.ours.endswith("--no-html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,126 +66,109 @@ class Answer:
     @property
     def verdict(self) -> str:
         """Return how the answer stands to floor and aim."""
-        question, found = self.question, self.found
-        if found is None:
-            return "not measured"
-        if question.floor is None:
+        if self.found is None:
+            return f"not measured: {self.why_not}"
+        if self.question.floor is None:
             return ""
-        if question.aim is not None and _reaches(question, found.median, question.aim):
+        if self._reaches(self.question.aim):
             return "aim met"
-        return "floor met" if _reaches(question, found.median, question.floor) else "missed"
+        return "floor met" if self._reaches(self.question.floor) else "missed"
+
+    def _reaches(self, bound: float | None) -> bool:
+        if self.found is None or bound is None:
+            return False
+        is_ceiling = self.question.kind.is_ceiling
+        return self.found.median <= bound if is_ceiling else self.found.median >= bound
 
 
-def _reaches(question: Question, value: float, bound: float) -> bool:
-    return value <= bound if question.kind.is_ceiling else value >= bound
+PAPER = "RabbitMQ engine against the paper's system"
+LENT = "… against the paper's system with our receive buffer lent to it"
+POOL = "Local engine against an OpenCV pool"
+CELERY = "RabbitMQ engine against Celery on the same broker"
+CODEC = "Local engine, of decoding and encoding alone"
+ENGINES = "RabbitMQ engine, of the local engine"
+MAGICK = "Local engine against ImageMagick"
+FRAMES = "A photograph in frames against JSON, base64 and pickle"
+JSON = "json, base64, pickle"
+LOCAL = "imgbatch local"
 
+_COMPARED = (
+    Question(f"{PAPER}, Tokyo (an image)", "broker/tokyo", "paper", 18, 30),
+    Question(f"{PAPER}, Crops", "broker/crops", "paper", 12, 20),
+    Question(f"{POOL}, Tokyo", "local/tokyo", "opencv pool", 1.35, 1.6),
+    Question(f"{POOL}, Crops", "local/crops", "opencv pool", 1.0, 1.4),
+    Question(f"{POOL}, ten times Crops", "local/crops-x10", "opencv pool", 1.25),
+    Question(f"{POOL}, Tokyo as PNG", "local/tokyo-png", "opencv pool", 1.7, 3),
+    Question(f"{POOL}, Crops as PNG", "local/crops-png", "opencv pool", 1.5, 3),
+    Question(f"{POOL}, 40 JPEGs of 12 megapixels", "local/jpeg-12mp", "opencv pool", 1.35, 1.5),
+    Question(f"{POOL}, 400 JPEGs of 0.5 megapixels", "local/jpeg-0.5mp", "opencv pool", 1.08, 1.2),
+    Question(
+        f"{POOL}, 4,000 JPEGs of 0.5 megapixels", "local/jpeg-0.5mp-x10", "opencv pool", 1.3, 1.4
+    ),
+    Question(f"{POOL}, 10 PNGs of 8 megapixels", "local/png-8mp", "opencv pool", 1.4, 2),
+    Question(f"{CELERY}, Tokyo", "broker/tokyo", "celery", 1.08, 1.5),
+    Question(f"{CELERY}, Crops", "broker/crops", "celery", 1.27, 3),
+    Question(f"{CODEC}, Tokyo", "local/tokyo", "codec floor", 0.80, 0.92, Kind.SHARE),
+    Question(f"{CODEC}, Crops", "local/crops", "codec floor", 0.80, 0.92, Kind.SHARE),
+    Question(f"{ENGINES}, Tokyo", "broker/tokyo", LOCAL, 0.92, 0.95, Kind.SHARE),
+    Question(f"{ENGINES}, Crops", "broker/crops", LOCAL, 0.85, 0.88, Kind.SHARE),
+    Question(f"{ENGINES}, 40 JPEGs of 12 megapixels", "broker/jpeg-12mp", LOCAL, kind=Kind.SHARE),
+    Question(
+        f"{ENGINES}, 400 JPEGs of 0.5 megapixels",
+        "broker/jpeg-0.5mp",
+        LOCAL,
+        0.85,
+        None,
+        Kind.SHARE,
+    ),
+)
+"""Asked with default options, and once more with --no-html."""
 
 QUESTIONS = (
+    *_COMPARED,
+    Question(f"{LENT}, Tokyo (an image)", "broker/tokyo", "paper, wide receive"),
+    Question(f"{LENT}, Crops", "broker/crops", "paper, wide receive"),
+    Question("Local engine against pyvips, Tokyo", "local/tokyo", "pyvips", 2.5, 4),
+    Question("Local engine against Pillow, Tokyo", "local/tokyo", "pillow", 3, 4),
+    Question(f"{MAGICK} told the same arithmetic, Tokyo", "local/tokyo", "imagemagick", 20, 30),
     Question(
-        "RabbitMQ engine against the paper's system, Tokyo (an image)",
-        *(Kind.TIMES, "broker/tokyo", "imgbatch", "paper", 18, 30),
+        f"{MAGICK} as it is mostly typed (-brightness-contrast, -sharpen), Tokyo",
+        *("local/tokyo", "imagemagick everyday"),
     ),
-    Question(
-        "RabbitMQ engine against the paper's system, Crops",
-        *(Kind.TIMES, "broker/crops", "imgbatch", "paper", 12, 20),
-    ),
-    Question(
-        "… against the paper's system with our receive buffer lent to it, Tokyo (an image)",
-        *(Kind.TIMES, "broker/tokyo", "imgbatch", "paper, wide receive"),
-    ),
-    Question(
-        "… against the paper's system with our receive buffer lent to it, Crops",
-        *(Kind.TIMES, "broker/crops", "imgbatch", "paper, wide receive"),
-    ),
-    Question(
-        "Local engine against an OpenCV pool, Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "opencv pool", 1.3, 1.6),
-    ),
-    Question(
-        "Local engine against an OpenCV pool, Crops",
-        *(Kind.TIMES, "local/crops", "imgbatch", "opencv pool", 1.2, 1.4),
-    ),
-    Question(
-        "Local engine against an OpenCV pool, Tokyo as PNG",
-        *(Kind.TIMES, "local/tokyo-png", "imgbatch", "opencv pool", 2, 3),
-    ),
-    Question(
-        "Local engine against an OpenCV pool, Crops as PNG",
-        *(Kind.TIMES, "local/crops-png", "imgbatch", "opencv pool", 2, 3),
-    ),
-    Question(
-        "Local engine against pyvips, Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "pyvips", 2.5, 4),
-    ),
-    Question(
-        "Local engine against Pillow, Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "pillow", 3, 4),
-    ),
-    Question(
-        "Local engine against ImageMagick told the same arithmetic, Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "imagemagick", 20, 30),
-    ),
-    Question(
-        "Local engine against ImageMagick as it is mostly typed "
-        "(-brightness-contrast, -sharpen), Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "imagemagick everyday"),
-    ),
-    Question(
-        "Local engine against GraphicsMagick, Tokyo",
-        *(Kind.TIMES, "local/tokyo", "imgbatch", "graphicsmagick"),
-    ),
-    Question(
-        "RabbitMQ engine against Celery on the same broker, Tokyo",
-        *(Kind.TIMES, "broker/tokyo", "imgbatch", "celery", 1.2, 1.5),
-    ),
-    Question(
-        "RabbitMQ engine against Celery on the same broker, Crops",
-        *(Kind.TIMES, "broker/crops", "imgbatch", "celery", 2, 3),
-    ),
-    Question(
-        "Local engine, of decoding and encoding alone, Tokyo",
-        *(Kind.SHARE, "local/tokyo", "imgbatch", "codec floor", 0.80, 0.92),
-    ),
-    Question(
-        "Local engine, of decoding and encoding alone, Crops",
-        *(Kind.SHARE, "local/crops", "imgbatch", "codec floor", 0.80, 0.92),
-    ),
-    Question(
-        "RabbitMQ engine, of the local engine, Tokyo",
-        *(Kind.SHARE, "broker/tokyo", "imgbatch", "imgbatch local", 0.80, 0.95),
-    ),
-    Question(
-        "RabbitMQ engine, of the local engine, Crops",
-        *(Kind.SHARE, "broker/crops", "imgbatch", "imgbatch local", 0.75, 0.88),
-    ),
+    Question("Local engine against GraphicsMagick, Tokyo", "local/tokyo", "graphicsmagick"),
     Question(
         "Two machines instead of one, Tokyo (the paper: 19.91 %)",
-        *(Kind.SAVED, "machines/tokyo", "imgbatch x2", "imgbatch x1", 0.40, 0.47),
+        *("machines/tokyo", "imgbatch x1", 0.40, 0.47, Kind.SAVED, "imgbatch x2"),
     ),
     Question(
         "Two machines instead of one, Crops (the paper: 15.55 %)",
-        *(Kind.SAVED, "machines/crops", "imgbatch x2", "imgbatch x1", 0.40, 0.47),
+        *("machines/crops", "imgbatch x1", 0.40, 0.47, Kind.SAVED, "imgbatch x2"),
     ),
-    Question(
-        "A photograph in frames against JSON, base64 and pickle: bytes",
-        *(Kind.BYTES, "protocol", "imgbatch", "json, base64, pickle", 40),
-    ),
-    Question(
-        "A photograph in frames against JSON, base64 and pickle: time",
-        *(Kind.TIMES, "protocol/photograph", "imgbatch", "json, base64, pickle", 100),
-    ),
+    Question(f"{FRAMES}: bytes", "protocol", JSON, 40, None, Kind.BYTES),
+    Question(f"{FRAMES}: time", "protocol/photograph", JSON, 100),
     Question(
         "One small image, local engine, whole process, warm cache",
-        *(Kind.SECONDS, "start/one small image", "imgbatch", "", 2.0, 1.2),
+        *("start/one small image", "", 2.0, 1.2, Kind.SECONDS),
     ),
-    Question("Memory of a worker, Tokyo", Kind.MEGABYTES, "memory", "worker", "", 300),
+    Question("Memory of a worker, Tokyo", "memory", "", 300, None, Kind.MEGABYTES, "worker"),
     Question(
         "Memory of the client, 100,000 files, local engine",
-        *(Kind.MEGABYTES, "memory", "client, 100,000 files, local", "", 150),
+        *("memory", "", 150, None, Kind.MEGABYTES, "client, 100,000 files, local"),
     ),
     Question(
         "Memory of the client, 100,000 files, RabbitMQ engine",
-        *(Kind.MEGABYTES, "memory", "client, 100,000 files, rabbitmq", "", 150),
+        *("memory", "", 150, None, Kind.MEGABYTES, "client, 100,000 files, rabbitmq"),
+    ),
+    *(
+        replace(
+            asked,
+            text=f"{asked.text}, with --no-html",
+            ours=f"{asked.ours} --no-html",
+            theirs=asked.theirs + (" --no-html" if asked.theirs == LOCAL else ""),
+            floor=None,
+            aim=None,
+        )
+        for asked in _COMPARED
     ),
 )
 
@@ -230,6 +206,6 @@ def _from_measures(question: Question, results: Results) -> Answer:
     names = [f"{question.where}/{name}" for name in (question.ours, question.theirs) if name]
     if any(name not in results.measures for name in names):
         return Answer(question, None, "its suite was not run")
-    values = [results.measures[name].value for name in names]
+    values = [results.measures[name] for name in names]
     number = values[1] / values[0] if question.kind is Kind.BYTES else values[0] / 1e6
     return Answer(question, Ratio(number, number, number, 1))

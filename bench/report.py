@@ -1,308 +1,218 @@
 """``docs/benchmarks.md`` and its plots, drawn from a results file and nothing else.
 
-``python -m bench.report [FILE]``
+``python -m bench.report [FILE]``; the words are in ``report.md.jinja``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import fill
+from typing import Any
 
-from bench import plots, prose
-from bench.datasets.sizes import CROPS, TOKYO
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench import plots
+from bench.contenders import OURS
+from bench.datasets.sizes import TITLES
 from bench.harness.processes import ROOT
+from bench.harness.ratios import Ratio, ratio_of
 from bench.harness.results import REFERENCE, Race, Results
-from bench.harness.turns import ratio_of
-from bench.model import Costs, fitted_price
+from bench.model import costs_of, modelled_seconds, saturating_cores
 from bench.plots import figure
-from bench.questions import Answer, Kind, answers
-from bench.test_machines import CURVE, SMALL_MACHINE_CORES
+from bench.questions import Answer, Question, answers
+from bench.suites import CURVE, SMALL_MACHINE_CORES
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "plots"
-
-SET_TITLES = {
-    "tokyo": "Tokyo",
-    "crops": "Crops",
-    "tokyo-png": "Tokyo as PNG",
-    "crops-png": "Crops as PNG",
-}
-SET_BYTES = {"tokyo": TOKYO.total_bytes, "crops": CROPS.total_bytes}
-OURS = ("imgbatch", "imgbatch local", "imgbatch with page")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The text and the plots, by file name."""
-
-    text: str
-    plots: Mapping[str, str]
+TABLE_COLUMNS = {"name", "median_seconds", "low_seconds", "high_seconds", "rounds"}
 
 
 def draw(path: Path) -> None:
     """Write the document and the plots of a results file."""
-    document = document_of(Results.load(path))
+    results = Results.load(path)
     PLOTS.mkdir(parents=True, exist_ok=True)
-    for name, svg in document.plots.items():
+    for name, svg in plots_of(results).items():
         (PLOTS / name).write_text(svg)
-    DOCUMENT.write_text(document.text)
+    DOCUMENT.write_text(document_of(results))
 
 
-def document_of(results: Results) -> Document:
+def document_of(results: Results) -> str:
     """Return the document that a results file makes."""
-    drawn = _plots(results)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "figure": figure,
+        "paragraph": lambda text: " ".join(text.split()),
+        "item": lambda text: fill(text.strip(), 100, initial_indent="- ", subsequent_indent="  "),
+    }
     found = answers(results)
-    sections = [
-        prose.opening(results, found),
-        _answers_section(found),
-        _races_section("On one machine", "local", prose.LOCAL, results, drawn),
-        _races_section("Through RabbitMQ", "broker", prose.BROKER, results, drawn),
-        _papers_section(results),
-        _scaling_section(results),
-        _small_things_section(results),
-        _suites_section(results),
-        prose.method(results),
-    ]
-    text = "\n".join(section.strip() + "\n" for section in sections if section)
-    return Document(prose.HEADER + text, drawn)
+    return environment.get_template("report.md.jinja").render(
+        results=results,
+        answers={answer.question.text: answer for answer in found},
+        judged=[one for one in found if one.found and one.question.floor is not None],
+        titles=TITLES,
+        table=table,
+        question_rows=question_rows,
+        race_rows=race_rows,
+        machine_rows=machine_rows,
+        curve_rows=lambda name: curve_rows(results, name),
+        suite_rows=suite_rows,
+        seconds_rows=seconds_rows,
+        measure_rows=lambda prefix, form: measure_rows(results, prefix, form),
+        costs_of=lambda name: costs_of(results.measures, name),
+        saturating_cores=saturating_cores,
+    )
 
 
-def _answers_section(found: list[Answer]) -> str:
-    rows = [
-        (
-            answer.question.text,
-            _number(answer),
-            _spread(answer),
-            _bound(answer, answer.question.floor),
-            _bound(answer, answer.question.aim),
-            answer.verdict if answer.found else f"not measured: {answer.why_not}",
-        )
-        for answer in found
-    ]
-    head = ("question", "found", "spread", "floor", "aim", "")
-    parts = ("## The questions", prose.QUESTIONS, _table(head, rows), prose.reasons(found))
-    return "\n\n".join(parts)
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, all columns but the first to the right."""
+    ruler = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ruler, *rows))
 
 
-def _number(answer: Answer) -> str:
-    return "–" if answer.found is None else _with_unit(answer.question.kind, answer.found.median)
+def question_rows(found: Iterable[Answer]) -> Iterator[tuple[str, ...]]:
+    """Yield question, number, spread, floor, aim and verdict."""
+    for answer in found:
+        question, ratio = answer.question, answer.found
+        spread = "–"
+        if ratio and ratio.n > 1:
+            low, high = (with_unit(question, value) for value in (ratio.low, ratio.high))
+            spread = f"{low} to {high}, n = {ratio.n}"
+        number = with_unit(question, ratio.median) if ratio else "–"
+        bounds = (with_unit(question, bound) for bound in (question.floor, question.aim))
+        yield question.text, number, spread, *bounds, answer.verdict
 
 
-def _spread(answer: Answer) -> str:
-    found = answer.found
-    if found is None or found.n < 2:
-        return "–"
-    low, high = (_with_unit(answer.question.kind, value) for value in (found.low, found.high))
-    return f"{low} to {high}, n = {found.n}"
-
-
-def _bound(answer: Answer, value: float | None) -> str:
-    return "" if value is None else _with_unit(answer.question.kind, value)
-
-
-def _with_unit(kind: Kind, value: float) -> str:
-    if kind in (Kind.SHARE, Kind.SAVED):
+def with_unit(question: Question, value: float | None) -> str:
+    """Return a number as its question counts it."""
+    kind = question.kind
+    if value is None:
+        return ""
+    if kind.is_share:
         return f"{100 * value:.0f} %"
-    if kind.is_ceiling:
-        return f"{figure(value)} {kind.value}"
-    return f"{figure(value)}×"
+    return f"{figure(value)} {kind}" if kind.is_ceiling else f"{figure(value)}×"
 
 
-def _races_section(
-    title: str, prefix: str, words: str, results: Results, drawn: Mapping[str, str]
-) -> str:
-    parts = [f"## {title}\n\n{words}\n"]
-    for set_name, set_title in SET_TITLES.items():
-        race = results.races.get(f"{prefix}/{set_name}")
-        if race is None:
-            continue
-        parts.append(f"### {set_title}\n")
-        plot = f"{prefix}-{set_name}.svg"
-        if plot in drawn:
-            parts.append(f"![{set_title}: images per second](plots/{plot})\n")
-        head = ("", "seconds", "images/s", "imgbatch is", "spread")
-        parts.append(_table(head, list(_race_rows(race))))
-    return "\n".join(parts) if len(parts) > 1 else ""
+def race_rows(race: Race) -> Iterator[tuple[str, ...]]:
+    """Yield name, seconds, images/s, how many times as fast we are, and its spread, fastest first.
 
-
-def _race_rows(race: Race) -> Iterator[tuple[str, ...]]:
-    ours = race.per_image("imgbatch") if race.seconds.get("imgbatch") else []
-    for contender, seconds in sorted(race.seconds.items(), key=lambda item: _pace(race, item[0])):
-        ratio = ratio_of(race.per_image(contender), ours) if ours and seconds else None
-        is_itself = contender == "imgbatch"
+    We: the default run, or the one without a page where that alone was measured.
+    """
+    reference = next((name for name in OURS if race.seconds.get(name)), None)
+    ours = race.per_image(reference) if reference else []
+    for name in sorted(filter(race.seconds.get, race.seconds), key=lambda name: pace(race, name)):
+        ratio = ratio_of(race.per_image(name), ours) if ours and name != reference else None
         yield (
-            f"**{contender}**" if contender in OURS else contender,
-            figure(median(seconds)),
-            figure(1 / _pace(race, contender)),
-            "" if ratio is None or is_itself else f"{figure(ratio.median)}× as fast",
-            ""
-            if ratio is None or is_itself
-            else f"{figure(ratio.low)} to {figure(ratio.high)}, n = {ratio.n}",
+            f"**{name}**" if name in OURS else name,
+            figure(median(race.seconds[name])),
+            figure(1 / pace(race, name)),
+            f"{figure(ratio.median)}× as fast" if ratio else "",
+            f"{figure(ratio.low)} to {figure(ratio.high)}, n = {ratio.n}" if ratio else "",
         )
-    for contender, why in {**race.skipped, **race.failed}.items():
-        yield contender, "–", "–", "", why.splitlines()[0]
+    for name, why in {**race.skipped, **race.failed}.items():
+        yield name, "–", "–", "", why.splitlines()[0]
 
 
-def _pace(race: Race, contender: str) -> float:
+def pace(race: Race, contender: str) -> float:
+    """Return a contender's median of seconds an image."""
     return median(race.per_image(contender))
 
 
-def _papers_section(results: Results) -> str:
-    parts = [f"## The paper's tables, repeated\n\n{prose.tables(results)}\n"]
-    for set_name in ("tokyo", "crops"):
-        race = results.races.get(f"machines/{set_name}")
-        if race is None:
-            continue
-        parts.append(f"### {SET_TITLES[set_name]}\n")
-        head = ("", *(f"run {number}" for number in range(1, 5)), "median", "saved")
-        parts.append(_table(head, list(_machine_rows(race))))
-    return "\n".join(parts) if len(parts) > 1 else ""
-
-
-def _machine_rows(race: Race) -> Iterator[tuple[str, ...]]:
+def machine_rows(race: Race) -> Iterator[tuple[str, ...]]:
+    """Yield each fleet with its four runs, their median and what it saved against one machine."""
     for contender, seconds in race.seconds.items():
-        if not seconds:
-            continue
-        system, _, machines = contender.rpartition(" x")
+        system, _, count = contender.rpartition(" x")
         one = race.seconds.get(f"{system} x1", [])
-        saved = "" if machines == "1" or not one else _saved(one, seconds)
+        saved = ""
+        if count != "1" and one:
+            saved = f"{100 * (1 - 1 / ratio_of(one, seconds).median):.1f} %"
         runs = [f"{value:.1f} s" for value in seconds[:4]] + [""] * (4 - len(seconds[:4]))
-        label = f"{system}, {machines} machine{'' if machines == '1' else 's'}"
+        label = f"{system}, {count} machine{'' if count == '1' else 's'}"
         yield label, *runs, f"{median(seconds):.1f} s", saved
 
 
-def _saved(one: list[float], more: list[float]) -> str:
-    ratio = ratio_of(one, more)
-    return f"{100 * (1 - 1 / ratio.median):.1f} %"
-
-
-def _scaling_section(results: Results) -> str:
-    parts = [f"## Many machines, and where one broker is full\n\n{prose.SCALING}\n"]
-    for set_name in ("tokyo", "crops"):
-        measured = _curve_of(results, set_name)
-        if not measured:
-            continue
-        model = _model_of(results, set_name, measured)
-        parts.append(f"### {SET_TITLES[set_name]}\n")
-        parts.append(f"![{SET_TITLES[set_name]}: speed-up](plots/curve-{set_name}.svg)\n")
-        rows = [
-            (
-                str(count),
-                f"{median(seconds):.1f} s",
-                f"{figure(median(measured[1]) / median(seconds))}×",
-                f"{model[count]:.1f} s" if count in model else "–",
-            )
-            for count, seconds in measured.items()
-        ]
-        parts.append(_table(("machines", "measured", "speed-up", "model"), rows))
-    if len(parts) > 1:
-        parts.append(prose.saturation(results))
-    return "\n".join(parts) if len(parts) > 1 else ""
-
-
-def _curve_of(results: Results, set_name: str) -> dict[int, list[float]]:
-    race = results.races.get(f"curve/{set_name}")
-    if race is None:
-        return {}
+def curve_of(results: Results, set_name: str) -> dict[int, list[float]]:
+    """Return the seconds of each number of small machines."""
+    race = results.races.get(f"curve/{set_name}", Race({}))
     found = {count: race.seconds.get(f"imgbatch x{count}", []) for count in CURVE}
     return {count: seconds for count, seconds in found.items() if seconds}
 
 
-def _model_of(
-    results: Results, set_name: str, measured: Mapping[int, list[float]]
-) -> dict[int, float]:
-    costs = Costs.of(results, set_name)
-    if costs is None or 1 not in measured:
-        return {}
-    share = SMALL_MACHINE_CORES
-    price = fitted_price(costs, share, median(measured[1]))
-    return {count: costs.seconds(count, share, price) for count in measured}
+def model_of(results: Results, set_name: str) -> dict[int, float]:
+    """Return what the model says of the same machines; nothing if the costs are not known."""
+    costs = costs_of(results.measures, set_name)
+    counts = curve_of(results, set_name) if costs else {}
+    return {count: modelled_seconds(costs, count, SMALL_MACHINE_CORES) for count in counts}
 
 
-def _small_things_section(results: Results) -> str:
-    race = results.races.get("start/one small image")
-    parts = ["## Start, memory, bytes on the wire\n"]
-    if race is not None:
-        rows = [(who, f"{median(seconds):.2f} s") for who, seconds in race.seconds.items()]
-        parts.append(_table(("one small image, whole process", "median"), rows))
-    rows = [
-        (name.partition("/")[2], f"{measure.value / 1e6:,.1f} MB")
-        for name, measure in sorted(results.measures.items())
-        if name.startswith("memory/") and measure.unit == "B"
-    ]
-    if rows:
-        parts.append(_table(("most memory held by", ""), rows))
-    sent = [
-        (name.partition("/")[2], f"{measure.value / 1e6:,.2f} MB")
-        for name, measure in sorted(results.measures.items())
-        if name.startswith("protocol/")
-    ]
-    if sent:
-        parts.append(_table(("one photograph of 12 megapixels as", "bytes"), sent))
-    return "\n".join(parts) if len(parts) > 1 else ""
+def curve_rows(results: Results, set_name: str) -> Iterator[tuple[str, ...]]:
+    """Yield each number of small machines with its seconds, speed-up, and the model's seconds."""
+    measured, model = curve_of(results, set_name), model_of(results, set_name)
+    for count, seconds in measured.items():
+        speed_up = figure(median(measured[1]) / median(seconds))
+        told = f"{model[count]:.1f} s" if count in model else "–"
+        yield str(count), f"{median(seconds):.1f} s", f"{speed_up}×", told
 
 
-def _suites_section(results: Results) -> str:
-    groups = {
-        name.removeprefix("suite/"): rows
-        for name, rows in results.tables.items()
-        if name.startswith("suite/")
-    }
-    parts = [f"## Kernels and codecs\n\n{prose.SUITES}\n"]
-    for group, rows in sorted(groups.items()):
-        fastest = min(row["median_seconds"] for row in rows)
-        parts.append(f"### {group}\n")
-        body = [
-            (
-                str(row["name"]),
-                f"{1e3 * row['median_seconds']:.3g} ms",
-                f"{1e3 * row['low_seconds']:.3g} to {1e3 * row['high_seconds']:.3g} ms",
-                f"{row['median_seconds'] / fastest:.2f}",
-                _extra(row),
-            )
-            for row in sorted(rows, key=lambda row: row["median_seconds"])
-        ]
-        parts.append(_table(("", "median", "quartiles", "× the fastest", "paired"), body))
-    return "\n".join(parts) if groups else ""
+def seconds_rows(race: Race) -> Iterator[tuple[str, ...]]:
+    """Yield each contender's median of whole runs."""
+    for contender, seconds in race.seconds.items():
+        yield contender, f"{median(seconds):.2f} s"
 
 
-def _extra(row: Mapping[str, object]) -> str:
-    known = {"name", "median_seconds", "low_seconds", "high_seconds", "rounds"}
-    told = []
+def measure_rows(results: Results, prefix: str, form: str) -> Iterator[tuple[str, ...]]:
+    """Yield the measures of bytes whose names begin alike."""
+    for name, size_bytes in sorted(results.measures.items()):
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), f"{form % (size_bytes / 1e6)} MB"
+
+
+def suite_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Yield what pytest-benchmark found in one group, fastest first."""
+    ordered = sorted(rows, key=lambda row: row["median_seconds"])
+    for row in ordered:
+        quartiles = f"{1e3 * row['low_seconds']:.3g} to {1e3 * row['high_seconds']:.3g} ms"
+        yield (
+            str(row["name"]),
+            f"{1e3 * row['median_seconds']:.3g} ms",
+            quartiles,
+            f"{row['median_seconds'] / ordered[0]['median_seconds']:.2f}",
+            "; ".join(extras_of(row)),
+        )
+
+
+def extras_of(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a benchmark found beside its own time."""
     for key, value in row.items():
-        if key in known:
-            continue
-        if isinstance(value, Mapping) and "median" in value:
-            told.append(f"{key}: {value['median']:.2f} ({value['low']:.2f} to {value['high']:.2f})")
-        else:
-            told.append(f"{key}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}")
-    return "; ".join(told)
+        if isinstance(value, Mapping):
+            yield f"{key}: {Ratio(**value)}"
+        elif key not in TABLE_COLUMNS:
+            yield f"{key}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}"
 
 
-def _plots(results: Results) -> dict[str, str]:
+def plots_of(results: Results) -> dict[str, str]:
+    """Return the plots by file name."""
     drawn = {}
     for name, race in results.races.items():
         prefix, _, set_name = name.partition("/")
-        if prefix in ("local", "broker"):
-            speeds = {who: 1 / _pace(race, who) for who, seconds in race.seconds.items() if seconds}
-            title = f"{SET_TITLES[set_name]}: images per second"
-            if speeds:
-                drawn[f"{prefix}-{set_name}.svg"] = plots.bars(title, speeds, "/s", OURS)
-        if prefix == "curve" and (measured := _curve_of(results, set_name)):
-            model = _model_of(results, set_name, measured)
-            title = f"{SET_TITLES[set_name]}: times as fast as one machine of 0.15 core"
-            drawn[f"curve-{set_name}.svg"] = plots.curve(title, measured, model)
+        speeds = {who: 1 / pace(race, who) for who, seconds in race.seconds.items() if seconds}
+        if prefix in ("local", "broker") and speeds:
+            title = f"{TITLES[set_name]}: images per second"
+            drawn[f"{prefix}-{set_name}.svg"] = plots.bars(title, speeds, "/s", OURS)
+        if prefix == "curve" and (measured := curve_of(results, set_name)):
+            title = f"{TITLES[set_name]}: times as fast as one machine of 0.15 core"
+            drawn[f"curve-{set_name}.svg"] = plots.curve(
+                title, measured, model_of(results, set_name)
+            )
     return drawn
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    ruler = "| " + " | ".join(["---", *["---:"] * (len(head) - 1)]) + " |"
-    lines = [f"| {' | '.join(head)} |", ruler]
-    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The codecs against OpenCV's and libpng's, and the pipeline against its own parts.
+"""The codecs against OpenCV's and libpng's, the pipeline against its parts and the paper's design.
 
 Ratios come from `paired`, contenders taking turns; they stand in each benchmark's `extra_info`.
 """
@@ -13,21 +13,22 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from bench.baseline import messages, server
+from bench.baseline.operation import FACTORS, QUALITY
 from bench.datasets.photographs import photograph
-from bench.paired import paired
+from bench.harness.ratios import paired
+from bench.suites import frames_of, image_of
 from imgbatch.adjustment import Adjustment
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.jpeg import read_jpeg
 from imgbatch.images.jpeg_encode import encode_style
 from imgbatch.images.jpeg_style import style_of
 from imgbatch.images.limits import Limits
-from imgbatch.images.picture import Shape
 from imgbatch.images.png_encode import compress_pixels
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, PngLevel, Recipe
 from imgbatch_kernels import adjust
 
-FACTORS = {"brightness": 10, "contrast": 20, "sharpness": 40}
 ROUNDS = 9
 
 
@@ -66,7 +67,7 @@ def test_png_encoding(benchmark: Any, name: str, level: PngLevel) -> None:
         lambda: cv2.imencode(".png", image, options),
         lambda: compress_pixels(image, level, buffers),
         rounds=rounds,
-        warm_up_rounds=1,
+        warm_up=1,
     )
     benchmark.extra_info["times as fast"] = faster.as_dict()
     benchmark.extra_info["size ratio"] = round(len(deflated) / len(theirs), 3)
@@ -99,10 +100,9 @@ def test_jpeg_pipeline_against_its_parts(benchmark: Any, style_name: str) -> Non
     """`Pipeline.run` against decoding, kernel and encoding alone, in the same style."""
     options = [cv2.IMWRITE_JPEG_QUALITY, 90, *STYLES[style_name]]
     file = cv2.imencode(".jpg", picture("photograph"), options)[1].tobytes()
-    source = read_jpeg(memoryview(file), Limits())
-    style, _ = style_of(source.structure, Encoding(), is_rgb=False)
-    shape = source.shape
-    decoded, adjusted = Buffers().get("a", shape), Buffers().get("b", shape)
+    structure = read_jpeg(memoryview(file), Limits()).structure
+    style, _ = style_of(structure, Encoding(), is_rgb=False)
+    decoded, adjusted = np.empty_like(picture("photograph")), np.empty_like(picture("photograph"))
 
     def parts() -> None:
         simplejpeg.decode_jpeg(file, buffer=decoded)
@@ -116,8 +116,7 @@ def test_png_pipeline_against_its_parts(benchmark: Any) -> None:
     """`Pipeline.run` against `cv2.imdecode`, kernel and our encoder alone."""
     cv2.setNumThreads(1)
     file = cv2.imencode(".png", picture("photograph"))[1].tobytes()
-    buffers = Buffers()
-    adjusted = Buffers().get("adjusted", Shape(3264, 2448, 3))
+    buffers, adjusted = Buffers(), np.empty_like(picture("photograph"))
 
     def parts() -> None:
         decoded = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -134,3 +133,24 @@ def compare_with_parts(benchmark: Any, file: bytes, parts: Any) -> None:
     benchmark(pipeline.run, file, recipe)
     ratio = paired(lambda: pipeline.run(file, recipe), parts, rounds=ROUNDS)
     benchmark.extra_info["pipeline / parts"] = ratio.as_dict()
+
+
+def test_the_way_of_one_photograph_against_the_papers_design(benchmark: Any) -> None:
+    """All that client and server do to one photograph, between them no broker."""
+    cv2.setNumThreads(1)
+    file = cv2.imencode(".jpg", picture("photograph"), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    data, pipeline = file.tobytes(), Pipeline()
+    recipe = Recipe(Adjustment(**FACTORS), Encoding(quality=QUALITY))
+    fields = {"client": "client", "name": "photograph", "factors": list(FACTORS.values())}
+
+    def ours() -> None:
+        image_of(list(frames_of(pipeline.run(image_of(list(frames_of(data))), recipe).data)))
+
+    def papers() -> None:
+        body = messages.packed(fields, cv2.imdecode(file, cv2.IMREAD_COLOR))
+        _, image = messages.unpacked(server.processed(body, "machine")[1])
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+    benchmark.group = "paper's design"
+    benchmark(ours)
+    benchmark.extra_info["times as fast"] = paired(papers, ours, rounds=ROUNDS).as_dict()

@@ -26,19 +26,21 @@ def unpacked(body: bytes) -> tuple[dict[str, Any], np.ndarray]:
     return fields, pickle.loads(base64.b64decode(fields.pop("image")))
 
 
-def connect(url: str, *, wide_receive: bool) -> Any:
-    """Return a blocking connection; `wide_receive` lends it the receive buffer of imgbatch."""
+def connect(url: str, receive: str = "narrow") -> Any:
+    """Return a channel of a connection of its own; `wide` lends it imgbatch's receive buffer."""
     import pika
     from pika.adapters.utils import io_services_utils
 
-    if wide_receive:
+    if receive == "wide":
         io_services_utils._AsyncTransportBase._MAX_RECV_BYTES = 128 * 1024
     parameters = pika.URLParameters(url)
     parameters.heartbeat = 0  # a blocked put must not cost the connection
-    return pika.BlockingConnection(parameters)
+    return pika.BlockingConnection(parameters).channel()
 
 
-def declare(channel: Any) -> None:
-    """Declare the queue and the exchange, whichever side comes first."""
+def open_channel(url: str, receive: str = "narrow") -> Any:
+    """Return a channel where the paper's queue and exchange are declared."""
+    channel = connect(url, receive)
     channel.queue_declare(WORK_QUEUE, durable=True)
     channel.exchange_declare(RESULT_EXCHANGE, "topic", durable=True)
+    return channel

@@ -1,8 +1,10 @@
-"""The paper's server: a consumer, one processor for each core, a publisher."""
+"""The paper's server: a consumer, one processor for each core, a publisher.
+
+``python -m bench.baseline.server PROCS URL [wide]``
+"""
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import signal
@@ -11,21 +13,15 @@ import sys
 from multiprocessing.queues import Queue
 from typing import Any
 
-from bench.baseline.messages import (
-    RESULT_EXCHANGE,
-    WORK_QUEUE,
-    connect,
-    declare,
-    packed,
-    unpacked,
-)
+import cv2
+
+from bench.baseline.messages import RESULT_EXCHANGE, WORK_QUEUE, open_channel, packed, unpacked
 from bench.baseline.operation import Coefficients, adjusted
 
 
-def consume(arguments: argparse.Namespace, work: Queue[bytes]) -> None:
-    """Hand each message to whichever processor is free; returns never."""
-    channel = connect(arguments.broker, wide_receive=arguments.wide_receive).channel()
-    declare(channel)
+def consume(broker: list[str], work: Queue[bytes]) -> None:
+    """Hand each message to the next processor that is free; returns never."""
+    channel = open_channel(*broker)
     channel.basic_qos(prefetch_count=1)
 
     def take(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
@@ -39,51 +35,49 @@ def consume(arguments: argparse.Namespace, work: Queue[bytes]) -> None:
 
 def process(work: Queue[bytes], results: Queue[tuple[str, bytes]], machine: str) -> None:
     """Unpack, adjust and pack again; returns never."""
-    import cv2
-
     cv2.setNumThreads(1)
     while True:
-        fields, image = unpacked(work.get())
-        coefficients = Coefficients.of(*fields.pop("factors"))
-        fields["machine"] = machine
-        results.put((fields.pop("client"), packed(fields, adjusted(image, coefficients))))
+        results.put(processed(work.get(), machine))
 
 
-def publish(arguments: argparse.Namespace, results: Queue[tuple[str, bytes]]) -> None:
+def processed(body: bytes, machine: str) -> tuple[str, bytes]:
+    """Return the client of one message and the message that it is sent."""
+    fields, image = unpacked(body)
+    coefficients = Coefficients.of(*fields.pop("factors"))
+    fields["machine"] = machine
+    return fields.pop("client"), packed(fields, adjusted(image, coefficients))
+
+
+def publish(broker: list[str], results: Queue[tuple[str, bytes]]) -> None:
     """Send each result to its client; returns never."""
-    channel = connect(arguments.broker, wide_receive=arguments.wide_receive).channel()
-    declare(channel)
+    channel = open_channel(*broker)
     while True:
         client, body = results.get()
         channel.basic_publish(RESULT_EXCHANGE, client, body)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.baseline.server")
-    parser.add_argument("--broker", required=True)
-    parser.add_argument("--procs", type=int, default=os.cpu_count())
-    parser.add_argument("--wide-receive", action="store_true")
-    arguments = parser.parse_args()
+def main(procs: int, broker: list[str]) -> None:
     machine = f"{socket.gethostname()}-{os.getpid()}"
-    work: Queue[bytes] = multiprocessing.Queue(arguments.procs)
-    results: Queue[tuple[str, bytes]] = multiprocessing.Queue(arguments.procs)
-    children = [
-        multiprocessing.Process(target=process, args=(work, results, machine), daemon=True)
-        for _ in range(arguments.procs)
+    work: Queue[bytes] = multiprocessing.Queue(procs)
+    results: Queue[tuple[str, bytes]] = multiprocessing.Queue(procs)
+    roles: list[tuple[Any, tuple[Any, ...]]] = [
+        *[(process, (work, results, machine))] * procs,
+        (publish, (broker, results)),
     ]
-    children.append(multiprocessing.Process(target=publish, args=(arguments, results), daemon=True))
+    children = [
+        multiprocessing.Process(target=role, args=args, daemon=True) for role, args in roles
+    ]
     for child in children:
         child.start()
-    signal.signal(signal.SIGTERM, lambda *_: _end(children))
-    consume(arguments, work)
 
+    def end(*_signal: object) -> None:
+        for child in children:
+            child.terminate()
+        os._exit(0)  # a queue's feeder may still hold an image that no client waits for
 
-def _end(children: list[multiprocessing.Process]) -> None:
-    for child in children:
-        child.terminate()
-    sys.stdout.flush()
-    os._exit(0)  # a queue's feeder may still hold an image that nobody waits for
+    signal.signal(signal.SIGTERM, end)
+    consume(broker, work)
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]), sys.argv[2:])

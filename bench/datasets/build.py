@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,8 @@ import cv2
 import numpy as np
 
 from bench.datasets.photographs import photograph
-from bench.datasets.sizes import CROPS, TOKYO, Figures, Target, one_in_ten, targets
+from bench.datasets.sizes import CROPS, TOKYO, Figures, Target, alike, one_in_ten, targets
 
-EDITIONS = {"tokyo": 1, "crops": 1, "tokyo-png": 2, "crops-png": 2}
-"""Part of a folder's name: raised whenever the pictures of a set change."""
-
-_FIGURES = {"tokyo": TOKYO, "crops": CROPS}
 _ASPECTS = (4 / 3, 3 / 2, 16 / 9, 3 / 4, 1.0)
 _SUBSAMPLINGS = {
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420: 0.7,
@@ -29,73 +26,89 @@ _SUBSAMPLINGS = {
 _SPARE_ROWS = 1.4  # made in addition, so that a picture can grow until its file is large enough
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """The files of a set and what writes each of them.
+
+    `edition` is part of the folder's name, and raised whenever the pictures change.
+    """
+
+    targets: Callable[[], Sequence[Target]]
+    write: Callable[[Path, Target], None]
+    edition: int = 1
+
+
 def cache_folder() -> Path:
     """Return where sets are kept: ``IMGBATCH_BENCH_CACHE``, or below the XDG cache folder."""
-    chosen = os.environ.get("IMGBATCH_BENCH_CACHE")
-    if chosen:
-        return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "imgbatch-bench"
+    return Path(os.environ.get("IMGBATCH_BENCH_CACHE") or Path(base) / "imgbatch-bench")
 
 
 def folder_of(name: str) -> Path:
     """Return the folder of a set, making its files first if they are not there."""
-    folder = cache_folder() / f"{name}-{EDITIONS[name]}"
+    if name in TEN_TIMES:
+        source = folder_of(TEN_TIMES[name])
+        folder, write = source.with_name(f"{source.name}-x10"), partial(_link_ten_times, source)
+    else:
+        made = SETS[name]
+        folder, write = cache_folder() / f"{name}-{made.edition}", partial(_write_all, made)
     if not folder.is_dir():
-        _make(name, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder.parent))
+        write(unfinished)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(unfinished)
     return folder
 
 
-def _make(name: str, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder.parent))
-    figures = _FIGURES[name.removesuffix("-png")]
-    wanted = targets(figures)
-    if name.endswith("-png"):
-        _in_processes(partial(_write_png, figures, unfinished), list(one_in_ten(wanted)))
-    else:
-        _in_processes(partial(_write_jpeg, figures, unfinished), wanted)
-    try:
-        unfinished.rename(folder)
-    except OSError:  # another process was faster
-        shutil.rmtree(unfinished)
-
-
-def _in_processes(write: Callable[[Target], None], wanted: Sequence[Target]) -> None:
-    largest_first = sorted(wanted, key=lambda target: -target.pixels)
+def _write_all(made: ImageSet, folder: Path) -> None:
+    largest_first = sorted(made.targets(), key=lambda target: -target.pixels)
     with multiprocessing.get_context("spawn").Pool() as pool:
-        for _ in pool.imap_unordered(write, largest_first):
+        for _ in pool.imap_unordered(partial(made.write, folder), largest_first):
             pass
 
 
-def _write_jpeg(figures: Figures, folder: Path, target: Target) -> None:
-    cv2.setNumThreads(1)
-    path = folder / f"{figures.name}-{target.index:04d}.jpg"
-    path.write_bytes(jpeg(figures, target))
+def _link_ten_times(source: Path, folder: Path) -> None:
+    for path in source.iterdir():
+        for number in range(10):
+            os.link(path, folder / f"{path.stem}-{number}{path.suffix}")
 
 
-def _write_png(figures: Figures, folder: Path, target: Target) -> None:
+def write_png(name: str, seed: int, folder: Path, target: Target) -> None:
     """Write a PNG as most programs do: a filter chosen for each row, zlib at level 6.
 
     OpenCV would filter every row alike, which no decoder but its own sees often.
     """
     from PIL import Image
 
-    cv2.setNumThreads(1)
-    picture, height = _picture(figures, target)
+    picture, height = _picture(seed, target)
     rows = np.ascontiguousarray(picture[:height, :, ::-1])
-    path = folder / f"{figures.name}-{target.index:04d}.png"
-    Image.fromarray(rows).save(path, compress_level=6)
+    Image.fromarray(rows).save(folder / f"{name}-{target.index:04d}.png", compress_level=6)
 
 
-def jpeg(figures: Figures, target: Target) -> bytes:
-    """Return a JPEG of nearly the target's size.
+def write_jpeg(name: str, seed: int, folder: Path, target: Target) -> None:
+    """Write a JPEG of a target's pixels, whatever its size in bytes."""
+    picture, height = _picture(seed, target)
+    rng = np.random.default_rng([seed, target.index, 1])
+    data = _encode(picture, _subsampling(rng), height, int(rng.integers(80, 96)))
+    (folder / f"{name}-{target.index:04d}.jpg").write_bytes(data)
+
+
+def write_sized_jpeg(figures: Figures, folder: Path, target: Target) -> None:
+    """Write a JPEG of nearly the target's size in bytes."""
+    path = folder / f"{figures.name}-{target.index:04d}.jpg"
+    path.write_bytes(sized_jpeg(figures, target))
+
+
+def sized_jpeg(figures: Figures, target: Target) -> bytes:
+    """Return a JPEG of nearly the target's size in bytes.
 
     The highest quality that does not pass the size is taken, then rows are added to meet it.
     """
-    picture, height = _picture(figures, target)
-    rng = np.random.default_rng([figures.seed, target.index, 1])
-    subsampling = int(rng.choice(list(_SUBSAMPLINGS), p=list(_SUBSAMPLINGS.values())))
+    picture, height = _picture(figures.seed, target)
+    subsampling = _subsampling(np.random.default_rng([figures.seed, target.index, 1]))
     encode = partial(_encode, picture, subsampling)
     wanted = target.size_bytes - len(_exif(figures))
     quality = _highest_quality(lambda quality: len(encode(height, quality)) <= wanted)
@@ -103,13 +116,18 @@ def jpeg(figures: Figures, target: Target) -> bytes:
     return best[:2] + _exif(figures) + best[2:]
 
 
-def _picture(figures: Figures, target: Target) -> tuple[np.ndarray, int]:
+def _picture(seed: int, target: Target) -> tuple[np.ndarray, int]:
     """Return a picture with rows to spare, and the number of rows to begin with."""
-    rng = np.random.default_rng([figures.seed, target.index])
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng([seed, target.index])
     aspect = float(rng.choice(_ASPECTS))
     height = max(24, round((target.pixels / aspect) ** 0.5))
     width = max(24, round(target.pixels / height))
     return photograph(rng, width, int(height * _SPARE_ROWS), rng.uniform(1.0, 3.0)), height
+
+
+def _subsampling(rng: np.random.Generator) -> int:
+    return int(rng.choice(list(_SUBSAMPLINGS), p=list(_SUBSAMPLINGS.values())))
 
 
 def _encode(picture: np.ndarray, subsampling: int, height: int, quality: int) -> bytes:
@@ -153,3 +171,16 @@ def _exif(figures: Figures) -> bytes:
     exif[0x0132] = "2023:04:01 12:00:00"
     body = exif.tobytes()
     return b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+
+
+SETS = {
+    "tokyo": ImageSet(partial(targets, TOKYO), partial(write_sized_jpeg, TOKYO)),
+    "crops": ImageSet(partial(targets, CROPS), partial(write_sized_jpeg, CROPS)),
+    "tokyo-png": ImageSet(partial(one_in_ten, TOKYO), partial(write_png, "tokyo", TOKYO.seed), 2),
+    "crops-png": ImageSet(partial(one_in_ten, CROPS), partial(write_png, "crops", CROPS.seed), 2),
+    "jpeg-12mp": ImageSet(partial(alike, 40, 12_000_000), partial(write_jpeg, "large", 12)),
+    "jpeg-0.5mp": ImageSet(partial(alike, 400, 500_000), partial(write_jpeg, "small", 5)),
+    "png-8mp": ImageSet(partial(alike, 10, 8_000_000), partial(write_png, "large", 8)),
+}
+TEN_TIMES = {"crops-x10": "crops", "jpeg-0.5mp-x10": "jpeg-0.5mp"}
+"""Sets that hold each file of another under ten names."""

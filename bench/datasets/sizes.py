@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
+TITLES = {
+    "tokyo": "Tokyo",
+    "crops": "Crops",
+    "crops-x10": "ten times Crops",
+    "tokyo-png": "Tokyo as PNG",
+    "crops-png": "Crops as PNG",
+    "jpeg-12mp": "40 JPEGs of 12 megapixels",
+    "jpeg-0.5mp": "400 JPEGs of 0.5 megapixels",
+    "jpeg-0.5mp-x10": "4,000 JPEGs of 0.5 megapixels",
+    "png-8mp": "10 PNGs of 8 megapixels",
+}
 LARGE_FILE_BYTES = 5_000_000
 """Above this the paper's system refuses a file."""
 
@@ -98,7 +108,11 @@ def _pixels(size_bytes: int, bits_per_pixel: float) -> int:
     return min(most, int(8 * size_bytes / bits_per_pixel))
 
 
-def one_in_ten(files: list[Target]) -> Iterator[Target]:
+def one_in_ten(figures: Figures) -> list[Target]:
     """Return the targets whose pictures the PNG set holds as well."""
-    by_size = sorted(files, key=lambda target: target.pixels)
-    return iter(by_size[5::10])
+    return sorted(targets(figures), key=lambda target: target.pixels)[5::10]
+
+
+def alike(count: int, pixels: int) -> list[Target]:
+    """Return targets that all have about so many pixels, whatever their size in bytes."""
+    return [Target(index, 0, pixels) for index in range(count)]

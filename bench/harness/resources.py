@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.harness.processes import background
+
+SAMPLING_SECONDS = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory a process has held so far; 0 once it is gone."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process, with that of its children that it has waited for."""
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return sum(int(ticks) for ticks in words[11:15]) / _TICKS
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and all its living descendants."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            found += family(int(child))
-    return found
-
-
-def family_cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and its descendants."""
-    return sum(cpu_seconds(member) for member in family(pid))
 
 
 @dataclass(slots=True)
@@ -57,32 +21,52 @@ class Peaks:
 
     parent_bytes: int = 0
     child_bytes: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-
-    def look(self, pid: int) -> None:
-        """Take one sample."""
-        self.parent_bytes = max(self.parent_bytes, peak_bytes(pid))
-        for child in family(pid)[1:]:
-            self.child_bytes = max(self.child_bytes, peak_bytes(child))
 
 
-@contextmanager
-def watched(pid: int, interval_seconds: float = 0.05) -> Iterator[Peaks]:
-    """Sample a process and its descendants as long as the block lasts.
+def peak_bytes(pid: int) -> int:
+    """Return the most memory a process has held so far; 0 once it is gone."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, with that of its children that it has waited for."""
+    words = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in words[11:15]) / _TICKS
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all its living descendants."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in _read(task).split():
+            found += family(int(child))
+    return found
+
+
+def peaks_of(command: Sequence[str], output: Path) -> Peaks:
+    """Run a command that fills a folder, and return the most memory that it and its children held.
 
     The kernel keeps the peak itself, so nothing between two samples is missed, only what a
     process allocates in its last moments.
     """
+    shutil.rmtree(output, ignore_errors=True)
     peaks = Peaks()
+    with background(command) as process:
+        while process.poll() is None:
+            peaks.parent_bytes = max(peaks.parent_bytes, peak_bytes(process.pid))
+            for child in family(process.pid)[1:]:
+                peaks.child_bytes = max(peaks.child_bytes, peak_bytes(child))
+            time.sleep(SAMPLING_SECONDS)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command} ended with exit code {process.returncode}")
+    return peaks
 
-    def sample() -> None:
-        while not peaks._stop.wait(interval_seconds):
-            peaks.look(pid)
 
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
+def _read(path: str | Path) -> str:
     try:
-        yield peaks
-    finally:
-        peaks._stop.set()
-        thread.join()
+        return Path(path).read_text()
+    except OSError:  # the process has ended
+        return ""

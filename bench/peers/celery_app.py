@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init, worker_ready
 
-if TYPE_CHECKING:
-    from imgbatch.pipeline import Pipeline
+from bench.baseline.operation import FACTORS, QUALITY
 
 app = Celery("bench", broker=os.environ.get("IMGBATCH_BENCH_BROKER"), backend="rpc://")
 app.conf.update(
@@ -33,19 +32,20 @@ app.conf.update(
 @worker_process_init.connect
 def prepare(**_signal: object) -> None:
     """Compile and load everything before the first task, as an imgbatch server does."""
-    from imgbatch.fingerprint import warm_up
+    import cv2
+    import numpy as np
 
-    warm_up()
+    adjust(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
 
 
 @worker_ready.connect
 def announce(**_signal: object) -> None:
-    """Tell whoever started the worker that tasks may come."""
+    """Tell who started the worker that tasks may come."""
     print("tasks may come", flush=True)
 
 
 @cache
-def pipeline() -> Pipeline:
+def pipeline() -> Any:
     """Return this process's pipeline, whose buffers are kept from image to image."""
     from imgbatch.pipeline import Pipeline
 
@@ -53,10 +53,11 @@ def pipeline() -> Pipeline:
 
 
 @app.task
-def adjust(data: bytes, brightness: int, contrast: int, sharpness: int, quality: int) -> bytes:
+def adjust(data: bytes) -> bytes:
     """Return the adjusted image."""
     from imgbatch.adjustment import Adjustment
     from imgbatch.recipe import Encoding, Recipe
 
-    recipe = Recipe(Adjustment(brightness, contrast, sharpness), Encoding(quality=quality))
-    return pipeline().run(data, recipe).data
+    recipe = Recipe(Adjustment(**FACTORS), Encoding(quality=QUALITY))
+    adjusted: bytes = pipeline().run(data, recipe).data
+    return adjusted

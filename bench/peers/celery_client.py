@@ -1,42 +1,32 @@
-"""The client of the Celery peer: sends every file, writes each result as it comes."""
+"""The client of the Celery peer: ``python -m bench.peers.celery_client URL INPUT OUTPUT``."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
+import sys
 from pathlib import Path
 
-from bench.peers.arguments import Task, parser, task_of
+from celery.result import ResultSet
 
 
-def main() -> None:
-    words = parser("peers.celery_client")
-    words.add_argument("--broker", required=True)
-    arguments = words.parse_args()
-    os.environ["IMGBATCH_BENCH_BROKER"] = arguments.broker
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    run(sorted(path for path in arguments.input.iterdir()), task_of(arguments))
-
-
-def run(files: list[Path], task: Task) -> None:
-    """Send all files and write each result at once, in whatever order they end."""
-    from celery.result import ResultSet
-
+def main(url: str, folder: Path, output: Path) -> None:
+    """Send every file of a folder, and write each result as it comes."""
+    os.environ["IMGBATCH_BENCH_BROKER"] = url
     from bench.peers.celery_app import adjust
 
-    factors = (task.brightness, task.contrast, task.sharpness, task.quality)
-    names: dict[str, Path] = {}
+    output.mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
     results = ResultSet([])
-    for path in files:
-        result = adjust.apply_async((path.read_bytes(), *factors))
-        names[result.id] = task.output / path.name
+    for path in sorted(folder.iterdir()):
+        result = adjust.apply_async((path.read_bytes(),))
+        names[result.id] = path.name
         results.add(result)
-    results.get(callback=partial(_write, names), propagate=True)
 
+    def write(task_id: str, data: bytes) -> None:
+        (output / names[task_id]).write_bytes(data)
 
-def _write(names: dict[str, Path], task_id: str, data: bytes) -> None:
-    names[task_id].write_bytes(data)
+    results.get(callback=write, propagate=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench.harness.turns import in_turn, ratio_of
+from bench.harness.ratios import in_turn, paired, ratio_of
 
 
 def test_every_second_round_runs_backwards() -> None:
@@ -17,7 +17,7 @@ def test_every_second_round_runs_backwards() -> None:
     assert "".join(order) == "abbaab"
 
 
-def test_whoever_has_fewer_rounds_sits_out_the_last_ones() -> None:
+def test_a_run_with_fewer_rounds_sits_out_the_last_ones() -> None:
     times = in_turn({"fast": lambda: 1.0, "slow": lambda: 9.0}, {"fast": 3, "slow": 1})
     assert times == {"fast": [1.0, 1.0, 1.0], "slow": [9.0]}
 
@@ -39,3 +39,9 @@ def test_of_fewer_than_four_ratios_the_spread_is_the_extremes() -> None:
 
 def test_times_of_rounds_that_one_side_sat_out_are_left_out() -> None:
     assert ratio_of([8.0], [2.0, 100.0]).median == pytest.approx(4.0)
+
+
+def test_paired_calls_take_turns_and_the_warm_up_is_not_counted() -> None:
+    order: list[str] = []
+    ratio = paired(lambda: order.append("a"), lambda: order.append("b"), rounds=2, warm_up=1)
+    assert ("".join(order), ratio.n) == ("baabba", 2)

@@ -1,1 +1,0 @@
-"""The limits that imgbatch is measured against: work that nobody can do without."""
