@@ -13,7 +13,7 @@ from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import BrokerError, Code, ProtocolError, VersionMismatch
-from imgbatch.protocol import BatchStatus, Discover, ServerStatus, decode, encode
+from imgbatch.protocol import BatchStatus, Discover, Received, ServerStatus, encode
 
 STALE_SECONDS = 10.0
 
@@ -88,7 +88,8 @@ class Observer:
         self._subscription = Subscription(
             queue="announcements",
             declare=partial(topology.declare_private_queue, exchange=topology.announcements),
-            received=self._on_delivery,
+            received=self._on_frame,
+            unreadable=self._on_unreadable,
             prefetch=0,
             private=partial(topology.private_queue, "status"),
             started=self._listening.set,
@@ -106,13 +107,13 @@ class Observer:
         self._consumer.subscribe(self._subscription)
         self._publisher.start()
         deadline = time.monotonic() + timeout_seconds
-        links = self._consumer.link, self._publisher.link
-        while not (self._listening.is_set() and self._publisher.link.was_up):
-            refusal = links[0].refusal or links[1].refusal
+        links = self._consumer.connection, self._publisher.connection
+        while not (self._listening.is_set() and self._publisher.connection.was_up):
+            refusal = links[0].fatal_error or links[1].fatal_error
             if refusal is not None:
                 raise refusal
             if time.monotonic() > deadline:
-                trouble = links[0].trouble or links[1].trouble or "the broker is silent"
+                trouble = links[0].problem or links[1].problem or "the broker is silent"
                 raise BrokerError(Code.BROKER_UNREACHABLE, trouble)
             time.sleep(0.02)
 
@@ -136,11 +137,10 @@ class Observer:
         self._consumer.close(2.0)
         self._publisher.close(2.0)
 
-    def _on_delivery(self, delivery: Delivery) -> None:
+    def _on_frame(self, received: Received, _delivery: Delivery) -> None:
         with self._lock:
-            try:
-                self._picture.hear(decode(delivery.body).frame, time.monotonic())
-            except VersionMismatch as error:
-                self._picture.foreign = str(error)
-            except ProtocolError:
-                return
+            self._picture.hear(received.frame, time.monotonic())
+
+    def _on_unreadable(self, _delivery: Delivery, error: ProtocolError) -> None:
+        if isinstance(error, VersionMismatch):
+            self._picture.foreign = str(error)

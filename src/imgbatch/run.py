@@ -36,7 +36,7 @@ from imgbatch.settings import (
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
-    from imgbatch.engines.local.launch import Launched
+    from imgbatch.workers.forkserver import ForkServer
 
 _LAST_SCAN_SECONDS = 3.0
 
@@ -99,7 +99,9 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def execute(settings: Settings, tally: Tally, stop: Stop, ahead: Launched | None = None) -> Report:
+def execute(
+    settings: Settings, tally: Tally, stop: Stop, ahead: ForkServer | None = None
+) -> Report:
     """Carry a run out and write its report, whatever happens on the way.
 
     Parameters
@@ -109,7 +111,7 @@ def execute(settings: Settings, tally: Tally, stop: Stop, ahead: Launched | None
     stop
         Ends the run early.
     ahead
-        A worker process that was started already, for a run on this machine.
+        What starts worker processes, itself started already, for a run on this machine.
 
     Raises
     ------
@@ -344,7 +346,7 @@ def _unmake(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def _engine(settings: Settings, ahead: Launched | None) -> Engine:
+def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
     # What stands in the way was checked before the run, or is, file by file, as it is planned.
     overwrite = settings.overwrite or settings.resume or settings.watch
     policy = OutputPolicy(settings.preserve, overwrite, settings.target)
@@ -352,7 +354,7 @@ def _engine(settings: Settings, ahead: Launched | None) -> Engine:
         from imgbatch.engines.rabbitmq import RabbitEngine
 
         return RabbitEngine(settings.rabbit, settings.limits, policy)
-    from imgbatch.engines.local import LocalEngine
+    from imgbatch.engines.local.engine import LocalEngine
 
     procs = settings.procs or usable_cores()
-    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, ahead=ahead)
+    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, server=ahead)

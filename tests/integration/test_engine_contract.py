@@ -16,7 +16,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop
-from imgbatch.engines.local import LocalEngine
+from imgbatch.engines.local.engine import LocalEngine
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import Code, EngineError
 from imgbatch.images.limits import Limits

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import jsonschema
 import pytest
-from tests.support.children import children_of
+from tests.support.children import children_of, workers_of
 from tests.support.photos import encoded, fill
 
 from imgbatch.adjustment import Adjustment
@@ -343,8 +343,8 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path, out: Path, start: Start) -> N
 def test_workers_die_with_the_client(tmp_path: Path, out: Path, start: Start) -> None:
     fill_slowly(tmp_path / "photos", 12)
     killed = start(tmp_path / "photos", out, "--png-level", "small")
-    wait_for(lambda: len(children_of(killed.pid, b"worker")) == usable_cores())
-    workers = children_of(killed.pid)
+    wait_for(lambda: len(workers_of(killed.pid)) == usable_cores())
+    workers = [*children_of(killed.pid), *workers_of(killed.pid)]
     killed.kill()
     killed.communicate()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

@@ -22,10 +22,14 @@ def jobs_of(sources: Iterable[Path], target: Path) -> Iterator[Job]:
 
 
 class ListedJobs:
-    """A source of jobs that are all known, as `imgbatch.engines.base.JobSource` describes it."""
+    """A source of jobs that are known, as `imgbatch.engines.base.JobSource` describes it.
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    If there is a `late` one, it is known once `find` is called.
+    """
+
+    def __init__(self, jobs: Iterable[Job], late: Job | None = None) -> None:
         self._jobs = iter(jobs)
+        self._late = late
         self.wake = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.is_exhausted = False
 
@@ -33,8 +37,14 @@ class ListedJobs:
         with suppress(BlockingIOError):
             os.eventfd_read(self.wake)
         jobs = list(islice(self._jobs, limit))
-        self.is_exhausted = len(jobs) < limit
+        self.is_exhausted = len(jobs) < limit and self._late is None
         return jobs
+
+    def find(self) -> None:
+        """Have the late job as well."""
+        assert self._late is not None
+        self._jobs, self._late = iter([self._late]), None
+        os.eventfd_write(self.wake, 1)
 
     def __iter__(self) -> Iterator[Job]:
         return self._jobs

@@ -17,3 +17,12 @@ def children_of(pid: int, command: bytes = b"") -> list[int]:
         if int(fields[1]) == pid and fields[0] != "Z" and command in words:
             found.append(int(folder.name))
     return found
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the ids of a program's worker processes."""
+    return [
+        worker
+        for server in children_of(pid, b"imgbatch.workers.forkserver")
+        for worker in children_of(server)
+    ]

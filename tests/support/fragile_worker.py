@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
+from typing import Any
 
 from imgbatch.engines.local import worker
 from imgbatch.pipeline import Pipeline, Processed
@@ -18,6 +18,8 @@ from imgbatch.recipe import Recipe
 DIE = b"please die"
 HANG = b"please hang"
 FAIL = b"please fail"
+FAIL_AT_LENGTH = b"please fail at length"
+LENGTH = 2_000_000
 
 
 class FragilePipeline(Pipeline):
@@ -28,9 +30,11 @@ class FragilePipeline(Pipeline):
             time.sleep(3600)
         if data.endswith(FAIL):
             raise RuntimeError("a bug")
+        if data.endswith(FAIL_AT_LENGTH):
+            raise RuntimeError("a bug " * (LENGTH // 6))
         return super().run(data, recipe)
 
 
-if __name__ == "__main__":
-    worker.Pipeline = FragilePipeline
-    worker.main(sys.argv[1:])
+def main(*arguments: Any) -> None:
+    worker.Pipeline = FragilePipeline  # type: ignore[misc]
+    worker.main(*arguments)

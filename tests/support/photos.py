@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -36,3 +38,13 @@ def fill(folder: Path, count: int, suffix: str = ".jpg", **size: int) -> list[Pa
     for number, path in enumerate(paths):
         path.write_bytes(encoded(suffix, seed=number, **size))
     return paths
+
+
+def black_png(width: int, height: int) -> bytes:
+    """Return a file of a thousandth of its pixels' size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes((1 + 3 * width) * height), 1)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in (*chunks, (b"IEND", b""))
+    )

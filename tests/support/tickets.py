@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from tests.support.frames import ticket
 
@@ -10,6 +11,12 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.server.hands import HeldTicket
 
 _TAGS = itertools.count(1)
+
+
+def delivered(tag: int = 1, *, redelivered: bool = False) -> Delivery:
+    """Return what acknowledges a message that came through no broker."""
+    nowhere: Any = None
+    return Delivery(redelivered, tag, nowhere, nowhere)
 
 
 def held(
@@ -21,7 +28,7 @@ def held(
     image: bytes | None = None,
 ) -> HeldTicket:
     """Return a ticket as a worker holds it, with its image if one is given."""
-    delivery = Delivery(b"", suspect, 1, next(_TAGS))
+    delivery = delivered(next(_TAGS), redelivered=suspect)
     taken = HeldTicket(ticket(batch=batch, job=job, size_bytes=size_bytes), delivery, suspect)
     taken.image = None if image is None else memoryview(image)
     return taken

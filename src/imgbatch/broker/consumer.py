@@ -1,106 +1,108 @@
 """Consuming: subscriptions that come back with each connection.
 
-Acknowledgements know which connection they belong to, and are forgotten with it.
+A message holds one frame or several, each delivered on its own; the message is answered when the
+last of them has been. An answer belongs to the channel that the message came on, and is forgotten
+with it. Each queue that a peer has named has a channel of its own: RabbitMQ closes the channel on
+which something is wrong with a queue, and that shall cost no other one anything.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from functools import partial
+from typing import Any
 
-from imgbatch.broker.link import Cut, Hooks, Link
+from pika.channel import Channel
 
-if TYPE_CHECKING:
-    from pika.channel import Channel
-
-    from imgbatch.broker.address import Address
+from imgbatch.broker.address import Address
+from imgbatch.broker.connection import Connection, Disconnect
+from imgbatch.broker.countdown import Countdown
+from imgbatch.errors import ProtocolError
+from imgbatch.protocol import Received, decode_bundle
 
 log = logging.getLogger(__name__)
 
 
-class Parts:
-    """What is left to be done with a message before the broker hears of it; from any thread."""
+class Answer(IntEnum):
+    """What the broker is told of a message: of its frames' answers, the greatest."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open = 1
-        self.any_given_back = False
-
-    def set(self, number: int) -> None:
-        """Say how many parts it has, before the first has ended."""
-        self._open = number
-
-    def end(self, *, given_back: bool = False) -> bool:
-        """Take note that a part has ended; tell whether it was the last."""
-        with self._lock:
-            self._open -= 1
-            self.any_given_back |= given_back
-            return self._open == 0
+    ACKNOWLEDGE = 0
+    REJECT = 1
+    REQUEUE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A message that came, and what is needed to acknowledge it.
+    """What acknowledges a message; its frames share it, and each has to be answered once.
 
     Parameters
     ----------
-    epoch
-        Which channel it came on: a tag means nothing, or something else, on a later one.
     redelivered
-        The broker had given it to somebody before.
-    parts
-        Whoever acknowledges it or gives it back does so for one of them; the broker is told when
-        all have ended, and gives the message to somebody else if any of them was given back.
+        The broker had delivered the message before.
+    tag, channel
+        By which the broker knows it.
+    subscription
+        Through which it came.
+    frames
+        Those that are not answered yet.
     """
 
-    body: bytes
     redelivered: bool
-    epoch: int
     tag: int
-    parts: Parts = field(default_factory=Parts)
+    channel: Channel
+    subscription: Subscription
+    frames: Countdown[Answer] = field(default_factory=lambda: Countdown(Answer.ACKNOWLEDGE))
 
-    def __repr__(self) -> str:
-        return f"Delivery({len(self.body)} bytes, tag {self.tag} of channel {self.epoch})"
+
+def _log_unreadable(delivery: Delivery, error: ProtocolError) -> None:
+    log.warning("passed over a message from %s: %s", delivery.subscription.queue, error)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Subscription:
-    """Deliveries from one queue.
+    """Deliveries from one queue; all callbacks run on the connection's thread and must not wait.
 
     Parameters
     ----------
     queue
-        Its name; made anew for each channel if `private` is set.
+        Its name; made anew for each connection if `private` is set.
     declare
         Makes sure, on each new channel, that the queue is there.
     received
-        Gets each delivery, on the link's thread; must not wait.
+        Gets each frame, and the delivery to answer it with, if `prefetch` is not 0.
     prefetch
-        How many may be unacknowledged; 0 for deliveries that need no acknowledgement.
+        How many messages may be unanswered; 0 for those that need no answer.
+    unreadable
+        Gets a delivery none of whose frames can be used, and why: answered by one call.
     cancelled
-        The broker has ended it: the queue is gone, or may not be used.
+        The broker has ended it: the queue is gone, or may not be used. What it delivered need not
+        be answered any more.
     private
-        Makes up the name of a queue that lives as long as one channel; one that the broker ends
+        Makes up the name of a queue that lives as long as one connection; one that the broker ends
         before its time is replaced.
     started
-        Called on each new channel once the broker has confirmed this subscription and all before.
+        Called on each new connection once the broker has confirmed this subscription and all
+        private ones before.
     """
 
     queue: str
     declare: Callable[[Channel, str], None]
-    received: Callable[[Delivery], None]
+    received: Callable[[Received, Delivery], None]
     prefetch: int
+    unreadable: Callable[[Delivery, ProtocolError], None] = _log_unreadable
     cancelled: Callable[[str], None] = lambda _queue: None
     private: Callable[[], str] | None = None
-    started: Callable[[], None] | None = None
-    tag: str = field(default="", init=False)
+    started: Callable[[], None] = lambda: None
+    _tag: str = field(default="", init=False)
+    _channel: Channel | None = field(default=None, init=False)
+    _unanswered: int = field(default=0, init=False)
 
 
 class Consumer:
-    """The consuming direction of a process: a link of its own, which never publishes.
+    """The consuming direction of a process: a connection of its own, which never publishes.
 
     Parameters
     ----------
@@ -109,9 +111,9 @@ class Consumer:
     name
         For the broker's tools and the log.
     prepare
-        Called on each new channel before the subscriptions are renewed.
+        Called on each new connection's channel before the subscriptions are renewed.
     lost
-        Called when a channel is gone: what it delivered and nobody acknowledged will come again.
+        Called when a connection is gone: what it delivered and was not answered will come again.
     """
 
     def __init__(
@@ -121,50 +123,48 @@ class Consumer:
         prepare: Callable[[Channel], None] = lambda _channel: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self.link = Link(address, name, Hooks(self._on_up, self._on_down))
+        self.connection = Connection(address, name, self._on_up, self._on_down)
         self._prepare = prepare
         self._lost = lost
         self._subscriptions: list[Subscription] = []
-        self._epoch = 0
 
     def start(self) -> None:
         """Begin to connect."""
-        self.link.start()
+        self.connection.start()
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """End the connection; the broker gives what is unacknowledged to others."""
-        self.link.close(timeout_seconds)
+        """End the connection; the broker delivers what is unanswered to others."""
+        self.connection.close(timeout_seconds)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Begin to receive from a queue; from any thread."""
-        self.link.submit(lambda: self._add(subscription))
+        self.connection.call_threadsafe(lambda: self._add(subscription))
 
     def unsubscribe(self, queue: str) -> None:
-        """Receive no more from a queue; what it delivered can still be acknowledged."""
-        self.link.submit(lambda: self._remove(queue))
+        """Receive no more from a queue; what it delivered can still be answered."""
+        self.connection.call_threadsafe(lambda: self._remove(queue))
 
     def acknowledge(self, *deliveries: Delivery) -> None:
-        """Tell the broker that messages are done with; of an earlier channel's, it knows."""
-        ended = [delivery for delivery in deliveries if delivery.parts.end()]
-        if ended:
-            self.link.submit(lambda: self._answer_all(ended))
+        """Tell the broker that a frame of each of these is done with."""
+        self._answer(Answer.ACKNOWLEDGE, *deliveries)
 
-    def give_back(self, delivery: Delivery) -> None:
-        """Have the broker give a message to somebody else."""
-        if delivery.parts.end(given_back=True):
-            self.link.submit(lambda: self._answer_all([delivery]))
+    def requeue(self, delivery: Delivery) -> None:
+        """Have the broker deliver a message again, to us or to another consumer."""
+        self._answer(Answer.REQUEUE, delivery)
 
-    def drop(self, delivery: Delivery) -> None:
-        """Have the broker forget a message that nobody can use."""
-        self.link.submit(lambda: self._answer(delivery, "basic_reject", requeue=False))
+    def reject(self, delivery: Delivery) -> None:
+        """Have the broker forget a message that is of no use to any consumer."""
+        self._answer(Answer.REJECT, delivery)
 
     def renew(self, queue: str) -> None:
         """Cancel a subscription and make it again, if there is reason to doubt that it lives."""
-        self.link.submit(lambda: self._renew(queue))
+        self.connection.call_threadsafe(lambda: self._renew(queue))
 
     def count_ready(self, queue: str, counted: Callable[[int], None]) -> None:
         """Ask how many messages wait in a queue that we are subscribed to."""
-        self.link.submit(lambda: self._count_ready(queue, counted))
+        self.connection.call_threadsafe(lambda: self._count_ready(queue, counted))
+
+    # What follows runs on the connection's thread
 
     def _find(self, queue: str) -> Subscription | None:
         return next((known for known in self._subscriptions if known.queue == queue), None)
@@ -172,97 +172,152 @@ class Consumer:
     def _add(self, subscription: Subscription) -> None:
         if self._find(subscription.queue) is None:
             self._subscriptions.append(subscription)
-            self._consume(subscription)
+            self._open(subscription)
 
-    def _consume(self, subscription: Subscription) -> None:
-        channel = self.link.channel
+    def _open(self, subscription: Subscription) -> None:
+        channel = self.connection.channel
+        subscription._channel = None
         if channel is None or not channel.is_open:
             return
         if subscription.private is not None:
             subscription.queue = subscription.private()
+            self._consume(subscription, channel)
+            return
+        try:
+            channel.connection.channel(on_open_callback=partial(self._on_open, subscription))
+        except Exception as error:  # there are as many channels as the broker allows
+            self._refuse(subscription, error)
+
+    def _on_open(self, subscription: Subscription, channel: Channel) -> None:
+        if subscription not in self._subscriptions or subscription._channel is not None:
+            channel.close()  # it was unsubscribed meanwhile
+            return
+        channel.add_on_close_callback(partial(self._on_channel_close, subscription))
+        channel.add_on_cancel_callback(self._on_cancel)
+        try:
+            self._consume(subscription, channel)
+        except Exception as error:  # a name that AMQP can't carry
+            self._refuse(subscription, error)
+
+    def _consume(self, subscription: Subscription, channel: Channel) -> None:
+        subscription._channel = channel
+        subscription._unanswered = 0
         subscription.declare(channel, subscription.queue)
         if subscription.prefetch:
             channel.basic_qos(prefetch_count=subscription.prefetch)
-        subscription.tag = channel.basic_consume(
+        subscription._tag = channel.basic_consume(
             subscription.queue,
-            self._deliver_to(subscription, self._epoch),
+            partial(self._on_message, subscription),
             auto_ack=subscription.prefetch == 0,
-            callback=self._tell_started(subscription),
+            callback=lambda _frame: self.connection.run_callback(subscription.started),
         )
 
-    def _tell_started(self, subscription: Subscription) -> Callable[[Any], None] | None:
-        started = subscription.started
-        return None if started is None else lambda _frame: self.link.guarded(started)
+    def _on_message(
+        self, subscription: Subscription, channel: Channel, method: Any, _: Any, body: bytes
+    ) -> None:
+        delivery = Delivery(method.redelivered, method.delivery_tag, channel, subscription)
+        if subscription.prefetch:
+            subscription._unanswered += 1
+        self.connection.run_callback(lambda: self._hand_over(body, delivery))
 
-    def _deliver_to(self, subscription: Subscription, epoch: int) -> Callable[..., None]:
-        def on_message(_channel: Channel, method: Any, _properties: Any, body: bytes) -> None:
-            delivery = Delivery(body, method.redelivered, epoch, method.delivery_tag)
-            self.link.guarded(lambda: subscription.received(delivery))
+    def _hand_over(self, body: bytes, delivery: Delivery) -> None:
+        try:
+            bundle = decode_bundle(body)
+        except ProtocolError as error:
+            delivery.subscription.unreadable(delivery, error)
+            return
+        for _ in bundle[1:]:
+            delivery.frames.add()
+        for received in bundle:
+            delivery.subscription.received(received, delivery)
 
-        return on_message
+    def _answer(self, answer: Answer, *deliveries: Delivery) -> None:
+        ended = [delivery for delivery in deliveries if delivery.frames.end(answer)]
+        if ended:
+            self.connection.call_threadsafe(lambda: self._send_answers(ended))
+
+    def _send_answers(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            channel, answer = delivery.channel, delivery.frames.worst
+            if not channel.is_open:
+                continue
+            if answer is Answer.ACKNOWLEDGE:
+                channel.basic_ack(delivery.tag)
+            else:
+                channel.basic_reject(delivery.tag, requeue=answer is Answer.REQUEUE)
+            delivery.subscription._unanswered -= 1
+            self._close_if_idle(delivery.subscription)
+
+    def _close_if_idle(self, subscription: Subscription) -> None:
+        """Close a channel that was unsubscribed and has nothing left to answer."""
+        channel = subscription._channel
+        if subscription._unanswered or subscription in self._subscriptions:
+            return
+        if channel is not None and channel.is_open and channel is not self.connection.channel:
+            channel.close()
 
     def _remove(self, queue: str) -> None:
         subscription = self._find(queue)
         if subscription is None:
             return
         self._subscriptions.remove(subscription)
-        channel = self.link.channel
+        channel = subscription._channel
         if channel is not None and channel.is_open:
-            channel.basic_cancel(subscription.tag)
+            channel.basic_cancel(subscription._tag)
+            self._close_if_idle(subscription)
 
     def _renew(self, queue: str) -> None:
         subscription = self._find(queue)
         if subscription is not None:
             self._remove(queue)
-            self._add(subscription)
-
-    def _answer_all(self, deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.parts.any_given_back:
-                self._answer(delivery, "basic_reject", requeue=True)
-            else:
-                self._answer(delivery, "basic_ack")
-
-    def _answer(self, delivery: Delivery, method: str, **arguments: bool) -> None:
-        channel = self.link.channel
-        if delivery.epoch == self._epoch and channel is not None and channel.is_open:
-            getattr(channel, method)(delivery.tag, **arguments)
+            self._add(replace(subscription))
 
     def _count_ready(self, queue: str, counted: Callable[[int], None]) -> None:
-        channel = self.link.channel
-        if self._find(queue) is None or channel is None or not channel.is_open:
+        subscription = self._find(queue)
+        channel = None if subscription is None else subscription._channel
+        if channel is None or not channel.is_open:
             return
 
         def on_counted(frame: Any) -> None:
-            self.link.guarded(lambda: counted(frame.method.message_count))
+            self.connection.run_callback(lambda: counted(frame.method.message_count))
 
         channel.queue_declare(queue, passive=True, callback=on_counted)
 
     def _on_up(self, channel: Channel) -> None:
-        self._epoch += 1
         channel.add_on_cancel_callback(self._on_cancel)
         self._prepare(channel)
         for subscription in list(self._subscriptions):
-            self._consume(subscription)
+            self._open(subscription)
 
-    def _on_down(self, cut: Cut) -> None:
+    def _on_down(self, _disconnect: Disconnect) -> None:
         self._lost()
-        # A subscription that makes the broker close the channel would do so for ever.
-        for subscription in list(self._subscriptions):
-            if subscription.private is None and f"'{subscription.queue}'" in cut.reason:
-                log.warning("the broker refuses the queue %s: %s", subscription.queue, cut.reason)
-                self._end(subscription)
+
+    def _on_channel_close(
+        self, subscription: Subscription, channel: Channel, reason: BaseException
+    ) -> None:
+        # Not if it went with its connection: then the subscription is made again.
+        if channel.connection.is_open and subscription in self._subscriptions:
+            self._refuse(subscription, reason)
 
     def _on_cancel(self, frame: Any) -> None:
         tag = frame.method.consumer_tag
         for subscription in list(self._subscriptions):
-            if subscription.tag == tag:
-                log.info("the broker has cancelled the subscription to %s", subscription.queue)
-                if subscription.private is None:
-                    self._end(subscription)
-                else:
-                    self._consume(subscription)
+            if subscription._tag != tag:
+                continue
+            log.info("the broker has cancelled the subscription to %s", subscription.queue)
+            if subscription.private is None:
+                self._end(subscription)
+            else:
+                self._open(subscription)
+
+    def _refuse(self, subscription: Subscription, reason: BaseException) -> None:
+        why = getattr(reason, "reply_text", None) or repr(reason)
+        log.warning("the queue %s can't be used: %s", subscription.queue, why)
+        self._end(subscription)
 
     def _end(self, subscription: Subscription) -> None:
         self._subscriptions.remove(subscription)
-        self.link.guarded(lambda: subscription.cancelled(subscription.queue))
+        channel = subscription._channel
+        if channel is not None and channel.is_open:
+            channel.close()
+        self.connection.run_callback(lambda: subscription.cancelled(subscription.queue))

@@ -11,18 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from enum import IntEnum
+from typing import Any
 
-from imgbatch.broker.link import PRECONDITION_FAILED, Cut, Hooks, Link
+from pika import BasicProperties
+from pika.channel import Channel
+
+from imgbatch.broker.address import Address
+from imgbatch.broker.connection import PRECONDITION_FAILED, Connection, Disconnect
+from imgbatch.broker.countdown import Countdown
 from imgbatch.errors import BrokerError, Code
-
-if TYPE_CHECKING:
-    from pika.channel import Channel
-
-    from imgbatch.broker.address import Address
 
 log = logging.getLogger(__name__)
 
@@ -33,17 +33,27 @@ TRIES = 3
 """A message for which the broker closes the channel this often is one that it does not take."""
 
 
-class Settlement(Enum):
-    """What became of a message."""
+class Settlement(IntEnum):
+    """What became of a message; the greater, the worse."""
 
-    CONFIRMED = auto()
-    RETURNED = auto()
-    REFUSED = auto()
+    CONFIRMED = 0
+    RETURNED = 1
+    REFUSED = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published where. Without `mandatory`, a message that no queue takes is dropped."""
+    """What is published where.
+
+    Parameters
+    ----------
+    exchange, routing_key
+        Where to.
+    body
+        One encoded frame, or several, one behind the other.
+    mandatory
+        If no queue takes it, it is settled as returned, and not dropped without a word.
+    """
 
     exchange: str
     routing_key: str
@@ -64,7 +74,7 @@ class _Entry:
 
 
 class Publisher:
-    """The publishing direction of a process: a link of its own.
+    """The publishing direction of a process: a connection of its own.
 
     Parameters
     ----------
@@ -85,7 +95,7 @@ class Publisher:
         declare: Callable[[Channel], None],
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
-        self.link = Link(address, name, Hooks(self._on_up, self._on_down))
+        self.connection = Connection(address, name, self._on_up, self._on_down)
         self._address = address
         self._declare = declare
         self._window_bytes = window_bytes
@@ -100,7 +110,7 @@ class Publisher:
 
     def start(self) -> None:
         """Begin to connect."""
-        self.link.start()
+        self.connection.start()
 
     def publish(
         self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
@@ -112,7 +122,7 @@ class Publisher:
         message
             What, and where to.
         settled
-            Told what became of it, on the link's thread.
+            Told what became of it, on the connection's thread.
         """
         size_bytes = len(message.body)
         with self._room:
@@ -122,6 +132,34 @@ class Publisher:
                 self._room.wait()
         self._accept(_Entry(message, settled, size_bytes))
 
+    def publish_all(
+        self, messages: Iterable[Message], settled: Callable[[Settlement], None]
+    ) -> None:
+        """Publish messages that are of use only together, one after the other, as `publish` does.
+
+        Parameters
+        ----------
+        messages
+            Drawn as there is room for them. No more are once one was not confirmed, nor if drawing
+            one raises, which is raised here, too.
+        settled
+            Told once, when all that were published are settled, the worst of what became of them.
+        """
+        countdown = Countdown(Settlement.CONFIRMED)
+
+        def one_settled(settlement: Settlement) -> None:
+            if countdown.end(settlement):
+                settled(countdown.worst)
+
+        try:
+            for message in messages:
+                if countdown.worst is not Settlement.CONFIRMED:
+                    break
+                countdown.add()
+                self.publish(message, one_settled)
+        finally:
+            one_settled(Settlement.CONFIRMED)
+
     def post(
         self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
     ) -> None:
@@ -129,7 +167,7 @@ class Publisher:
         self._accept(_Entry(message, settled, 0))
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all is settled and told; tell whether it is."""
+        """Wait until all is settled and told; return whether it is."""
         with self._room:
             return self._room.wait_for(lambda: self._unsettled == 0, timeout_seconds)
 
@@ -138,20 +176,22 @@ class Publisher:
         with self._room:
             self._closed = True
             self._room.notify_all()
-        self.link.close(timeout_seconds)
+        self.connection.close(timeout_seconds)
 
     def _accept(self, entry: _Entry) -> None:
         with self._room:
             self._unsettled += 1
             self._unsettled_bytes += entry.counted_bytes
-        self.link.submit(lambda: self._send(entry))
+        self.connection.call_threadsafe(lambda: self._send(entry))
+
+    # What follows runs on the connection's thread
 
     def _send(self, entry: _Entry) -> None:
         self._waiting.append(entry)
         self._send_waiting()
 
     def _send_waiting(self) -> None:
-        channel = self.link.channel
+        channel = self.connection.channel
         while self._waiting and channel is not None and channel.is_open:
             if self._one_at_a_time and self._unconfirmed:
                 return
@@ -185,33 +225,32 @@ class Publisher:
         self._declare(channel)
         self._send_waiting()
 
-    def _on_down(self, cut: Cut) -> None:
+    def _on_down(self, disconnect: Disconnect) -> None:
         interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
         self._unconfirmed.clear()
         self._last_tag = 0
         for entry in reversed(interrupted):
             entry.returned = False
             self._waiting.appendleft(entry)
-        if cut.channel_error and interrupted:
-            self._blame(interrupted, cut)
+        if disconnect.channel_error and interrupted:
+            self._blame(interrupted[0], disconnect)
 
-    def _blame(self, interrupted: list[_Entry], cut: Cut) -> None:
+    def _blame(self, entry: _Entry, disconnect: Disconnect) -> None:
         """Count against a message that the broker closed the channel, if it was alone on it."""
         if not self._one_at_a_time:
             self._one_at_a_time = True
             return
-        entry = interrupted[0]
         entry.faults += 1
-        if entry.faults >= TRIES:
-            self._one_at_a_time = False
-            if cut.channel_error == PRECONDITION_FAILED:
-                size_bytes = len(entry.message.body)
-                self.link.refusal = BrokerError(
-                    Code.BROKER_REFUSED,
-                    f"the broker at {self._address} refuses a message of {size_bytes} bytes "
-                    f"({cut.reason}); set its max_message_size to 2 MiB or more",
-                )
-            self._settle(self._waiting.popleft(), Settlement.REFUSED)
+        if entry.faults < TRIES:
+            return
+        self._one_at_a_time = False
+        if disconnect.channel_error == PRECONDITION_FAILED:
+            self.connection.fatal_error = BrokerError(
+                Code.BROKER_REFUSED,
+                f"the broker at {self._address} refuses a message of {len(entry.message.body)} "
+                f"bytes ({disconnect.reason}); set its max_message_size to 2 MiB or more",
+            )
+        self._settle(self._waiting.popleft(), Settlement.REFUSED)
 
     def _on_return(self, _channel: Channel, _method: Any, properties: Any, _body: bytes) -> None:
         entry = self._unconfirmed.get(int(properties.message_id))
@@ -236,7 +275,7 @@ class Publisher:
 
     def _settle(self, entry: _Entry, settlement: Settlement) -> None:
         # Told first: whoever has flushed may close what the told still need, to acknowledge.
-        self.link.guarded(lambda: entry.settled(settlement))
+        self.connection.run_callback(lambda: entry.settled(settlement))
         with self._room:
             self._unsettled -= 1
             self._unsettled_bytes -= entry.counted_bytes
@@ -244,7 +283,5 @@ class Publisher:
 
 
 def _properties(tag: int) -> Any:
-    import pika
-
     # Transient on purpose: the client keeps every file and sends again what it has no result for.
-    return pika.BasicProperties(message_id=str(tag), content_type="application/msgpack")
+    return BasicProperties(message_id=str(tag), content_type="application/msgpack")

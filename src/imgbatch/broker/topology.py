@@ -10,10 +10,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pika.channel import Channel
+from pika.channel import Channel
 
 WORK_QUEUE_EXPIRY_SECONDS = 60
 """How long a batch's work queue outlives its last consumer and its last declaration."""

@@ -1,6 +1,6 @@
 """imgbatch-client: from the command line to what is to be done.
 
-What only a run needs is imported after its first worker process has been started: both take about
+What only a run needs is imported after its workers' fork server has been started: both take about
 0.1 s, and there are other cores.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
@@ -17,7 +17,7 @@ from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
 
 if TYPE_CHECKING:
-    from imgbatch.engines.local.launch import Launched
+    from imgbatch.workers.forkserver import ForkServer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +40,7 @@ def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
             "give INPUT and OUTPUT, like: imgbatch-client photos/ out/ --contrast 20 "
             "(--help shows all options)",
         )
-    with _first_worker(given) as ahead:
+    with _started_ahead(given) as ahead:
         from imgbatch.cli.client_run import Display, carry_out, show_plan
         from imgbatch.settings import filled, settings_from
 
@@ -51,14 +51,18 @@ def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
 
 
 @contextmanager
-def _first_worker(given: Mapping[str, Any]) -> Iterator[Launched | None]:
-    """Start a worker process, if these options are those of a run on this machine."""
+def _started_ahead(given: Mapping[str, Any]) -> Iterator[ForkServer | None]:
+    """Start what starts worker processes, if these options are those of a run on this machine."""
     if given.get("broker") or given.get("dry_run"):
         yield None
         return
-    from imgbatch.engines.local.launch import launched_ahead
+    from imgbatch.engines.local import PRELOAD
+    from imgbatch.workers.forkserver import ForkServer
 
-    with launched_ahead() as ahead:
+    with ExitStack() as stack:
+        ahead = None
+        with suppress(OSError):  # which is for the engine to say
+            ahead = stack.enter_context(ForkServer(PRELOAD))
         yield ahead
 
 

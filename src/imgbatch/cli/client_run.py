@@ -19,7 +19,7 @@ from imgbatch.settings import Settings, exclude
 from imgbatch.text import count, shown_name, size
 
 if TYPE_CHECKING:
-    from imgbatch.engines.local.launch import Launched
+    from imgbatch.workers.forkserver import ForkServer
 
 GRACE_SECONDS = 10.0
 
@@ -70,7 +70,7 @@ def carry_out(
     settings: Settings,
     display: Display,
     command: Sequence[str],
-    ahead: Launched | None,
+    ahead: ForkServer | None,
 ) -> int:
     """Run a batch, show how far it is and what became of it, and return the exit status.
 
@@ -79,7 +79,7 @@ def carry_out(
     command
         What was typed, to be named where more of it would help.
     ahead
-        A worker process that was started already.
+        What starts worker processes, itself started already.
     """
     from imgbatch.cli.progress import watched
     from imgbatch.cli.summary import summary_lines

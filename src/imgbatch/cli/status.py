@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.broker.address import DEFAULT_URL, redact
 from imgbatch.cli.main import run
 from imgbatch.cli.programs import STATUS
 from imgbatch.cli.terminal import print_out
-from imgbatch.fleet_status import Observer, Picture
+
+if TYPE_CHECKING:
+    from imgbatch.fleet_status import Observer, Picture
 
 WATCH_SECONDS = 2.0
 
@@ -56,6 +58,8 @@ def _act(given: Mapping[str, Any]) -> int:
 
 
 def _observe(options: StatusOptions) -> int:
+    from imgbatch.fleet_status import Observer
+
     observer = Observer(options.broker)
     try:
         observer.start()

@@ -22,7 +22,7 @@ from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.cores import usable_cores
-from imgbatch.errors import BrokerError, Code, EngineError, ProtocolError, VersionMismatch
+from imgbatch.errors import BrokerError, Code, EngineError
 from imgbatch.images.limits import Limits
 from imgbatch.processes import spared_from_interrupts, without_working_directory
 from imgbatch.protocol import (
@@ -31,9 +31,9 @@ from imgbatch.protocol import (
     Lease,
     LeaseEnd,
     LeaseRefused,
+    Received,
     ServerStatus,
     WorkerCrashed,
-    decode,
     encode,
 )
 from imgbatch.server.crew import Crew, Loss
@@ -180,7 +180,7 @@ class Supervisor:
         self._inbox = Subscription(
             queue="",
             declare=partial(self._topology.declare_private_queue, exchange=self._topology.calls),
-            received=self._on_delivery,
+            received=self._on_frame,
             prefetch=0,
             private=partial(self._topology.private_queue, "server"),
             started=self._on_listening,
@@ -203,7 +203,7 @@ class Supervisor:
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
-        self._told_trouble = self._consumer.link.trouble
+        self._told_trouble = self._consumer.connection.problem
         log.info(
             "%s: worker processes: %d; broker: %s",
             self._machine,
@@ -232,12 +232,12 @@ class Supervisor:
         self._crew.fill(self._leases.orders())
         self._announce_when_due(now)
         self._tell_of_trouble()
-        refusal = self._consumer.link.refusal or self._publisher.link.refusal
+        refusal = self._consumer.connection.fatal_error or self._publisher.connection.fatal_error
         if refusal is not None:
             raise BrokerError(refusal.code, refusal.sentence)
 
     def _tell_of_trouble(self) -> None:
-        trouble = self._consumer.link.trouble or self._publisher.link.trouble
+        trouble = self._consumer.connection.problem or self._publisher.connection.problem
         if trouble == self._told_trouble:
             return
         self._told_trouble = trouble
@@ -281,13 +281,8 @@ class Supervisor:
     def _on_lost(self) -> None:
         self._is_listening = False
 
-    def _on_delivery(self, delivery: Delivery) -> None:
-        try:
-            self._frames.put(decode(delivery.body).frame)
-        except VersionMismatch as error:
-            log.warning("passed over a message: %s", error)
-        except ProtocolError as error:
-            log.warning("passed over a message: %s", error)
+    def _on_frame(self, received: Received, _delivery: Delivery) -> None:
+        self._frames.put(received.frame)
         self._wake()
 
     def _wake(self) -> None:
@@ -357,7 +352,7 @@ class Supervisor:
             leaving=leaving,
         )
         # While the broker takes nothing, announcements would pile up, each of them stale.
-        if self._publisher.link.trouble is None:
+        if self._publisher.connection.problem is None:
             self._publisher.post(
                 Message(self._topology.announcements, "", encode(announcement), mandatory=False)
             )

@@ -18,6 +18,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 from imgbatch.broker.address import Address
+from imgbatch.broker.bundler import Bundler
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
@@ -26,7 +27,6 @@ from imgbatch.errors import (
     DamagedPayload,
     ImageError,
     LimitExceeded,
-    MalformedFrame,
     ProtocolError,
     UsageError,
 )
@@ -41,16 +41,12 @@ from imgbatch.protocol import (
     Result,
     Returned,
     Ticket,
-    decode,
-    decode_bundle,
     encode,
 )
 from imgbatch.protocol.fields import MOST_NUMBERS
 from imgbatch.recipe import Recipe
 from imgbatch.server.answers import (
     LARGEST_BUNDLED_BYTES,
-    ResultBundle,
-    Sending,
     failure_of,
     frames_of,
     result_of,
@@ -117,12 +113,13 @@ class Worker:
         address = Address(settings.broker)
         name = f"imgbatch-worker-{settings.machine}-{os.getpid()}"
         self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
-        self._bundle = ResultBundle(self._publisher, self._topology.clients)
+        self._bundler = Bundler(self._publisher, self._topology.clients)
         self._consumer = Consumer(address, f"{name}-in", lost=self._lost_all)
         self._inbox = Subscription(
             queue="",
             declare=self._topology.declare_private_queue,
             received=self._on_private,
+            unreadable=self._on_unreadable_piece,
             prefetch=0,
             private=partial(self._topology.private_queue, "worker"),
         )
@@ -141,7 +138,7 @@ class Worker:
         while not self._draining.is_set():
             held = self._hands.next(timeout_seconds=0.0)
             if held is None or held.suspect:
-                self._bundle.send()  # nobody knows how long it will be until the next result
+                self._bundler.flush()  # nobody knows how long it will be until the next result
             if held is None:
                 held = self._hands.next(timeout_seconds=1.0)
             if held is not None:
@@ -178,6 +175,7 @@ class Worker:
                 queue=order.queue,
                 declare=self._topology.declare_work_queue,
                 received=partial(self._on_ticket, order.batch),
+                unreadable=self._on_unreadable_ticket,
                 prefetch=self._settings.prefetch,
                 cancelled=partial(self._on_queue_gone, order.batch),
             )
@@ -202,32 +200,33 @@ class Worker:
 
     # What arrives, on the consumer's thread
 
-    def _on_ticket(self, batch: str, delivery: Delivery) -> None:
+    def _on_ticket(self, batch: str, received: Received, delivery: Delivery) -> None:
         self._last_delivery_seconds = time.monotonic()
         if self._draining.is_set() or batch not in self._queues:
-            self._consumer.give_back(delivery)
+            self._consumer.requeue(delivery)
             return
-        try:
-            bundle = [_ticket_of(received, batch) for received in decode_bundle(delivery.body)]
-        except DamagedPayload as error:
+        ticket = received.frame
+        if not isinstance(ticket, Ticket) or ticket.batch != batch:
+            log.warning("rejected a %s from the queue of batch %s", type(ticket).__name__, batch)
+            self._consumer.reject(delivery)
+            return
+        self._take(ticket, delivery, received.payload)
+
+    def _on_unreadable_ticket(self, delivery: Delivery, error: ProtocolError) -> None:
+        if isinstance(error, DamagedPayload):
             self._refuse_damaged(delivery, error)
             return
-        except ProtocolError as error:
-            log.warning("dropped a message from a work queue: %s", error)
-            self._consumer.drop(delivery)
-            return
-        delivery.parts.set(len(bundle))
-        for ticket, payload in bundle:
-            self._take(ticket, delivery, payload)
+        log.warning("rejected a message from a work queue: %s", error)
+        self._consumer.reject(delivery)
 
     def _refuse_damaged(self, delivery: Delivery, error: DamagedPayload) -> None:
         """Have a damaged ticket sent again; nothing in it can be believed, its recipe least."""
         log.warning("a ticket arrived damaged: %s", error)
         if delivery.redelivered:
             # The broker's own copy is damaged. The client misses it, and offers the image again.
-            self._consumer.drop(delivery)
+            self._consumer.reject(delivery)
         else:
-            self._consumer.give_back(delivery)
+            self._consumer.requeue(delivery)
 
     def _take(self, ticket: Ticket, delivery: Delivery, payload: memoryview) -> None:
         suspect = delivery.redelivered or ticket.attempt > 0
@@ -265,20 +264,21 @@ class Worker:
             self._leave(batch)
             self._say(ClientGone(batch))
 
-    def _on_private(self, delivery: Delivery) -> None:
+    def _on_private(self, received: Received, _delivery: Delivery) -> None:
         try:
-            received = decode(delivery.body)
             if isinstance(received.frame, Chunk):
                 self._hands.add_chunk(received.frame, received.payload, time.monotonic())
             elif isinstance(received.frame, Cancel):
                 self._withdraw(received.frame)
-        except DamagedPayload as error:
-            self._ask_for_damaged(error)
         except ProtocolError as error:
-            log.warning("dropped a message from this worker's own queue: %s", error)
+            log.warning("passed over a piece of an image: %s", error)
+
+    def _on_unreadable_piece(self, _delivery: Delivery, error: ProtocolError) -> None:
+        log.warning("a message to this worker can't be read: %s", error)
+        if isinstance(error, DamagedPayload):
+            self._ask_for_damaged(error)
 
     def _ask_for_damaged(self, error: DamagedPayload) -> None:
-        log.warning("a piece of an image arrived damaged: %s", error)
         held = self._hands.awaited(getattr(error.frame, "transfer", -1))
         if held is not None and held.asked_times < FETCH_TIMES:
             self._fetch(held, begins=False, anew=True)
@@ -304,10 +304,10 @@ class Worker:
         frames, answered = frames_of(result, data), partial(self._answered, held)
         # The result of a suspect is never kept: the next image may kill this worker, too.
         if len(data) <= LARGEST_BUNDLED_BYTES and not held.suspect:
-            self._bundle.add(ticket.topic, next(frames), answered)
+            self._bundler.add(ticket.topic, next(frames), answered)
         else:
-            exchange = self._topology.clients
-            Sending(answered).publish(self._publisher, exchange, ticket.topic, frames)
+            messages = (Message(self._topology.clients, ticket.topic, frame) for frame in frames)
+            self._publisher.publish_all(messages, answered)
 
     def _has_image(self, held: HeldTicket) -> bool:
         """For a suspect, ask the client for its consent and the image, and wait for both."""
@@ -354,7 +354,7 @@ class Worker:
         if settlement is Settlement.CONFIRMED:
             self._consumer.acknowledge(held.delivery)
             return
-        self._consumer.give_back(held.delivery)
+        self._consumer.requeue(held.delivery)
         self._client_is_gone(held.ticket.batch)
 
     # What is looked after
@@ -368,9 +368,9 @@ class Worker:
 
     def _tell_holdings(self) -> None:
         while not self._draining.wait(HOLDING_SECONDS):
-            self._bundle.send()  # the image that is computed may take a minute
+            self._bundler.flush()  # the image that is computed may take a minute
             # Said later, it would no longer be true.
-            if self._publisher.link.trouble is None:
+            if self._publisher.connection.problem is None:
                 for ticket, jobs in _by_client(self._hands.all()):
                     holding = InProgress(ticket.batch, jobs, self._settings.machine)
                     self._post(ticket, encode(holding))
@@ -392,7 +392,7 @@ class Worker:
 
     def _give_back(self, tickets: list[HeldTicket]) -> None:
         for held in tickets:
-            self._consumer.give_back(held.delivery)
+            self._consumer.requeue(held.delivery)
         self._release(tickets)
 
     def _release(self, tickets: list[HeldTicket]) -> None:
@@ -405,21 +405,13 @@ class Worker:
         self._publisher.post(message)
 
     def _end(self) -> None:
-        self._bundle.send()
+        self._bundler.flush()
         for queue in list(self._queues.values()):
             self._consumer.unsubscribe(queue)
         self._give_back(self._hands.let_go_of_all())
         self._publisher.flush(FLUSH_SECONDS)
         self._consumer.close()
         self._publisher.close()
-
-
-def _ticket_of(received: Received, batch: str) -> tuple[Ticket, memoryview]:
-    """Return a ticket of this batch, and what rides in it."""
-    ticket = received.frame
-    if not isinstance(ticket, Ticket) or ticket.batch != batch:
-        raise MalformedFrame(f"a {type(ticket).__name__} that is no ticket of batch {batch}")
-    return ticket, received.payload
 
 
 def _by_client(tickets: list[HeldTicket]) -> Iterator[tuple[Ticket, tuple[int, ...]]]:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from tests.support.brokers import Broker
 
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.topology import Topology
+from imgbatch.errors import ProtocolError
+from imgbatch.protocol import Discover, Received, encode
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[[Callable[[], object]], None]
@@ -23,13 +26,23 @@ Eventually = Callable[[Callable[[], object]], None]
 class Inbox:
     """What was delivered, and what was told of queues and channels."""
 
+    received: list[Received] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
+    unreadable: list[ProtocolError] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     lost: int = 0
 
     @property
     def bodies(self) -> list[bytes]:
-        return [delivery.body for delivery in self.deliveries]
+        return [bytes(received.payload) for received in self.received]
+
+    def on_frame(self, received: Received, delivery: Delivery) -> None:
+        self.received.append(received)
+        self.deliveries.append(delivery)
+
+    def on_unreadable(self, delivery: Delivery, error: ProtocolError) -> None:
+        self.unreadable.append(error)
+        self.deliveries.append(delivery)
 
     def on_lost(self) -> None:
         self.lost += 1
@@ -52,7 +65,8 @@ def subscription(topology: Topology, queue: str, inbox: Inbox, **changes: Any) -
     fields = {
         "queue": queue,
         "declare": topology.declare_work_queue,
-        "received": inbox.deliveries.append,
+        "received": inbox.on_frame,
+        "unreadable": inbox.on_unreadable,
         "prefetch": 3,
         "cancelled": inbox.cancelled.append,
     }
@@ -66,9 +80,19 @@ def private(topology: Topology, inbox: Inbox, **changes: Any) -> Subscription:
     return subscription(topology, "", inbox, **(fields | changes))
 
 
-def put(channel: BlockingChannel, queue: str, *bodies: bytes) -> None:
-    for body in bodies:
-        channel.basic_publish("", queue, body)
+def frame(payload: bytes) -> bytes:
+    return encode(Discover("test"), payload)
+
+
+def put(channel: BlockingChannel, queue: str, *payloads: bytes) -> None:
+    """Publish messages of one frame each."""
+    for payload in payloads:
+        channel.basic_publish("", queue, frame(payload))
+
+
+def put_bundle(channel: BlockingChannel, queue: str, *payloads: bytes) -> None:
+    """Publish one message of several frames."""
+    channel.basic_publish("", queue, b"".join(map(frame, payloads)))
 
 
 def waiting(channel: BlockingChannel, queue: str) -> int:
@@ -76,7 +100,7 @@ def waiting(channel: BlockingChannel, queue: str) -> int:
 
 
 def break_off(consumer: Consumer) -> None:
-    consumer.link.submit(lambda: consumer.link.reset("the test breaks it"))
+    consumer.connection.call_threadsafe(lambda: consumer.connection.reset("the test breaks it"))
 
 
 def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
@@ -95,10 +119,9 @@ def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
     consumer.acknowledge(*inbox.deliveries[1:])
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3", b"4"])
     assert not any(delivery.redelivered for delivery in inbox.deliveries)
-    assert repr(inbox.deliveries[0]) == "Delivery(1 bytes, tag 1 of channel 1)"
 
 
-def test_a_message_of_several_parts_is_acknowledged_when_all_have_ended(
+def test_a_message_of_several_frames_is_acknowledged_with_the_last_of_them(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
@@ -106,23 +129,21 @@ def test_a_message_of_several_parts_is_acknowledged_when_all_have_ended(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    put(channel, queue, b"three parts", b"another", b"one more")
+    put_bundle(channel, queue, b"1", b"2", b"3")
+    put(channel, queue, b"another", b"one more")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
-    eventually(lambda: len(inbox.deliveries) == 2)
-    whole, other = inbox.deliveries
-    whole.parts.set(3)
-    consumer.acknowledge(whole)
-    consumer.acknowledge(whole, other)
-    eventually(lambda: len(inbox.deliveries) == 3)
-    assert inbox.bodies[2] == b"one more"
+    eventually(lambda: inbox.bodies == [b"1", b"2", b"3", b"another"])
+    consumer.acknowledge(inbox.deliveries[0])
+    consumer.acknowledge(inbox.deliveries[1], inbox.deliveries[3])
+    eventually(lambda: inbox.bodies[4:] == [b"one more"])
+    consumer.acknowledge(inbox.deliveries[4])
     consumer.acknowledge(inbox.deliveries[2])
-    consumer.acknowledge(whole)
     consumer.close()
     assert waiting(channel, queue) == 0
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
-def test_a_message_of_which_a_part_is_given_back_comes_again_when_all_have_ended(
+def test_a_message_of_which_a_frame_is_requeued_comes_again_when_all_are_answered(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
@@ -131,26 +152,41 @@ def test_a_message_of_which_a_part_is_given_back_comes_again_when_all_have_ended
     eventually: Eventually,
     first: int,
 ) -> None:
-    put(channel, queue, b"three parts")
+    put_bundle(channel, queue, b"1", b"2", b"3")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
-    eventually(lambda: len(inbox.deliveries) == 1)
-    (whole,) = inbox.deliveries
-    whole.parts.set(3)
-    for part in range(3):
-        assert len(inbox.deliveries) == 1
-        if part == first:
-            consumer.give_back(whole)
-        else:
-            consumer.acknowledge(whole)
-    eventually(lambda: len(inbox.deliveries) == 2)
-    assert inbox.deliveries[1].redelivered
-    assert inbox.bodies[1] == whole.body
-    consumer.acknowledge(inbox.deliveries[1])
+    eventually(lambda: len(inbox.deliveries) == 3)
+    for number, delivery in enumerate(inbox.deliveries[:3]):
+        assert len(inbox.deliveries) == 3
+        answer = consumer.requeue if number == first else consumer.acknowledge
+        answer(delivery)
+    eventually(lambda: len(inbox.deliveries) == 6)
+    assert all(delivery.redelivered for delivery in inbox.deliveries[3:])
+    assert inbox.bodies[3:] == [b"1", b"2", b"3"]
+    consumer.acknowledge(*inbox.deliveries[3:])
     consumer.close()
     assert waiting(channel, queue) == 0
 
 
-def test_what_is_given_back_comes_again_and_what_is_dropped_does_not(
+@pytest.mark.parametrize("body", [b"", b"garbage", frame(b"1") + frame(b"2")[:-1]])
+def test_a_message_that_can_not_be_read_is_answered_once(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+    body: bytes,
+) -> None:
+    channel.basic_publish("", queue, body)
+    put(channel, queue, b"3")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
+    eventually(lambda: inbox.unreadable)
+    consumer.reject(inbox.deliveries[0])
+    eventually(lambda: inbox.bodies == [b"3"])
+    assert waiting(channel, queue) == 0
+
+
+def test_what_is_requeued_comes_again_and_what_is_rejected_does_not(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
@@ -161,8 +197,8 @@ def test_what_is_given_back_comes_again_and_what_is_dropped_does_not(
     put(channel, queue, b"back", b"gone")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
     eventually(lambda: len(inbox.deliveries) == 2)
-    consumer.drop(inbox.deliveries[1])
-    consumer.give_back(inbox.deliveries[0])
+    consumer.reject(inbox.deliveries[1])
+    consumer.requeue(inbox.deliveries[0])
     eventually(lambda: len(inbox.deliveries) == 3)
     assert inbox.bodies[2] == b"back"
     assert inbox.deliveries[2].redelivered
@@ -189,7 +225,6 @@ def test_subscriptions_made_before_the_connection_and_after_a_cut_are_there(
     assert inbox.lost == 1
     assert inbox.cancelled == []
     assert inbox.deliveries[1].redelivered
-    assert [delivery.epoch for delivery in inbox.deliveries] == [1, 2]
     consumer.close()
 
 
@@ -206,10 +241,10 @@ def test_an_acknowledgement_of_an_earlier_channel_is_forgotten(
     eventually(lambda: inbox.bodies == [b"1"])
     break_off(consumer)
     eventually(lambda: len(inbox.deliveries) == 2)
-    for answer in (consumer.acknowledge, consumer.give_back, consumer.drop):
+    for answer in (consumer.acknowledge, consumer.requeue, consumer.reject):
         answer(inbox.deliveries[0])  # tag 1, as the one at hand now has
     done = threading.Event()
-    consumer.link.submit(done.set)
+    consumer.connection.call_threadsafe(done.set)
     assert done.wait(30)
     assert waiting(channel, queue) == 1
     assert inbox.bodies == [b"1", b"1"]
@@ -249,13 +284,71 @@ def test_a_queue_that_may_not_be_used_ends_its_own_subscription_only(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
+    """Not even their unanswered messages."""
     channel.queue_declare(topology.work_queue("wrong"), exclusive=True)
+    put(channel, queue, b"1")
     consumer.subscribe(subscription(topology, queue, inbox))
+    eventually(lambda: inbox.bodies == [b"1"])
     consumer.subscribe(subscription(topology, topology.work_queue("wrong"), inbox))
     eventually(lambda: inbox.cancelled == [topology.work_queue("wrong")])
+    put(channel, queue, b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    assert inbox.lost == 0
+
+
+@pytest.mark.parametrize("name", ["é" * 200, "q" * 256, "x" * 200, "half a pair \ud800"])
+def test_a_queue_whose_name_is_of_no_use_ends_its_own_subscription_only(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+    name: str,
+) -> None:
+    """Of a name of 200 characters, the broker's reply that it is in use holds only a part."""
+    if name == "x" * 200:
+        channel.queue_declare(name, exclusive=True)
     put(channel, queue, b"1")
-    eventually(lambda: inbox.bodies == [b"1"])
-    assert inbox.lost == 1
+    consumer.subscribe(subscription(topology, queue, inbox))
+    consumer.subscribe(subscription(topology, name, inbox))
+    eventually(lambda: inbox.cancelled == [name])
+    put(channel, queue, b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    consumer.acknowledge(*inbox.deliveries)
+    assert inbox.lost == 0
+    consumer.close()
+    assert waiting(channel, queue) == 0
+
+
+def test_batches_that_come_and_go_leave_no_channel_behind(
+    broker: Broker,
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    """A connection has 2047 at most, and a worker lives for days."""
+
+    def channels() -> int:
+        found: list[int] = []
+        connection = consumer.connection
+        connection.call_threadsafe(lambda: found.append(len(connection._connection._channels)))
+        eventually(lambda: found)
+        return found[0]
+
+    for number in range(1, 4):
+        put(channel, queue, b"%d" % number)
+        consumer.subscribe(subscription(topology, queue, inbox))
+        eventually(lambda number=number: len(inbox.deliveries) == number)
+        consumer.unsubscribe(queue)
+        assert channels() == 2  # one message is not answered yet
+        consumer.acknowledge(inbox.deliveries[-1])
+        eventually(lambda: channels() == 1)
+    channel.queue_delete(queue)
+    assert inbox.lost == 0
 
 
 def test_an_error_in_who_is_told_of_a_lost_queue_hides_no_lost_channel(
@@ -288,7 +381,7 @@ def test_a_private_queue_has_a_new_name_on_each_channel_and_after_each_deletion(
     names: list[str] = []
 
     def speak() -> bool:
-        channel.basic_publish("amq.topic", topology.prefix, b"x")
+        channel.basic_publish("amq.topic", topology.prefix, frame(b"x"))
         return bool(inbox.deliveries)
 
     consumer.subscribe(own)
@@ -312,8 +405,8 @@ def test_an_error_in_who_receives_costs_a_reconnection_and_no_message(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    def fail_at_first(delivery: Delivery) -> None:
-        inbox.deliveries.append(delivery)
+    def fail_at_first(received: Received, delivery: Delivery) -> None:
+        inbox.on_frame(received, delivery)
         if len(inbox.deliveries) == 1:
             raise RuntimeError("a bug")
         consumer.acknowledge(delivery)
@@ -339,14 +432,14 @@ def test_what_was_delivered_before_unsubscribing_can_still_be_acknowledged(
     consumer.unsubscribe(queue)
     consumer.unsubscribe(queue)
     done = threading.Event()
-    consumer.link.submit(done.set)
+    consumer.connection.call_threadsafe(done.set)
     assert done.wait(30)
     put(channel, queue, b"2")
     consumer.acknowledge(inbox.deliveries[0])
     consumer.close()
     eventually(lambda: waiting(channel, queue) == 1)
     assert inbox.bodies == [b"1"]
-    assert channel.basic_get(queue, auto_ack=True)[2] == b"2"
+    assert channel.basic_get(queue, auto_ack=True)[2] == frame(b"2")
 
 
 def test_a_subscription_can_be_made_anew(
@@ -393,8 +486,9 @@ def test_an_error_in_who_is_told_the_count_costs_a_reconnection_and_no_more(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
+    put(channel, queue, b"1")
     consumer.subscribe(subscription(topology, queue, inbox))
+    eventually(lambda: inbox.bodies == [b"1"])
     consumer.count_ready(queue, lambda _count: [].index(0))
     eventually(lambda: inbox.lost == 1)
-    put(channel, queue, b"1")
-    eventually(lambda: inbox.bodies == [b"1"])
+    eventually(lambda: inbox.bodies == [b"1", b"1"])

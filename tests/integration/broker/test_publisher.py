@@ -12,7 +12,7 @@ from tests.support.amqp import plain_channel, take_all
 from tests.support.brokers import Broker, own_node
 from tests.support.rabbitmq import free_port
 
-from imgbatch.broker import link as link_module
+from imgbatch.broker import connection as connection_module
 from imgbatch.broker.address import Address
 from imgbatch.broker.publisher import TRIES, Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
@@ -51,6 +51,10 @@ def publisher(
     publisher.close()
     for exchange in (topology.clients, topology.announcements, topology.calls):
         channel.exchange_delete(exchange)
+
+
+def break_off(publisher: Publisher) -> None:
+    publisher.connection.call_threadsafe(lambda: publisher.connection.reset("the test breaks it"))
 
 
 def test_messages_are_confirmed_and_arrive_in_order(
@@ -110,7 +114,9 @@ def test_what_is_on_its_way_when_the_connection_breaks_is_published_again_in_ord
     for number in range(1, 2000):
         publisher.post(Message("", queue, b"%d" % number), settled.of(number))
         if number % 500 == 250:
-            publisher.link.submit(lambda: publisher.link.reset("the test breaks it"))
+            publisher.connection.call_threadsafe(
+                lambda: publisher.connection.reset("the test breaks it")
+            )
     assert publisher.flush(60)
     assert settled.outcomes() == dict.fromkeys(range(2000), Settlement.CONFIRMED)
     arrived = [int(body) for body in take_all(channel, queue)]
@@ -139,7 +145,7 @@ def test_nothing_is_lost_when_the_broker_closes_all_connections(
     stop.set()
     feeder.join(60)
     assert publisher.flush(60)
-    assert publisher.link.trouble is None
+    assert publisher.connection.problem is None
     publisher.close()
     outcomes = settled.outcomes()
     assert set(outcomes.values()) == {Settlement.CONFIRMED}
@@ -157,7 +163,7 @@ def test_a_message_that_closes_the_channel_is_refused_and_the_others_are_not(
     settled: Settled,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.01)
     for number in range(20):
         publisher.post(Message("", queue, b"%d" % number), settled.of(number))
     publisher.post(Message(f"{topology.prefix}nowhere", "", b"x"), settled.of(20))
@@ -178,7 +184,7 @@ def test_a_message_that_can_not_be_sent_is_refused_at_once_and_the_others_are_no
     """Also those that waited for the connection behind it."""
     for number in range(10):
         publisher.post(Message("", key if number % 2 else queue, b"x"), settled.of(number))
-    publisher.link.submit(lambda: publisher.link.reset("the test breaks it"))
+    break_off(publisher)
     for number in range(10, 20):
         publisher.post(Message("", key if number % 2 else queue, b"x"), settled.of(number))
     assert publisher.flush(30)
@@ -191,7 +197,7 @@ def test_a_message_that_can_not_be_sent_is_refused_at_once_and_the_others_are_no
 def test_a_broker_that_takes_no_message_so_large_is_a_refusal_that_says_so(
     settled: Settled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.01)
     with own_node(more_settings="max_message_size = 500000\n") as node:
         publisher = Publisher(Address(node.url), "imgbatch-test-small", lambda _channel: None)
         publisher.start()
@@ -200,10 +206,10 @@ def test_a_broker_that_takes_no_message_so_large_is_a_refusal_that_says_so(
         assert publisher.flush(60)
         publisher.close()
     assert settled.outcomes() == {0: Settlement.CONFIRMED, 1: Settlement.REFUSED}
-    assert publisher.link.refusal is not None
-    assert publisher.link.refusal.code is Code.BROKER_REFUSED
-    assert "600000 bytes" in str(publisher.link.refusal)
-    assert "max_message_size" in str(publisher.link.refusal)
+    assert publisher.connection.fatal_error is not None
+    assert publisher.connection.fatal_error.code is Code.BROKER_REFUSED
+    assert "600000 bytes" in str(publisher.connection.fatal_error)
+    assert "max_message_size" in str(publisher.connection.fatal_error)
 
 
 def test_connections_that_break_often_are_not_held_against_a_message(
@@ -213,11 +219,13 @@ def test_connections_that_break_often_are_not_held_against_a_message(
     monkeypatch: pytest.MonkeyPatch,
     eventually: Eventually,
 ) -> None:
-    monkeypatch.setattr(link_module, "LONGEST_PAUSE_SECONDS", 0.01)
-    eventually(lambda: publisher.link.was_up)
+    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.01)
+    eventually(lambda: publisher.connection.was_up)
     for _ in range(TRIES + 2):
         publisher.post(Message("", queue, b"x"), settled.of(len(settled.told)))
-        publisher.link.submit(lambda: publisher.link.reset("the test breaks it"))
+        publisher.connection.call_threadsafe(
+            lambda: publisher.connection.reset("the test breaks it")
+        )
         assert publisher.flush(30)
     assert set(settled.outcomes().values()) == {Settlement.CONFIRMED}
 
@@ -286,34 +294,34 @@ def test_a_message_larger_than_the_window_goes_alone(
 def test_under_a_memory_alarm_the_trouble_says_so_and_publishing_goes_on_after_it(
     broker: Broker, publisher: Publisher, queue: str, settled: Settled, eventually: Eventually
 ) -> None:
-    eventually(lambda: publisher.link.was_up)
+    eventually(lambda: publisher.connection.was_up)
     broker.control("set_vm_memory_high_watermark", "0")
     try:
         for number in range(20):
             publisher.post(Message("", queue, b"x"), settled.of(number))
-        eventually(lambda: publisher.link.trouble)
-        assert publisher.link.trouble == "the broker blocks publishing: low on memory"
+        eventually(lambda: publisher.connection.problem)
+        assert publisher.connection.problem == "the broker blocks publishing: low on memory"
         assert not publisher.flush(0.1)
     finally:
         broker.control("set_vm_memory_high_watermark", "absolute", "2GB")
     assert publisher.flush(30)
-    assert publisher.link.trouble is None
+    assert publisher.connection.problem is None
     assert settled.outcomes() == dict.fromkeys(range(20), Settlement.CONFIRMED)
 
 
 def test_a_blocked_broker_does_not_hold_a_close(
     broker: Broker, publisher: Publisher, queue: str, eventually: Eventually
 ) -> None:
-    eventually(lambda: publisher.link.was_up)
+    eventually(lambda: publisher.connection.was_up)
     broker.control("set_vm_memory_high_watermark", "0")
     try:
         publisher.post(Message("", queue, b"x"))
-        eventually(lambda: publisher.link.trouble)
+        eventually(lambda: publisher.connection.problem)
         publisher.close(0.2)
     finally:
         broker.control("set_vm_memory_high_watermark", "absolute", "2GB")
-    publisher.link._thread.join(30)
-    assert not publisher.link._thread.is_alive()
+    publisher.connection._thread.join(30)
+    assert not publisher.connection._thread.is_alive()
 
 
 def test_messages_are_shown_without_their_bodies() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.children import children_of
 from tests.support.photos import fill
 
 from imgbatch.cli.client import main
-from imgbatch.engines.local import launch
+from imgbatch.workers.forkserver import ForkServer
 
 
 def test_explain_needs_no_folders(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,40 +26,42 @@ def test_options_for_other_machines_are_refused_without_a_broker(
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[launch.Launched]:
-    """Return the processes that are started ahead."""
-    launches: list[launch.Launched] = []
-    real = launch.launch
+def servers(monkeypatch: pytest.MonkeyPatch) -> list[ForkServer]:
+    """Return the fork servers that are started."""
+    servers: list[ForkServer] = []
+    init = ForkServer.__init__
 
-    def noted(module: str = launch.WORKER_MODULE) -> launch.Launched:
-        launches.append(real(module))
-        return launches[-1]
+    def noted(server: ForkServer, preload: Sequence[str]) -> None:
+        init(server, preload)
+        servers.append(server)
 
-    monkeypatch.setattr(launch, "launch", noted)
-    return launches
+    monkeypatch.setattr(ForkServer, "__init__", noted)
+    return servers
 
 
-def test_the_first_worker_is_started_ahead_of_a_run_on_this_machine(
-    tmp_path: Path, launches: list[launch.Launched]
+def test_one_fork_server_is_started_for_a_run_on_this_machine_and_ends_with_it(
+    tmp_path: Path, servers: list[ForkServer]
 ) -> None:
     fill(tmp_path / "in", 1)
     arguments = [str(tmp_path / "in"), str(tmp_path / "out"), "--progress", "none", "--no-html"]
     assert main(arguments) == 0
-    assert [launched.process.returncode for launched in launches] == [0]
+    assert len(servers) == 1
+    assert children_of(os.getpid()) == []
 
 
 def test_no_process_outlives_a_run_that_was_refused(
-    tmp_path: Path, launches: list[launch.Launched]
+    tmp_path: Path, servers: list[ForkServer]
 ) -> None:
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
-    assert [launched.process.returncode for launched in launches] == [-9]
+    assert len(servers) == 1
+    assert children_of(os.getpid()) == []
 
 
 @pytest.mark.parametrize("arguments", [["--dry-run"], ["--broker", "amqp://127.0.0.1:1/"]])
 def test_no_process_is_started_ahead_of_what_needs_none(
-    tmp_path: Path, launches: list[launch.Launched], arguments: list[str]
+    tmp_path: Path, servers: list[ForkServer], arguments: list[str]
 ) -> None:
     fill(tmp_path / "in", 1)
     words = [str(tmp_path / "in"), str(tmp_path / "out"), "--progress", "none", "--timeout", "1"]
     main([*(words if "--broker" in arguments else words[:-2]), *arguments])
-    assert launches == []
+    assert servers == []

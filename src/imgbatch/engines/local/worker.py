@@ -2,84 +2,58 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
 import time
+from dataclasses import replace
+from multiprocessing.connection import Connection
 
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
-from imgbatch.engines.local.messages import (
-    LARGEST_BYTES,
-    Answer,
-    Done,
-    Order,
-    Ready,
-    Setup,
-    Stuck,
-    pack_answer,
-    unpack_order,
-    unpack_setup,
-)
+from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.errors import Code, ImageError, OutputError, SkippedFile
 from imgbatch.images.suffixes import HEAD_BYTES, name_notes
 from imgbatch.pipeline import Pipeline
-from imgbatch.processes import resident_bytes, settle_in
+from imgbatch.workers.process import Ready
+from imgbatch.workers.status import WorkerStatus
 
 
-def main(arguments: list[str]) -> None:
-    """Work for the engine at the other end of a socket until it closes it.
-
-    Parameters
-    ----------
-    arguments
-        The socket's descriptor and the engine's process id.
-    """
-    descriptor, engine_pid = map(int, arguments)
-    settle_in()
-    if os.getppid() != engine_pid:  # it died before this process could ask to die with it
-        return
-    with socket.socket(fileno=descriptor) as channel:
-        serve(channel)
-
-
-def serve(channel: socket.socket) -> None:
-    """Answer orders until the other end is closed."""
-    packet = channel.recv(LARGEST_BYTES)
-    if not packet:  # started ahead of a run that never began
-        return
-    setup = unpack_setup(packet)
+def main(setup: Setup, pipe: Connection, status: WorkerStatus) -> None:
+    """Answer tasks until None comes, or the engine is gone."""
     pipeline = Pipeline(setup.limits)
-    channel.send(pack_answer(Ready()))
-    while packet := channel.recv(LARGEST_BYTES):
-        channel.send(pack_answer(perform(unpack_order(packet), setup, pipeline)))
+    pipe.send(Ready())
+    while (task := pipe.recv()) is not None:
+        status.begin("", task.job.index)
+        began = time.monotonic()
+        answer = perform(task, setup, pipeline)
+        seconds = time.monotonic() - began
+        status.end(seconds)
+        if isinstance(answer, Outcome):
+            answer = replace(answer, seconds=seconds)
+        pipe.send(answer)
 
 
-def perform(order: Order, setup: Setup, pipeline: Pipeline) -> Answer:
+def perform(task: Task, setup: Setup, pipeline: Pipeline) -> Outcome | OutputUnwritable:
     """Process one image and say what became of it; no image's failure is an exception here."""
-    started = time.monotonic()
+    index = task.job.index
+    policy = replace(setup.policy, overwrite=setup.policy.overwrite or task.again)
     try:
-        outcome = _process(order.job, setup, pipeline, _delivery(order, setup))
+        return _process(task.job, setup, pipeline, policy)
     except OutputError as error:
-        return Stuck(Failure.of(error))
+        return OutputUnwritable(Failure.of(error))
     except ImageError as error:
         status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
-        outcome = Outcome(order.job.index, status, Failure.of(error))
+        return Outcome(index, status, Failure.of(error))
     except MemoryError:
         sentence = "there was not enough memory for it; fewer --procs leave more for each"
-        failure = Failure(Code.WORKER_CRASHED, sentence)
-        outcome = Outcome(order.job.index, Status.FAILED, failure)
+        return Outcome(index, Status.FAILED, Failure(Code.WORKER_CRASHED, sentence))
     except Exception as error:  # a bug, and still no reason to lose the other images
         sentence = f"imgbatch failed on it, please report this: {type(error).__name__}: {error}"
-        failure = Failure(Code.INTERNAL_ERROR, sentence)
-        outcome = Outcome(order.job.index, Status.FAILED, failure)
-    return Done(_timed(outcome, time.monotonic() - started), resident_bytes(os.getpid()))
+        return Outcome(index, Status.FAILED, Failure(Code.INTERNAL_ERROR, sentence))
 
 
-def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: OutputPolicy) -> Outcome:
+def _process(job: Job, setup: Setup, pipeline: Pipeline, policy: OutputPolicy) -> Outcome:
     data = read_source(job, setup.limits.max_bytes)
     processed = pipeline.run(data, setup.recipe)
-    bytes_out = write_output(job, [processed.data], delivery)
+    bytes_out = write_output(job, [processed.data], policy)
     return Outcome(
         job.index,
         Status.WRITTEN,
@@ -88,27 +62,3 @@ def _process(job: Job, setup: Setup, pipeline: Pipeline, delivery: OutputPolicy)
         bytes_out=bytes_out,
         notes=(*processed.notes, *name_notes(job.target, processed.data[:HEAD_BYTES])),
     )
-
-
-def _delivery(order: Order, setup: Setup) -> OutputPolicy:
-    delivery = setup.delivery
-    return OutputPolicy(delivery.preserve, delivery.overwrite or order.again, delivery.folder)
-
-
-def _timed(outcome: Outcome, seconds: float) -> Outcome:
-    return Outcome(
-        outcome.index,
-        outcome.status,
-        outcome.failure,
-        seconds=seconds,
-        width_pixels=outcome.width_pixels,
-        height_pixels=outcome.height_pixels,
-        bytes_out=outcome.bytes_out,
-        notes=outcome.notes,
-    )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
-    # The interpreter's own end, with all that numpy and the codecs have loaded, takes 50 ms.
-    os._exit(0)

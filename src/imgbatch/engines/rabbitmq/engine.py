@@ -47,8 +47,6 @@ from imgbatch.protocol import (
     Returned,
     ServerStatus,
     WorkerCrashed,
-    decode,
-    decode_bundle,
     encode,
 )
 from imgbatch.recipe import Recipe
@@ -199,8 +197,8 @@ class _Run:
         for announcement in self._desk.fleet.leased:
             self._send_to(announcement.queue, LeaseEnd(self._route.batch))
         self._announce_news(ended=True)
-        self._publisher.link.submit(self._delete_work_queue)
-        if self._publisher.link.trouble is None:
+        self._publisher.connection.call_threadsafe(self._delete_work_queue)
+        if self._publisher.connection.problem is None:
             self._publisher.flush(2.0)
         self._consumer.close(2.0)
         self._publisher.close(2.0)
@@ -223,7 +221,8 @@ class _Run:
                     exchange=topology.clients,
                     topic=self._route.topic,
                 ),
-                received=self._on_delivery,
+                received=self._on_frame,
+                unreadable=self._on_unreadable,
                 prefetch=INBOX_PREFETCH,
                 private=partial(topology.private_queue, "client"),
             )
@@ -233,6 +232,7 @@ class _Run:
                 queue="announcements",
                 declare=partial(topology.declare_private_queue, exchange=topology.announcements),
                 received=self._on_announcement,
+                unreadable=self._on_unreadable_announcement,
                 prefetch=0,
                 private=partial(topology.private_queue, "listener"),
                 started=self._on_listening,
@@ -264,7 +264,7 @@ class _Run:
         self._desk.wake()
 
     def _delete_work_queue(self) -> None:
-        channel = self._publisher.link.channel
+        channel = self._publisher.connection.channel
         if channel is not None and channel.is_open:
             channel.queue_delete(self._route.work_queue)
 
@@ -272,30 +272,13 @@ class _Run:
         self._publisher.post(Message("", queue, encode(frame), mandatory=False))
 
     def _check_broker(self) -> None:
-        for link in (self._publisher.link, self._consumer.link):
-            if link.refusal is not None:
-                raise link.refusal
+        for link in (self._publisher.connection, self._consumer.connection):
+            if link.fatal_error is not None:
+                raise link.fatal_error
 
     # What arrives, on the consumer's thread
 
-    def _on_delivery(self, delivery: Delivery) -> None:
-        try:
-            bundle = decode_bundle(delivery.body)
-        except DamagedPayload as error:
-            log.warning("a frame arrived damaged: %s", error)
-            self._consumer.acknowledge(delivery)
-            if isinstance(error.frame, Result | Chunk):
-                self._desk.spoil(error.frame.job)
-            return
-        except ProtocolError as error:
-            log.warning("passed over a message: %s", error)
-            self._consumer.acknowledge(delivery)
-            return
-        delivery.parts.set(len(bundle))
-        for received in bundle:
-            self._on_frame(delivery, received)
-
-    def _on_frame(self, delivery: Delivery, received: Received) -> None:
+    def _on_frame(self, received: Received, delivery: Delivery) -> None:
         frame = received.frame
         if getattr(frame, "batch", None) != self._route.batch:
             self._consumer.acknowledge(delivery)
@@ -304,6 +287,12 @@ class _Run:
         else:
             self._consumer.acknowledge(delivery)
             self._on_word(frame)
+
+    def _on_unreadable(self, delivery: Delivery, error: ProtocolError) -> None:
+        log.warning("passed over a message: %s", error)
+        self._consumer.acknowledge(delivery)
+        if isinstance(error, DamagedPayload) and isinstance(error.frame, Result | Chunk):
+            self._desk.spoil(error.frame.job)
 
     def _on_word(self, frame: Frame) -> None:
         match frame:
@@ -322,15 +311,13 @@ class _Run:
             case _:
                 log.warning("passed over a %s", type(frame).__name__)
 
-    def _on_announcement(self, delivery: Delivery) -> None:
-        try:
-            frame = decode(delivery.body).frame
-        except VersionMismatch as error:
+    def _on_unreadable_announcement(self, _delivery: Delivery, error: ProtocolError) -> None:
+        log.warning("passed over an announcement: %s", error)
+        if isinstance(error, VersionMismatch):
             self._foreign = str(error)
-            return
-        except ProtocolError as error:
-            log.warning("passed over an announcement: %s", error)
-            return
+
+    def _on_announcement(self, received: Received, _delivery: Delivery) -> None:
+        frame = received.frame
         if isinstance(frame, ServerStatus):
             if self._desk.fleet.hear(frame, time.monotonic()):
                 self._due.pop("enlist", None)
@@ -348,7 +335,7 @@ class _Run:
 
     def _enlist(self, now: float) -> None:
         # What is said to a broker that takes nothing would be said to it again and again.
-        if not self._listening or self._publisher.link.trouble:
+        if not self._listening or self._publisher.connection.problem:
             return
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
             call = Message(self._topology.calls, "", encode(Discover("client")), mandatory=False)
@@ -381,10 +368,10 @@ class _Run:
     def _count_tickets(self, now: float) -> None:
         if self._is_due("count", now, COUNT_SECONDS):
             # Not on the publisher's link: an alarm would keep the queue from living on.
-            self._consumer.link.submit(self._declare_work_queue)
+            self._consumer.connection.call_threadsafe(self._declare_work_queue)
 
     def _declare_work_queue(self) -> None:
-        channel = self._consumer.link.channel
+        channel = self._consumer.connection.channel
         if channel is not None and channel.is_open:
             self._topology.declare_work_queue(channel, self._route.work_queue, self._on_count)
 
@@ -422,10 +409,10 @@ class _Run:
 
     @property
     def _trouble(self) -> str | None:
-        return self._consumer.link.trouble or self._publisher.link.trouble
+        return self._consumer.connection.problem or self._publisher.connection.problem
 
     def _announce_news(self, *, ended: bool) -> None:
-        if self._publisher.link.trouble:
+        if self._publisher.connection.problem:
             return
         progress = self._desk.progress()
         news = BatchStatus(

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from imgbatch.batch.model import Failure, Outcome, Status
 from imgbatch.batch.write import OutputFile
@@ -64,8 +64,7 @@ class Receipts:
     def add(self, delivery: Delivery) -> None:
         """Acknowledge one, and those before it, or keep it for later; from any thread."""
         with self._lock:
-            # Without the body, up to 1 MiB that is written already.
-            self._kept.append(replace(delivery, body=b""))
+            self._kept.append(delivery)
             if len(self._kept) < RECEIPTS:
                 return
             kept, self._kept = self._kept, []

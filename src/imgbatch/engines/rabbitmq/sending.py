@@ -241,51 +241,16 @@ class Courier:
             self._desk.finish(_poisoned(offer))
 
     def _send(self, fetch: Fetch, offer: Offer) -> None:
-        passage = _Passage(partial(self._leave_line, fetch))
-        try:
+        def messages() -> Iterator[Message]:
             for chunk, piece in _chunks(fetch, offer.job):
-                if passage.is_closed:
-                    return
                 offer.heard_seconds = time.monotonic()
-                passage.begin()
-                message = Message("", fetch.queue, encode(chunk, piece))
-                self._publisher.publish(message, passage.end)
-        finally:
-            passage.end(Settlement.CONFIRMED)
+                yield Message("", fetch.queue, encode(chunk, piece))
+
+        self._publisher.publish_all(messages(), lambda _settlement: self._leave_line(fetch))
 
     def _withdraw(self, fetch: Fetch) -> None:
         withdrawal = Cancel(fetch.batch, fetch.job, fetch.transfer)
         self._publisher.post(Message("", fetch.queue, encode(withdrawal), mandatory=False))
-
-
-class _Passage:
-    """The chunks of one image on their way to the broker.
-
-    Parameters
-    ----------
-    over
-        Told when the last of them has been settled.
-    """
-
-    def __init__(self, over: Callable[[], None]) -> None:
-        self._over = over
-        self._lock = threading.Lock()
-        self._under_way = 1  # whoever publishes them
-        self.is_closed = False
-
-    def begin(self) -> None:
-        """Count a chunk that is about to be published."""
-        with self._lock:
-            self._under_way += 1
-
-    def end(self, settlement: Settlement) -> None:
-        """Count one that has been settled; if it found no queue, no more need be sent."""
-        with self._lock:
-            self._under_way -= 1
-            self.is_closed |= settlement is not Settlement.CONFIRMED
-            is_over = self._under_way == 0
-        if is_over:
-            self._over()
 
 
 def _name_of(request: Fetch | Offer) -> tuple[str, int]:

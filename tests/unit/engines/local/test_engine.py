@@ -4,27 +4,27 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.batches import Notes, jobs_of
-from tests.support.children import children_of
-from tests.support.fragile_worker import DIE, FAIL, HANG
-from tests.support.photos import encoded, fill
+from tests.support.batches import ListedJobs, Notes, jobs_of
+from tests.support.children import children_of, workers_of
+from tests.support.fragile_worker import DIE, FAIL, FAIL_AT_LENGTH, HANG, LENGTH
+from tests.support.photos import black_png, encoded, fill
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.batch.model import Job, Status
+from imgbatch.batch.model import Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Stop
-from imgbatch.engines.local import LocalEngine
-from imgbatch.engines.local.crew import Attempt, Worker
-from imgbatch.engines.local.launch import launched_ahead
+from imgbatch.engines.local import PRELOAD
+from imgbatch.engines.local.engine import Attempt, LocalEngine
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
+from imgbatch.workers.forkserver import ForkServer
+from imgbatch.workers.pool import Worker
 
-FRAGILE = "tests.support.fragile_worker"
+FRAGILE = "tests.support.fragile_worker:main"
 RECIPE = Recipe(Adjustment(contrast=20))
 
 
@@ -37,12 +37,12 @@ def target(tmp_path: Path) -> Path:
 
 def fragile(target: Path, procs: int = 1, image_timeout_seconds: float = 120.0) -> LocalEngine:
     delivery = OutputPolicy(folder=target)
-    return LocalEngine(procs, Limits(), delivery, image_timeout_seconds, worker_module=FRAGILE)
+    return LocalEngine(procs, Limits(), delivery, image_timeout_seconds, target=FRAGILE)
 
 
 def run(engine: LocalEngine, sources: list[Path], target: Path) -> Notes:
     notes = Notes()
-    engine.run(jobs_of(sources, target), RECIPE, notes, Stop())
+    engine.run(ListedJobs(jobs_of(sources, target)), RECIPE, notes, Stop())
     return notes
 
 
@@ -109,9 +109,9 @@ def test_an_image_is_sent_ahead_behind_a_small_one_only(
     held: list[int] = []
     give = Worker.give
 
-    def noted(worker: Worker, attempt: Attempt) -> None:
-        give(worker, attempt)
-        held.append(len(worker.attempts))
+    def noted(worker: Worker, attempt: Attempt, message: object) -> None:
+        give(worker, attempt, message)
+        held.append(len(worker.given))
 
     monkeypatch.setattr("imgbatch.engines.local.engine._SMALL_BYTES", small_bytes)
     monkeypatch.setattr(Worker, "give", noted)
@@ -119,28 +119,53 @@ def test_an_image_is_sent_ahead_behind_a_small_one_only(
     assert max(held) == most
 
 
-def test_a_process_that_was_started_ahead_is_the_first_worker(tmp_path: Path, target: Path) -> None:
-    with launched_ahead() as ahead:
-        assert ahead is not None
-        engine = LocalEngine(2, Limits(), OutputPolicy(folder=target), ahead=ahead)
+def test_a_fork_server_that_was_started_ahead_is_used(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForkServer(PRELOAD) as server:
+        monkeypatch.delattr("imgbatch.engines.local.engine.ForkServer")
+        engine = LocalEngine(2, Limits(), OutputPolicy(folder=target), server=server)
         notes = run(engine, fill(tmp_path / "in", 1), target)
-        assert [machines[0].procs for machines in notes.seen_machines] == [1]
-        assert ahead.process.returncode == 0
     assert notes.outcomes[0].status is Status.WRITTEN
+
+
+def test_a_message_of_any_length_ends_no_run(tmp_path: Path, target: Path) -> None:
+    sources = poisoned(tmp_path / "in", FAIL_AT_LENGTH, count=3)
+    notes = run(fragile(target), sources, target)
+    failure = notes.outcomes[1].failure
+    assert failure is not None
+    assert len(failure.sentence) > LENGTH
+    assert notes.outcomes[2].status is Status.WRITTEN
+
+
+def test_an_image_that_asks_for_more_memory_than_there_may_be_fails_alone(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = fill(tmp_path / "in", 3)
+    sources[1].write_bytes(black_png(6000, 6000))  # 100 kB, and 108 MB of pixels
+    monkeypatch.setattr("imgbatch.engines.local.engine.worst_case_bytes", lambda _: 150 << 20)
+    engine = LocalEngine(1, Limits(), OutputPolicy(folder=target))
+    notes = run(engine, sources, target)
+    failure = notes.outcomes[1].failure
+    assert failure is not None
+    assert failure.code is Code.TOO_MANY_PIXELS
+    assert "memory" in failure.sentence
+    assert [notes.outcomes[index].attempts for index in range(3)] == [1, 1, 1]
+    assert notes.outcomes[2].status is Status.WRITTEN
 
 
 def test_workers_that_do_not_start_end_the_run_with_the_reason(
     tmp_path: Path, target: Path
 ) -> None:
     delivery = OutputPolicy(folder=target)
-    engine = LocalEngine(1, Limits(), delivery, worker_module="tests.support.no_such_worker")
+    engine = LocalEngine(1, Limits(), delivery, target="tests.support.no_such_worker:main")
     with pytest.raises(EngineError, match="No module named"):
         run(engine, fill(tmp_path / "in", 1), target)
 
 
 def test_no_worker_is_left_behind(tmp_path: Path, target: Path) -> None:
     run(fragile(target, procs=2), fill(tmp_path / "in", 3), target)
-    assert children_of(os.getpid(), b"worker") == []
+    assert children_of(os.getpid()) == []
 
 
 def test_a_lost_output_folder_ends_the_run(tmp_path: Path, target: Path) -> None:
@@ -158,12 +183,12 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(tmp_path: Path, target
 
     def kill_one() -> None:
         notes.first.wait(60)
-        for pid in children_of(os.getpid(), b"worker")[:1]:
+        for pid in workers_of(os.getpid())[:1]:
             os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    fragile(target, procs=2).run(jobs_of(sources, target), RECIPE, notes, Stop())
+    fragile(target, procs=2).run(ListedJobs(jobs_of(sources, target)), RECIPE, notes, Stop())
     killer.join()
     assert {outcome.status for outcome in notes.outcomes.values()} == {Status.WRITTEN}
     assert sorted(path.name for path in target.iterdir()) == sorted(path.name for path in sources)
@@ -171,15 +196,11 @@ def test_a_worker_that_is_killed_from_outside_is_replaced(tmp_path: Path, target
 
 def test_a_stop_at_once_does_not_wait_for_an_image_that_hangs(tmp_path: Path, target: Path) -> None:
     first, hanging = jobs_of(poisoned(tmp_path / "in", HANG, count=2), target)
-    stop, notes = Stop(), Notes()
-
-    def one_after_the_other() -> Iterator[Job]:
-        yield first
-        notes.first.wait(60)
-        yield hanging
+    stop, notes, jobs = Stop(), Notes(), ListedJobs([first], late=hanging)
 
     def stop_when_hanging() -> None:
         notes.first.wait(60)
+        jobs.find()
         time.sleep(0.3)
         stop.gently.set()
         time.sleep(0.3)
@@ -187,7 +208,7 @@ def test_a_stop_at_once_does_not_wait_for_an_image_that_hangs(tmp_path: Path, ta
 
     stopper = threading.Thread(target=stop_when_hanging)
     stopper.start()
-    fragile(target).run(one_after_the_other(), RECIPE, notes, stop)
+    fragile(target).run(jobs, RECIPE, notes, stop)
     stopper.join()
     assert list(notes.outcomes) == [0]
 
@@ -195,7 +216,7 @@ def test_a_stop_at_once_does_not_wait_for_an_image_that_hangs(tmp_path: Path, ta
 def test_a_worker_that_holds_too_much_memory_is_replaced(
     tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgbatch.engines.local.engine._HEAVY_BYTES", 1)
+    monkeypatch.setattr("imgbatch.engines.local.engine._IDLE_MEMORY_BYTES", 1)
     notes = run(fragile(target), fill(tmp_path / "in", 8), target)
     assert {outcome.status for outcome in notes.outcomes.values()} == {Status.WRITTEN}
     starts = len(notes.seen_machines)
@@ -205,12 +226,14 @@ def test_a_worker_that_holds_too_much_memory_is_replaced(
 def test_jobs_that_come_late_are_waited_for(tmp_path: Path, target: Path) -> None:
     sources = fill(tmp_path / "in", 2)
     first, second = jobs_of(sources, target)
-    notes = Notes()
+    notes, jobs = Notes(), ListedJobs([first], late=second)
 
-    def slowly() -> Iterator[Job]:
-        yield first
+    def find_when_the_first_is_done() -> None:
         notes.first.wait(60)
-        yield second
+        jobs.find()
 
-    fragile(target).run(slowly(), RECIPE, notes, Stop())
+    finder = threading.Thread(target=find_when_the_first_is_done)
+    finder.start()
+    fragile(target).run(jobs, RECIPE, notes, Stop())
+    finder.join()
     assert sorted(notes.outcomes) == [0, 1]

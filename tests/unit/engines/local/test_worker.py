@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from tests.support.batches import jobs_of
 from tests.support.photos import fill
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.batch.model import Job, Status
+from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy
-from imgbatch.engines.local.messages import Answer, Done, Order, Setup, Stuck
+from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.engines.local.worker import perform
 from imgbatch.errors import Code
 from imgbatch.images.limits import Limits
@@ -30,9 +29,9 @@ class Exhausted(Pipeline):
 
 def answer_to(
     job: Job, target: Path, pipeline: Pipeline | None = None, again: bool = False
-) -> Answer:
+) -> Outcome | OutputUnwritable:
     setup = Setup(RECIPE, Limits(), OutputPolicy(folder=target))
-    return perform(Order(job, again), setup, pipeline or Pipeline(setup.limits))
+    return perform(Task(job, again), setup, pipeline or Pipeline(setup.limits))
 
 
 @pytest.fixture
@@ -45,56 +44,42 @@ def job(tmp_path: Path) -> Job:
 
 def test_an_image_is_read_processed_and_written(job: Job) -> None:
     answer = answer_to(job, job.target.parent)
-    assert isinstance(answer, Done)
-    assert answer.outcome.status is Status.WRITTEN
+    assert isinstance(answer, Outcome)
+    assert answer.status is Status.WRITTEN
     assert job.target.read_bytes() == process(job.source.read_bytes(), RECIPE.adjustment)
 
 
 def test_a_second_try_replaces_what_the_first_may_have_written(job: Job) -> None:
     job.target.write_bytes(b"written before the crash")
     refused = answer_to(job, job.target.parent)
-    assert isinstance(refused, Done)
-    assert refused.outcome.failure is not None
-    assert refused.outcome.failure.code is Code.OUTPUT_EXISTS
+    assert isinstance(refused, Outcome)
+    assert refused.failure is not None
+    assert refused.failure.code is Code.OUTPUT_EXISTS
     again = answer_to(job, job.target.parent, again=True)
-    assert isinstance(again, Done)
-    assert again.outcome.status is Status.WRITTEN
+    assert isinstance(again, Outcome)
+    assert again.status is Status.WRITTEN
 
 
 def test_a_file_that_is_no_image_is_skipped(job: Job) -> None:
     job.source.write_text("x" * job.size_bytes)
     os.utime(job.source, ns=(job.modified_ns, job.modified_ns))
     answer = answer_to(job, job.target.parent)
-    assert isinstance(answer, Done)
-    assert answer.outcome.status is Status.SKIPPED
+    assert isinstance(answer, Outcome)
+    assert answer.status is Status.SKIPPED
 
 
 def test_want_of_memory_is_the_image_s_failure_and_says_what_helps(job: Job) -> None:
     answer = answer_to(job, job.target.parent, Exhausted())
-    assert isinstance(answer, Done)
-    assert answer.outcome.failure is not None
-    assert "--procs" in answer.outcome.failure.sentence
+    assert isinstance(answer, Outcome)
+    assert answer.failure is not None
+    assert "--procs" in answer.failure.sentence
 
 
 def test_a_lost_output_folder_is_nobody_s_image(job: Job) -> None:
     job.target.parent.rmdir()
     answer = answer_to(job, job.target.parent)
-    assert isinstance(answer, Stuck)
+    assert isinstance(answer, OutputUnwritable)
     assert answer.failure.code is Code.OUTPUT_FOLDER_UNWRITABLE
-
-
-def test_a_worker_whose_engine_is_gone_leaves_at_once() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        nobody = 1 if os.getpid() != 1 else 2
-        module = "imgbatch.engines.local.worker"
-        done = subprocess.run(
-            [sys.executable, "-m", module, str(theirs.fileno()), str(nobody)],
-            pass_fds=[theirs.fileno()],
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == 0
 
 
 def test_a_worker_imports_neither_the_command_line_nor_the_display() -> None:

@@ -1,0 +1,77 @@
+"""Small frames to the same receiver, several to a message.
+
+Each message costs sender, broker and receiver a turn; the receiver's `Consumer` takes the frames
+apart again, so nobody else knows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.protocol.slicing import BUNDLE_BYTES, MOST_FRAMES_PER_BUNDLE
+
+LONGEST_WAIT_SECONDS = 0.25
+"""After which the next frame takes along those that wait."""
+
+
+class Bundler:
+    """Keeps frames until as many are there as are worth a message; for any thread.
+
+    Parameters
+    ----------
+    publisher, exchange
+        What the messages are published with, and where to.
+    """
+
+    def __init__(self, publisher: Publisher, exchange: str) -> None:
+        self._publisher = publisher
+        self._exchange = exchange
+        self._lock = threading.Lock()
+        self._routing_key = ""
+        self._frames: list[bytes] = []
+        self._settled: list[Callable[[Settlement], None]] = []
+        self._since_seconds = 0.0
+
+    def add(self, routing_key: str, frame: bytes, settled: Callable[[Settlement], None]) -> None:
+        """Take in a frame; publish all that wait if it is the last that fits.
+
+        Parameters
+        ----------
+        routing_key, frame
+            Where it goes, and its bytes. Frames with another routing key are published first.
+        settled
+            Told once, on the publisher's thread, what became of its message.
+        """
+        if routing_key != self._routing_key:
+            self.flush()
+        with self._lock:
+            if not self._frames:
+                self._routing_key, self._since_seconds = routing_key, time.monotonic()
+            self._frames.append(frame)
+            self._settled.append(settled)
+            is_full = (
+                len(self._frames) >= MOST_FRAMES_PER_BUNDLE
+                or sum(map(len, self._frames)) >= BUNDLE_BYTES
+                or time.monotonic() - self._since_seconds >= LONGEST_WAIT_SECONDS
+            )
+        if is_full:
+            self.flush()
+
+    def flush(self) -> None:
+        """Publish what waits."""
+        with self._lock:
+            frames, self._frames = self._frames, []
+            told, self._settled = self._settled, []
+            routing_key = self._routing_key
+        if not frames:
+            return
+
+        def all_settled(settlement: Settlement) -> None:
+            for settled in told:
+                settled(settlement)
+
+        message = Message(self._exchange, routing_key, b"".join(frames))
+        self._publisher.publish(message, all_settled)
