@@ -22,7 +22,7 @@ from typing import Any
 from docs.words import CODES, NOTES
 
 from imgbatch.cli.config import settable
-from imgbatch.cli.options import Program, Section
+from imgbatch.cli.options import Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.programs import PROGRAMS
 from imgbatch.version import __version__
@@ -55,21 +55,16 @@ def command_page(program: Program) -> Iterator[str]:
     yield f"# {program.name}"
     yield program.summary
     yield f"```\n{program.name} {program.usage}\n```"
-    for section in program.sections():
-        yield f"## {section.title.capitalize()}"
-        if section.title == "examples":
-            examples = (f"# {meaning}\n{command}" for (command,), meaning in section.rows)
-            yield "```sh\n" + "\n".join(examples) + "\n```"
-        elif section.text:
-            yield _prose(section.text)
+    for title, rows in program.sections():
+        yield f"## {title.capitalize()}"
+        if title == "examples":
+            yield "```sh\n" + "\n".join(f"# {what}\n{command}" for command, what in rows) + "\n```"
+        elif not rows[0][0]:
+            yield _prose(rows[0][1])
         else:
-            yield _section_table(section)
-
-
-def _section_table(section: Section) -> str:
-    head = ("status", "meaning") if section.title == "exit status" else ("option", "what it does")
-    rows = ((", ".join(f"`{it}`" for it in terms), _prose(what)) for terms, what in section.rows)
-    return table(head, rows)
+            head = ("status", "meaning") if title == "exit status" else ("option", "what it does")
+            forms = ("`" + term.replace(", ", "`, `") + "`" for term, _ in rows)
+            yield table(head, zip(forms, (_prose(what) for _, what in rows), strict=True))
 
 
 def manual_page(program: Program) -> Iterator[str]:
@@ -84,14 +79,13 @@ def manual_page(program: Program) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield plain(program.summary)
     yield ".SH OPTIONS"
-    for number, section in enumerate(program.sections()):
+    for number, (title, rows) in enumerate(program.sections()):
         is_group = number < len(program.groups)
-        yield f".SS {section.title.capitalize()}" if is_group else f".SH {section.title.upper()}"
-        if section.text:
-            yield plain(section.text)
-        for terms, meaning in section.rows:
-            yield ".TP"
-            yield ", ".join(map(_term, terms)) if is_group else plain(terms[0])
+        yield f".SS {title.capitalize()}" if is_group else f".SH {title.upper()}"
+        for term, meaning in rows:
+            if term:
+                yield ".TP"
+                yield ", ".join(map(_term, term.split(", "))) if is_group else plain(term)
             yield plain(meaning)
     yield ".SH SEE ALSO"
     others = sorted(str(other.name) for other in PROGRAMS if other is not program)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,80 +18,53 @@ from imgbatch.errors import Code, UsageError
 _TABLE = "imgbatch"
 
 
-class SettingsTables:
-    """What a preset and the settings file set, read when the first option asks for it.
+Tables = tuple[dict[str, Any], dict[str, Any]]
 
-    Not earlier, so that ``--help`` works whatever is in them.
+
+def settings_tables(program: Program, given: Mapping[str, Any]) -> Tables:
+    """Return the values that the preset and the settings file have for a program, by field.
 
     Parameters
     ----------
-    program
-        Whose options they set.
+    given
+        What was typed.
+
+    Raises
+    ------
+    UsageError
+        Naming the file, if it can't be read or has something that is no option's value.
     """
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    default = Path(home) / "imgbatch.toml"
+    named = given.get("config") or os.environ.get("IMGBATCH_CONFIG")
+    file = _read(program, Path(named or default)) if named or default.is_file() else {}
+    preset = given.get("preset") or os.environ.get("IMGBATCH_PRESET") or file.get("preset")
+    return _preset(program, preset) if "preset" in settable(program) else {}, file
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._tables: tuple[dict[str, Any], dict[str, Any]] | None = None
 
-    def __call__(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values that the preset and the settings file have, by field.
+def _preset(program: Program, named: str | None) -> dict[str, Any]:
+    if named is None:
+        return {}
+    if named in PRESETS:
+        return {name: value for name, value in asdict(PRESETS[named]).items() if value}
+    if named.endswith(".toml"):
+        return _read(program, Path(named))
+    raise UsageError(
+        Code.BAD_OPTION,
+        f"--preset must be {', '.join(PRESETS)} or the name of a .toml file, not {named!r}",
+    )
 
-        Parameters
-        ----------
-        given
-            What was typed.
 
-        Raises
-        ------
-        UsageError
-            Naming the file, if it has a value that the option doesn't take.
-        """
-        if self._tables is None:
-            file = self._file(given.get("config") or os.environ.get("IMGBATCH_CONFIG"))
-            preset = given.get("preset") or os.environ.get("IMGBATCH_PRESET")
-            self._tables = self._preset(preset or file.get("preset")), file
-        return self._tables
-
-    def _file(self, named: str | None) -> dict[str, Any]:
-        if named:
-            return self.read(Path(named))
-        home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
-        default = Path(home) / "imgbatch.toml"
-        return self.read(default) if default.is_file() else {}
-
-    def _preset(self, named: str | None) -> dict[str, Any]:
-        if named is None or "preset" not in self._options:
-            return {}
-        if named in PRESETS:
-            return {name: value for name, value in asdict(PRESETS[named]).items() if value}
-        if named.endswith(".toml"):
-            return self.read(Path(named))
-        raise UsageError(
-            Code.BAD_OPTION,
-            f"--preset must be {', '.join(PRESETS)} or the name of a .toml file, not {named!r}",
-        )
-
-    def read(self, path: Path) -> dict[str, Any]:
-        """Return the options of this program in the ``[imgbatch]`` table of a TOML file.
-
-        Raises
-        ------
-        UsageError
-            If there is no such file or table, or something in it that is no option.
-        """
-        values = {}
-        for name, value in _table(path).items():
-            key = name.replace("_", "-")
-            option = self._options.get(key)
-            if option is not None:
-                values[str(option.name)] = _value(option, value, f"{path}: {name}")
-            elif not any(key in settable(other) for other in PROGRAMS):
-                raise UsageError(Code.BAD_OPTION, f"{path}: there is no option {name}")
-        return values
-
-    @cached_property
-    def _options(self) -> dict[str, Option]:
-        return settable(self.program)
+def _read(program: Program, path: Path) -> dict[str, Any]:
+    """Return the options of a program in the ``[imgbatch]`` table of a TOML file."""
+    values, options = {}, settable(program)
+    for name, value in _table(path).items():
+        key = name.replace("_", "-")
+        if key in options:
+            values[str(options[key].name)] = _value(options[key], value, f"{path}: {name}")
+        elif not any(key in settable(other) for other in PROGRAMS):
+            raise UsageError(Code.BAD_OPTION, f"{path}: there is no option {name}")
+    return values
 
 
 def settable(program: Program) -> dict[str, Option]:

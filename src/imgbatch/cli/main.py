@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.config import SettingsTables
+from imgbatch.cli.config import Tables, settings_tables
 from imgbatch.cli.options import Program, completion_variable, sentence_of
 from imgbatch.cli.terminal import print_err
 from imgbatch.errors import ImgbatchError
@@ -62,6 +62,13 @@ def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
     click.UsageError, UsageError
         If the command line, the environment or a file has a value that its option doesn't take.
     """
-    tables = SettingsTables(program)
-    with program.make_context(program.name, list(arguments), obj=tables) as context:
+    tables: list[Tables] = []
+
+    # Not before an option asks for them: --help works whatever is in the files.
+    def read_once(given: Mapping[str, Any]) -> Tables:
+        if not tables:
+            tables.append(settings_tables(program, given))
+        return tables[0]
+
+    with program.make_context(program.name, list(arguments), obj=read_once) as context:
         return {name: it for name, it in context.params.items() if it is not None and it != ()}

@@ -8,8 +8,7 @@ value; an option that was given nowhere leaves the field's own default.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -63,7 +62,7 @@ class Option(click.Option):
         self.needs = needs
         name = self.key.replace("-", "_")
         super().__init__(
-            [*short.split(), flags, field or name],
+            [*short.split(), flags, field or f"{name}{kind.unit if kind else ''}"],
             type=kind or YES_NO,
             is_flag=kind is None,
             multiple=multiple,
@@ -116,15 +115,6 @@ class Group:
         self.options = options
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of help, man page and reference: a text, or terms with their meanings."""
-
-    title: str
-    rows: tuple[tuple[tuple[str, ...], str], ...] = ()
-    text: str = ""
-
-
 class Program(click.Command):
     """A command.
 
@@ -165,31 +155,30 @@ class Program(click.Command):
         arguments = [it.human_readable_name for it in self.params if isinstance(it, Argument)]
         return " ".join([*arguments, "[options]"])
 
-    def sections(self) -> Iterator[Section]:
-        """Yield what is to be said of it, in order."""
+    def sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """Yield the parts of help, man page and reference: a title, and terms with their meanings.
+
+        A text without terms is the meaning of an empty one.
+        """
         for group in self.groups:
-            rows = tuple((option.forms, option.help or "") for option in group.options)
-            yield Section(group.title, rows)
-        yield Section("examples", tuple(((words,), what) for words, what in self.examples.items()))
+            yield group.title, [(", ".join(it.forms), it.help or "") for it in group.options]
+        yield "examples", list(self.examples.items())
         for title, text in self.remarks.items():
-            yield Section(title, text=text)
-        statuses = self.exit_statuses.items()
-        yield Section("exit status", tuple(((str(number),), what) for number, what in statuses))
+            yield title, [("", text)]
+        yield "exit status", [(str(number), what) for number, what in self.exit_statuses.items()]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the help."""
         formatter.write_usage(str(self.name), self.usage)
         formatter.write_paragraph()
         formatter.write_text(self.summary)
-        for section in self.sections():
-            with formatter.section(section.title):
-                if section.text:
-                    formatter.write_text(section.text)
-                # Examples are too long to have their meanings beside them.
-                column = 4 if section.title == "examples" else 24
-                rows = [(", ".join(forms), what) for forms, what in section.rows]
-                if rows:
-                    formatter.write_dl(rows, column)
+        for title, rows in self.sections():
+            with formatter.section(title):
+                if not rows[0][0]:
+                    formatter.write_text(rows[0][1])
+                else:
+                    # Examples are too long to have their meanings beside them.
+                    formatter.write_dl(rows, col_max=4 if title == "examples" else 24)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, and what else sets options.
@@ -237,24 +226,6 @@ def sentence_of(error: click.UsageError, program: Program) -> str:
     return error.message
 
 
-def _show_help(ctx: click.Context, _option: click.Parameter, asked: bool | None) -> None:
-    if asked and not ctx.resilient_parsing:
-        click.echo(ctx.get_help())
-        ctx.exit()
-
-
-def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool | None) -> None:
-    if asked and not ctx.resilient_parsing:
-        click.echo(f"{ctx.command.name} {__version__}")
-        ctx.exit()
-
-
-def _show_completion(ctx: click.Context, _option: click.Parameter, shell: str | None) -> None:
-    if shell is not None and not ctx.resilient_parsing:
-        click.echo(completion(ctx.command, shell), nl=False)
-        ctx.exit()
-
-
 def completion(command: click.Command, shell: str) -> str:
     """Return the script that makes a shell complete a command."""
     from click.shell_completion import get_completion_class
@@ -262,7 +233,7 @@ def completion(command: click.Command, shell: str) -> str:
     made = get_completion_class(shell)
     assert made is not None
     name = str(command.name)
-    return made(command, {}, name, completion_variable(name)).source()
+    return made(command, {}, name, completion_variable(name)).source().rstrip()
 
 
 def completion_variable(name: str) -> str:
@@ -271,18 +242,21 @@ def completion_variable(name: str) -> str:
 
 
 def _asking(
-    flags: str, text: str, callback: Any, kind: Value | None = None, short: str = ""
+    flags: str,
+    text: str,
+    answer: Callable[[click.Context, Any], str],
+    kind: Value | None = None,
+    short: str = "",
 ) -> Option:
-    return Option(
-        flags,
-        text,
-        kind,
-        everywhere=False,
-        short=short,
-        is_eager=True,
-        expose_value=False,
-        callback=callback,
-    )
+    """Return an option that prints a text instead of running the program."""
+
+    def show(ctx: click.Context, _option: click.Parameter, asked: Any) -> None:
+        if asked is not None and not ctx.resilient_parsing:
+            click.echo(answer(ctx, asked))
+            ctx.exit()
+
+    hidden: dict[str, Any] = {"is_eager": True, "expose_value": False, "callback": show}
+    return Option(flags, text, kind, everywhere=False, short=short, **hidden)
 
 
 _COMMON = Group(
@@ -292,12 +266,14 @@ _COMMON = Group(
         "settings file (default: ~/.config/imgbatch.toml, if it is there)",
         path("FILE.toml"),
     ),
-    _asking("--help", "show this and exit", _show_help, short="-h"),
-    _asking("--version", "show the version and exit", _show_version),
+    _asking("--help", "show this and exit", lambda ctx, _: ctx.get_help(), short="-h"),
+    _asking(
+        "--version", "show the version and exit", lambda ctx, _: f"{ctx.command.name} {__version__}"
+    ),
     _asking(
         "--print-completion",
         "print what makes this shell complete the command, and exit",
-        _show_completion,
+        lambda ctx, shell: completion(ctx.command, shell),
         choice(SHELLS),
     ),
 )

@@ -22,7 +22,6 @@ _IMAGE_TIMEOUT = Option(
     "replace a worker that takes longer for one image; after three tries the image fails "
     "(default: 120)",
     values.SECONDS,
-    "image_timeout_seconds",
 )
 _MAX_PIXELS = Option(
     "--max-pixels",
@@ -191,7 +190,6 @@ _WHO = Group(
         "--timeout",
         "with --broker: give up when no machine took part for S seconds (default: wait)",
         values.SECONDS,
-        "timeout_seconds",
         needs="broker",
     ),
     Option(
@@ -355,12 +353,7 @@ STATUS = Program(
         _BROKER,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
-        Option(
-            "--wait",
-            "how long to listen for answers (default: 1.5)",
-            values.SECONDS,
-            "wait_seconds",
-        ),
+        Option("--wait", "how long to listen for answers (default: 1.5)", values.SECONDS),
     ),
     examples={
         "imgbatch-status": "once, as a table",

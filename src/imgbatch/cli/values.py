@@ -35,6 +35,8 @@ class Value(click.ParamType[Any]):
         What a shell offers.
     completes
         What a shell offers where none of the words fits: ``file``, ``dir``, or nothing.
+    unit
+        What the names of fields with such values end with.
     """
 
     envvar_list_splitter = os.pathsep
@@ -45,11 +47,13 @@ class Value(click.ParamType[Any]):
         read: Callable[[str], Any] = str,
         words: Iterable[str] = (),
         completes: str = "",
+        unit: str = "",
     ) -> None:
         self.name = metavar
         self.read = read
         self.words = tuple(words)
         self.completes = completes
+        self.unit = unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value that a text, or a value of a settings file, means."""
@@ -169,7 +173,7 @@ def _amount(text: str) -> int:
 
 TEXT = Value("TEXT")
 YES_NO = YesNo()
-SECONDS = Value("S", _seconds)
+SECONDS = Value("S", _seconds, unit="_seconds")
 PROCS = Value("auto|N", _procs, ["auto"])
 """``auto`` is the number of cores that this process may use."""
 COUNT = Value("N", _amount)

@@ -131,4 +131,4 @@ def test_every_shell_can_read_the_script_of_every_command(
 
 def test_the_command_prints_its_script(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(STATUS, lambda _given: 1, ["--print-completion", "fish"]) == 0
-    assert capsys.readouterr().out == completion(STATUS, "fish")
+    assert capsys.readouterr().out == completion(STATUS, "fish") + "\n"
