@@ -68,7 +68,7 @@ class Transfer:
 
 
 class Assembly:
-    """A payload that is put together in memory, allocated once its size has been accepted.
+    """A payload that is put together in memory, which is taken as the pieces come.
 
     Parameters
     ----------
@@ -80,7 +80,12 @@ class Assembly:
 
     def __init__(self, size_bytes: int, limit_bytes: int) -> None:
         self._transfer = Transfer(size_bytes, limit_bytes)
-        self._memory = bytearray(size_bytes)
+        self._memory = bytearray()
+
+    @property
+    def arrived_bytes(self) -> int:
+        """How much has come."""
+        return self._transfer.arrived_bytes
 
     def add(self, offset_bytes: int, piece: memoryview) -> memoryview | None:
         """Take a piece in; return the whole payload, read-only, once it is complete.
@@ -93,5 +98,5 @@ class Assembly:
         kind = self._transfer.accept(offset_bytes, len(piece))
         if kind is Piece.REPEATED:
             return None
-        self._memory[offset_bytes : offset_bytes + len(piece)] = piece
+        self._memory += piece
         return memoryview(self._memory).toreadonly() if kind is Piece.LAST else None

@@ -1,0 +1,447 @@
+"""A client's side of the conversation: what it knows of each image in flight, and does about it.
+
+No thread, lock, socket, file or clock: events come in as method calls with the time, and each
+returns the actions that follow, in order. Whoever calls it carries them out.
+
+**What is lost is offered again**, which is harmless: a result that comes twice counts once, and
+whoever gets the second ticket has to ask before he begins. A ticket is taken for lost if nothing
+was heard of it for half a minute though one that was offered later was heard of: a queue hands out
+its oldest first. So tickets that wait in the queue are left in peace, however long, and those that
+a worker has are named by it every few seconds. If nothing is heard of any image, or a connection
+or the queue was lost, nothing is believed to wait in the queue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from imgbatch.errors import Code, ImgbatchError, ProtocolError, WorkerFailed
+from imgbatch.protocol.assembly import Piece, Transfer
+from imgbatch.protocol.frames import (
+    Cancel,
+    Chunk,
+    Fetch,
+    Frame,
+    InProgress,
+    Result,
+    ResultKind,
+    Returned,
+    WorkerCrashed,
+)
+from imgbatch.protocol.in_flight import InFlightJob, JobEvent, JobState
+
+FEWEST_MESSAGES_PER_WORKER = 5
+"""Messages with tickets in flight for each worker: what it holds (three, by default) and two that
+wait in the queue, so that a worker that acknowledges one gets the next before the client has heard
+of it."""
+MOST_MESSAGES_PER_WORKER = 8
+"""When there are fewer than those, so many are sent in one go: one by one, each outcome would wake
+the reader, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
+MOST_MESSAGES = 8192
+"""In flight, however many workers are said to be there."""
+MAX_ATTEMPTS = 3
+"""Workers that an image may kill before it is reported, and not tried again."""
+MAX_DAMAGED = 10
+"""Results of one image that may come damaged, before it is reported: no line is that bad, so a
+server must have gone mad."""
+SILENT_SECONDS = 30.0
+"""How long an image that must be with a worker may show no sign: six times a worker would have
+said that he has it."""
+RECOVERY_SECONDS = 12.0
+"""The same after a connection or the queue was lost, by when everybody who still has tickets has
+said so."""
+LARGEST_RESULT_BYTES = 8 * 1024**3
+"""More than any image of 2**31 pixels encodes to in practice; what a machine announces beyond
+that is nonsense."""
+_LOST = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """There is room for so many more messages with tickets.
+
+    To be answered by `ClientSession.drawn`, for all at once or as there are images.
+    """
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Publish the tickets of these images in one message."""
+
+    jobs: tuple[InFlightJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendImage:
+    """Send an image to a worker's queue in chunks: answer by `ClientSession.sent`."""
+
+    job: InFlightJob
+    queue: str
+    transfer: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancel:
+    """Tell a worker that nothing more of an image is needed."""
+
+    queue: str
+    frame: Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a piece of a result; after the last, report it, and answer by `ClientSession.ended`.
+
+    Parameters
+    ----------
+    result
+        The piece is the first; a file that was begun with another one is void.
+    delivery
+        To be acknowledged when the piece is written.
+    attempts
+        How many workers have begun the image.
+    """
+
+    job: InFlightJob
+    result: Result
+    payload: memoryview
+    is_first: bool
+    is_last: bool
+    delivery: object
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove what was written of a result."""
+
+    job: InFlightJob
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Report that an image has failed, and answer by `ClientSession.ended`."""
+
+    job: InFlightJob
+    error: ImgbatchError
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Tell the broker that one frame of a delivery is done with."""
+
+    delivery: object
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something came that should not have."""
+
+    sentence: str
+
+
+Action = Draw | Offer | SendImage | SendCancel | Write | Discard | Fail | Acknowledge | Warn
+
+
+class ClientSession:
+    """All images of one batch that are in flight.
+
+    Parameters
+    ----------
+    batch
+        The run's id; frames of others are passed over.
+    """
+
+    def __init__(self, batch: str) -> None:
+        self._batch = batch
+        self._jobs: dict[int, InFlightJob] = {}
+        self._next_sequence = 0
+        self._overtaken = 0  # no ticket of a smaller sequence is believed to wait in the queue
+        self._heard_seconds = _LOST
+        self._messages = 0.0
+        self._workers = 0
+        self._paused = True
+        self._drawing = 0
+        self._all_drawn = False
+        self._actions: list[Action] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is in flight and nothing will come."""
+        return self._all_drawn and not self._jobs
+
+    # Images on their way out
+
+    def workers_changed(self, workers: int) -> list[Action]:
+        """Take note of how many workers there are."""
+        self._workers = workers
+        return self._after()
+
+    def drawn(self, messages: Sequence[Sequence[tuple[int, object]]], now: float) -> list[Action]:
+        """Offer images, each given by its index and handle, those of a message together."""
+        self._drawing -= len(messages)
+        if not self._jobs:
+            self._heard_seconds = now
+        for message in messages:
+            share = 1 / len(message)
+            jobs = tuple(InFlightJob(index, handle, share) for index, handle in message)
+            self._jobs.update((job.index, job) for job in jobs)
+            self._messages += 1
+            self._offer(jobs, now)
+        return self._after()
+
+    def _offer(self, jobs: tuple[InFlightJob, ...], now: float) -> None:
+        for job in jobs:
+            job.heard_seconds, job.sequence = now, self._next_sequence
+            self._next_sequence += 1
+        self._actions.append(Offer(jobs))
+
+    def all_drawn(self) -> list[Action]:
+        """Draw no more: there are none, or the run is to stop."""
+        self._all_drawn = True
+        return self._after()
+
+    def sent(self, index: int, queue: str, transfer: int, now: float) -> list[Action]:
+        """Take note that an image has left for a worker's queue, or found none."""
+        job = self._jobs.get(index)
+        if job is not None:
+            job.sending.discard((queue, transfer))
+            job.heard_seconds = max(job.heard_seconds, now)
+        return self._after()
+
+    def tickets_lost(self, indexes: Iterable[int], now: float) -> list[Action]:
+        """Take note that tickets found no queue, hence that the queue was lost."""
+        for job in self._known(indexes):
+            job.heard_seconds = _LOST
+        return self.queue_lost(now)
+
+    def fail(self, index: int, error: ImgbatchError) -> list[Action]:
+        """End an image that this side could not read."""
+        for job in self._known((index,)):
+            self._fail(job, error)
+        return self._after()
+
+    def _fail(self, job: InFlightJob, error: ImgbatchError) -> None:
+        attempts = job.attempts
+        if self._apply(job, JobEvent.FAIL):
+            for queue, transfer in job.sending:
+                cancel = Cancel(self._batch, job.index, transfer)
+                self._actions.append(SendCancel(queue, cancel))
+            self._actions.append(Fail(job, error, attempts))
+
+    def ended(self, indexes: Iterable[int]) -> list[Action]:
+        """Follow images no longer: they are written, or their failure is reported."""
+        for index in indexes:
+            job = self._jobs.pop(index, None)
+            if job is not None:
+                self._messages -= job.share
+        return self._after()
+
+    # What arrives
+
+    def receive(
+        self, frame: Frame, payload: memoryview, delivery: object, now: float
+    ) -> list[Action]:
+        """Take in what was sent to this client."""
+        if getattr(frame, "batch", None) != self._batch:
+            return [Acknowledge(delivery)]
+        match frame:
+            case Result() | Chunk():
+                job = self._jobs.get(frame.job)
+                write = None if job is None else self._arrive(job, frame, payload, delivery, now)
+                self._actions.append(write or Acknowledge(delivery))
+                return self._after()
+            case Fetch():
+                self._fetch(frame, now)
+            case InProgress(jobs=indexes):
+                for job in self._known(indexes):
+                    self._hear(job, now)
+            case Returned(jobs=indexes, machine=machine):
+                for job in self._known(indexes):
+                    self._hear(job, now)
+                    self._discount_attempt(job, machine)
+            case WorkerCrashed():
+                for job in self._known((frame.job,)):
+                    job.crashes.append((frame.code, frame.sentence))
+            case _:
+                self._actions.append(Warn(f"passed over a {type(frame).__name__}"))
+        self._actions.append(Acknowledge(delivery))
+        return self._after()
+
+    def damaged(self, frame: object, delivery: object) -> list[Action]:
+        """Take note of a message that came damaged, and of what its frame seems to say."""
+        if isinstance(frame, Result | Chunk) and frame.job in self._jobs:
+            self._mark_damaged(self._jobs[frame.job])
+        self._actions.append(Acknowledge(delivery))
+        return self._after()
+
+    def _arrive(
+        self,
+        job: InFlightJob,
+        frame: Result | Chunk,
+        payload: memoryview,
+        delivery: object,
+        now: float,
+    ) -> Write | None:
+        """Return what is to be written of a piece of a result, if anything is."""
+        is_first = isinstance(frame, Result)
+        try:
+            if isinstance(frame, Result) and not _is_same(frame, job.result):
+                size_bytes = frame.size_bytes if frame.kind == ResultKind.DONE else 0
+                transfer = Transfer(size_bytes, LARGEST_RESULT_BYTES)
+                if self._apply(job, JobEvent.RESULT):
+                    job.result, job.transfer = frame, transfer
+            result, arrived = job.result, job.transfer
+            if result is None or arrived is None or not _is_same(frame, result):
+                return None
+            self._hear(job, now)
+            offset_bytes = frame.offset_bytes if isinstance(frame, Chunk) else 0
+            piece = arrived.accept(offset_bytes, len(payload))
+        except ProtocolError as error:
+            self._actions.append(Warn(f"the result of image {job.index} came damaged: {error}"))
+            self._mark_damaged(job)
+            return None
+        if piece is Piece.REPEATED:
+            return None
+        attempts = job.attempts
+        if piece is Piece.LAST:
+            self._apply(job, JobEvent.COMPLETE)
+        return Write(job, result, payload, is_first, piece is Piece.LAST, delivery, attempts)
+
+    def _fetch(self, fetch: Fetch, now: float) -> None:
+        job = self._jobs.get(fetch.job)
+        claimant = fetch.queue, fetch.transfer
+        if job is None or job.state is JobState.CLOSING:
+            self._cancel(fetch)
+            return
+        self._hear(job, now)
+        # A worker that has waited for a while asks again, and may only be waiting for its turn:
+        # what is in line is not sent twice, or a slow line would never catch up.
+        if claimant in job.sending:
+            return
+        if fetch.begins and claimant not in job.claimants:
+            if job.attempts >= MAX_ATTEMPTS:
+                self._cancel(fetch)
+                self._fail(job, _poisonous(job))
+                return
+            job.claims.append(fetch.machine)
+            job.claimants.add(claimant)
+        job.sending.add(claimant)
+        self._actions.append(SendImage(job, *claimant))
+
+    def _cancel(self, fetch: Fetch) -> None:
+        cancel = Cancel(fetch.batch, fetch.job, fetch.transfer)
+        self._actions.append(SendCancel(fetch.queue, cancel))
+
+    def _hear(self, job: InFlightJob, now: float) -> None:
+        job.heard_seconds = self._heard_seconds = now
+        self._overtaken = max(self._overtaken, job.sequence + 1)
+
+    def _discount_attempt(self, job: InFlightJob, machine: str) -> None:
+        if machine in job.claims:
+            job.claims.remove(machine)
+
+    def _mark_damaged(self, job: InFlightJob) -> None:
+        """Have an image offered again whose result came damaged, unless that happens for ever."""
+        if not self._apply(job, JobEvent.DAMAGED):
+            return
+        job.heard_seconds = _LOST
+        job.damaged += 1
+        if job.claims:
+            job.claims.pop()  # its worker lives
+        if job.damaged >= MAX_DAMAGED:
+            sentence = f"its result came damaged {MAX_DAMAGED} times; see the log for the reasons"
+            self._fail(job, WorkerFailed(Code.DAMAGED_PAYLOAD, sentence))
+
+    # What is lost
+
+    def connection_lost(self) -> list[Action]:
+        """Take note that the broker was away: tickets came back, and no worker is to blame."""
+        for job in self._jobs.values():
+            job.claims.clear()
+        self._paused = True
+        return self._after()
+
+    def queue_lost(self, now: float) -> list[Action]:
+        """Believe no sign of any image but those that come from now on."""
+        for job in self._jobs.values():
+            if job.heard_seconds != _LOST:
+                job.heard_seconds = now - SILENT_SECONDS + RECOVERY_SECONDS
+        self._overtaken, self._heard_seconds = self._next_sequence, now
+        return self._after()
+
+    def tick(self, now: float, *, connected: bool) -> list[Action]:
+        """Offer again what was lost.
+
+        Parameters
+        ----------
+        connected
+            To the broker, in both directions: nothing is lost before somebody could have said that
+            he has it.
+        """
+        if not connected or not self._workers:
+            self._paused = True
+            return self._after()
+        if self._paused:
+            self._paused = False
+            self.queue_lost(now)
+        if now - self._heard_seconds > SILENT_SECONDS:
+            self._overtaken = self._next_sequence
+        for job in list(self._jobs.values()):
+            silent = (
+                job.sequence < self._overtaken and now - job.heard_seconds > SILENT_SECONDS
+            ) and not job.sending
+            if (silent or job.heard_seconds == _LOST) and self._apply(job, JobEvent.SILENT):
+                job.attempt += 1
+                self._messages += 1 - job.share
+                job.share = 1.0
+                self._offer((job,), now)
+        return self._after()
+
+    # What follows
+
+    def _after(self) -> list[Action]:
+        """Draw if there is room, and return all actions since the last time."""
+        fewest = self._workers * FEWEST_MESSAGES_PER_WORKER
+        expected = self._messages + self._drawing
+        if expected < min(fewest, MOST_MESSAGES) and not self._all_drawn:
+            most = min(self._workers * MOST_MESSAGES_PER_WORKER, MOST_MESSAGES)
+            messages = math.ceil(most - expected)
+            self._drawing += messages
+            self._actions.append(Draw(messages))
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _known(self, indexes: Iterable[int]) -> list[InFlightJob]:
+        return [self._jobs[index] for index in indexes if index in self._jobs]
+
+    def _apply(self, job: InFlightJob, event: JobEvent) -> bool:
+        moves, discards = job.apply(event)
+        if discards:
+            self._actions.append(Discard(job))
+        return moves
+
+
+def _is_same(frame: Result | Chunk, result: Result | None) -> bool:
+    return result is not None and (frame.transfer, frame.size_bytes) == (
+        result.transfer,
+        result.size_bytes,
+    )
+
+
+def _poisonous(job: InFlightJob) -> WorkerFailed:
+    """Return the failure of an image that no worker survived."""
+    codes = {code for code, _ in job.crashes}
+    code = Code.IMAGE_TIMEOUT if codes == {Code.IMAGE_TIMEOUT} else Code.WORKER_CRASHED
+    last = job.crashes[-1][1] if job.crashes else "nothing was heard of them"
+    return WorkerFailed(
+        code, f"{MAX_ATTEMPTS} workers were lost with this image in their hands; last: {last}"
+    )

@@ -1,0 +1,468 @@
+"""A worker's side of the conversation: which tickets it has, and what it does about each.
+
+No thread, lock, socket, file or clock: events come in as method calls with the time, and each
+returns the actions that follow, in order. Whoever calls it carries them out.
+
+A ticket that was given out before is *redelivered*: its image may have killed the worker that had
+it. It is begun only with the consent of the client, who counts, and it is asked for only when its
+turn has come and nothing is computed, so that no image is charged with another one's crime. While
+the consent is waited for, other images are computed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from imgbatch.errors import MalformedFrame
+from imgbatch.protocol.assembly import Assembly
+from imgbatch.protocol.codec import Received
+from imgbatch.protocol.fields import MOST_NUMBERS
+from imgbatch.protocol.frames import Cancel, Chunk, Fetch, Frame, InProgress, Returned, Ticket
+
+FETCH_SECONDS = 10.0
+"""How long an image that was asked for may show no sign before it is asked for again."""
+FETCH_TIMES = 12
+"""How often it is asked for: its client may have hundreds in line before it, and no other worker
+would have it sooner. A client that is gone is noticed otherwise."""
+IN_PROGRESS_SECONDS = 5.0
+"""How often clients are told of the tickets that are held for longer than that."""
+HELD_BYTES = 256 * 1024 * 1024
+"""Images that a worker holds or has asked for, of all batches together; or a single larger one."""
+HANDED_OUT = 2
+"""Images given to the computing thread: one is computed, and the next is there when it ends."""
+
+
+class TicketState(Enum):
+    """How far a ticket is."""
+
+    WAITING = auto()  # its image is not here, and was not asked for
+    ASKED = auto()  # for its image, and for consent if it is redelivered
+    READY = auto()
+    COMPUTING = auto()
+    ANSWERED = auto()  # its result is on its way to the broker
+    GONE = auto()
+
+
+class TicketEvent(Enum):
+    """What happens to one."""
+
+    ASK = auto()
+    IMAGE = auto()  # is complete
+    NO_ROOM = auto()  # for a piece of its image
+    CANCEL = auto()  # by the client
+    BEGIN = auto()  # handed to the computing thread
+    RECALL = auto()  # and back, unbegun
+    COMPUTED = auto()
+    CONFIRMED = auto()  # by the broker: every frame of the result
+    UNROUTABLE = auto()  # the result: its client is gone
+    RELEASE = auto()  # to other workers
+    LOSE = auto()  # with the connection or the queue it came from
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Publish a frame to a client; if `needed` and it finds no queue, that client is gone."""
+
+    topic: str
+    frame: Fetch | InProgress | Returned
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Tell the broker that one ticket of a delivery is done with."""
+
+    delivery: object
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Have the broker give one ticket of a delivery, hence all of them, to another worker."""
+
+    delivery: object
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Have the broker forget what no worker can use."""
+
+    delivery: object
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Compute a ticket's image."""
+
+    pending: PendingTicket
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveBatch:
+    """Take no more of a batch whose client is gone, and tell the supervisor."""
+
+    batch: str
+
+
+Action = Send | Acknowledge | Requeue | Reject | Compute | LeaveBatch
+
+_S, _E = TicketState, TicketEvent
+TRANSITIONS: dict[
+    tuple[TicketState, TicketEvent], tuple[TicketState, type[Acknowledge | Requeue] | None]
+] = {
+    (_S.WAITING, _E.ASK): (_S.ASKED, None),
+    (_S.WAITING, _E.IMAGE): (_S.READY, None),
+    (_S.ASKED, _E.ASK): (_S.ASKED, None),
+    (_S.ASKED, _E.IMAGE): (_S.READY, None),
+    (_S.ASKED, _E.NO_ROOM): (_S.WAITING, None),
+    (_S.ASKED, _E.CANCEL): (_S.GONE, Acknowledge),
+    (_S.READY, _E.BEGIN): (_S.COMPUTING, None),
+    (_S.COMPUTING, _E.RECALL): (_S.READY, None),
+    (_S.COMPUTING, _E.COMPUTED): (_S.ANSWERED, None),
+    (_S.ANSWERED, _E.CONFIRMED): (_S.GONE, Acknowledge),
+    (_S.ANSWERED, _E.UNROUTABLE): (_S.GONE, Requeue),
+    (_S.WAITING, _E.RELEASE): (_S.GONE, Requeue),
+    (_S.ASKED, _E.RELEASE): (_S.GONE, Requeue),
+    (_S.READY, _E.RELEASE): (_S.GONE, Requeue),
+    (_S.WAITING, _E.LOSE): (_S.GONE, None),
+    (_S.ASKED, _E.LOSE): (_S.GONE, None),
+    (_S.READY, _E.LOSE): (_S.GONE, None),
+}
+"""What an event makes of a ticket, and what the broker is told of it. Any other pair changes
+nothing: what is computed stays so, whoever wants it back, and what is gone hears no more."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingTicket:
+    """A ticket that this worker has, and as much of its image as has come.
+
+    Parameters
+    ----------
+    ticket, delivery
+        What arrived, and the handle by which the broker is told of it.
+    redelivered
+        The client has to agree before it is begun.
+    taken_seconds
+        When it came.
+    image
+        The encoded image, once complete, until it is computed.
+    partial
+        What has come of it.
+    transfer
+        The number that the chunks of its image carry; 0 before it is asked for.
+    asked_times, asked_seconds
+        How often the image was asked for, and when it last was or showed a sign.
+    """
+
+    ticket: Ticket
+    delivery: object
+    redelivered: bool
+    taken_seconds: float
+    state: TicketState = TicketState.WAITING
+    image: memoryview | None = None
+    partial: Assembly | None = None
+    transfer: int = 0
+    asked_times: int = 0
+    asked_seconds: float = 0.0
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that its image takes, or will soon take."""
+        if self.image is not None:
+            return len(self.image)
+        if self.state is TicketState.ASKED and self.asked_times == 1:
+            return self.ticket.size_bytes
+        # Of one that had to be asked for again, what has come: nobody knows when the rest will.
+        return 0 if self.partial is None else self.partial.arrived_bytes
+
+
+class WorkerSession:
+    """All tickets of one worker.
+
+    Parameters
+    ----------
+    machine
+        The id that its frames carry.
+    max_bytes
+        The largest image that is taken in; a ticket of a larger one is computed without it, which
+        fails.
+    """
+
+    def __init__(self, machine: str, max_bytes: int) -> None:
+        self._machine = machine
+        self._max_bytes = max_bytes
+        self._room_bytes = max(HELD_BYTES, max_bytes)
+        self._queue = ""
+        self._served: set[str] = set()
+        self._batches: dict[str, list[PendingTicket]] = {}  # in the order of their turns
+        self._asked: dict[int, PendingTicket] = {}  # by transfer
+        self._transfers = itertools.count(1)
+        self._computing = 0
+        self._told_seconds = 0.0
+        self._actions: list[Action] = []
+
+    @property
+    def pending(self) -> list[PendingTicket]:
+        """Every ticket for which something is done or will be."""
+        return list(itertools.chain.from_iterable(self._batches.values()))
+
+    # What the broker and the supervisor say
+
+    def connected(self, queue: str) -> None:
+        """Take note of the name of this worker's own queue, a new one on each connection."""
+        self._queue = queue
+
+    def serve(self, batch: str) -> None:
+        """Begin to take tickets of a batch."""
+        self._served.add(batch)
+
+    def leave(self, batch: str, now: float) -> list[Action]:
+        """Take no more tickets of a batch, and give back those that were not begun."""
+        self._served.discard(batch)
+        self._release(self._batches.get(batch, []))
+        return self._after(now)
+
+    def client_gone(self, batch: str, now: float) -> list[Action]:
+        """Leave a batch whose client takes nothing any more, unless it was left already."""
+        if batch in self._served:
+            self._actions.append(LeaveBatch(batch))
+        return self.leave(batch, now)
+
+    def queue_gone(self, batch: str, now: float) -> list[Action]:
+        """Forget the tickets of a queue that the broker has deleted."""
+        self._served.discard(batch)
+        self._apply_all(self._batches.get(batch, []), TicketEvent.LOSE)
+        return self._after(now)
+
+    def connection_lost(self, now: float) -> list[Action]:
+        """Forget what the broker gives to other workers, or to this one again.
+
+        No image is to blame for that, not even the one that is computed.
+        """
+        self._say_of(self.pending, Returned)
+        self._apply_all(self.pending, TicketEvent.LOSE)
+        return self._after(now)
+
+    def drain(self, now: float) -> list[Action]:
+        """Give back all that was not begun, and take nothing more."""
+        self._served.clear()
+        self._release(self.pending)
+        return self._after(now)
+
+    def take(
+        self, batch: str, received: Received, delivery: object, redelivered: bool, now: float
+    ) -> list[Action]:
+        """Take a ticket from a batch's queue in, with its image if that rides along."""
+        ticket = received.frame
+        if not isinstance(ticket, Ticket) or ticket.batch != batch:
+            return [Reject(delivery)]
+        if batch not in self._served:
+            return [Requeue(delivery)]
+        too_large = ticket.size_bytes > self._max_bytes
+        redelivered |= ticket.attempt > 0
+        # What is too large will be refused unseen, whoever has died with it.
+        pending = PendingTicket(ticket, delivery, redelivered and not too_large, now)
+        if too_large or (len(received.payload) == ticket.size_bytes and not redelivered):
+            pending.image = received.payload
+            self._apply(pending, TicketEvent.IMAGE)
+        self._batches.setdefault(batch, []).append(pending)
+        return self._after(now)
+
+    def take_damaged(self, delivery: object, redelivered: bool) -> list[Action]:
+        """Have a damaged message sent again: nothing in it can be believed, its recipes least.
+
+        If that one is damaged as well, it is the broker's own copy. Its client misses the images,
+        and offers them again.
+        """
+        return [Reject(delivery) if redelivered else Requeue(delivery)]
+
+    # What the client says
+
+    def receive(self, frame: Frame, payload: memoryview, now: float) -> list[Action]:
+        """Take in what came for this worker alone; what fits no ticket is passed over.
+
+        Raises
+        ------
+        MalformedFrame, FrameTooLarge
+            If a piece does not fit what has come before it, or announces another size.
+        """
+        if isinstance(frame, Chunk | Cancel):
+            pending = self._asked.get(frame.transfer)
+            if pending is None or (frame.batch, frame.job) != (
+                pending.ticket.batch,
+                pending.ticket.job,
+            ):
+                return []
+            if isinstance(frame, Cancel):
+                self._apply(pending, TicketEvent.CANCEL)
+            else:
+                self._add(pending, frame, payload, now)
+        return self._after(now)
+
+    def _add(self, pending: PendingTicket, chunk: Chunk, payload: memoryview, now: float) -> None:
+        if chunk.size_bytes != pending.ticket.size_bytes:
+            raise MalformedFrame("a chunk announces another size than its ticket")
+        if pending.partial is None:
+            pending.partial = Assembly(chunk.size_bytes, self._max_bytes)
+        image = pending.partial.add(chunk.offset_bytes, payload)
+        pending.asked_seconds = now
+        if image is not None:
+            pending.image, pending.partial = image, None
+            del self._asked[chunk.transfer]
+            self._apply(pending, TicketEvent.IMAGE)
+        elif pending.asked_times > 1 and not self._has_room(0, besides=pending):
+            self._forget_transfer(pending)
+            self._apply(pending, TicketEvent.NO_ROOM)
+
+    def damaged(self, frame: object, now: float) -> list[Action]:
+        """Ask anew for the image of which a piece came damaged, if what is left of it tells."""
+        pending = self._asked.get(getattr(frame, "transfer", 0))
+        if pending is not None and pending.asked_times < FETCH_TIMES:
+            self._forget_transfer(pending)
+            self._ask(pending, now)
+        return self._after(now)
+
+    # What the computing thread and the publisher say
+
+    def recall(self, pending: PendingTicket) -> None:
+        """Take an image back that was handed out and not begun; to be followed by another event."""
+        if self._apply(pending, TicketEvent.RECALL):
+            self._computing -= 1
+
+    def computed(self, pending: PendingTicket, now: float) -> list[Action]:
+        """Take note that an image is computed, and its result about to be published."""
+        self._apply(pending, TicketEvent.COMPUTED)
+        self._computing -= 1
+        pending.image = None
+        return self._after(now)
+
+    def answered(self, pending: PendingTicket, now: float, *, confirmed: bool) -> list[Action]:
+        """Take note of what became of a result: confirmed by the broker, or taken by no queue."""
+        self._apply(pending, TicketEvent.CONFIRMED if confirmed else TicketEvent.UNROUTABLE)
+        return self._after(now) if confirmed else self.client_gone(pending.ticket.batch, now)
+
+    # What time brings
+
+    def tick(self, now: float) -> list[Action]:
+        """Ask again for images that show no sign, and give up those that never do."""
+        for pending in list(self._asked.values()):
+            if now - pending.asked_seconds < FETCH_SECONDS:
+                continue
+            if pending.asked_times < FETCH_TIMES:
+                self._ask(pending, now)
+            else:
+                self._release([pending])
+        return self._after(now)
+
+    def in_progress(self, now: float) -> list[Action]:
+        """Tell clients, now and then, which tickets are held for long.
+
+        Not to be asked while the publisher can't send: said later, it would no longer be true.
+        """
+        if now - self._told_seconds < IN_PROGRESS_SECONDS:
+            return []
+        self._told_seconds = now
+        old = [it for it in self.pending if now - it.taken_seconds >= IN_PROGRESS_SECONDS]
+        self._say_of(old, InProgress)
+        return self._after(now)
+
+    # What follows
+
+    def _after(self, now: float) -> list[Action]:
+        """Ask for images, hand out what is ready, and return all actions since the last time."""
+        for pending in self.pending:
+            waiting = pending.state is TicketState.WAITING and not pending.redelivered
+            if waiting and self._has_room(pending.ticket.size_bytes):
+                self._ask(pending, now)
+        while self._computing < HANDED_OUT and (pending_next := self._next(now)) is not None:
+            batch = pending_next.ticket.batch
+            self._batches[batch] = self._batches.pop(batch)  # its next turn comes last
+            self._apply(pending_next, TicketEvent.BEGIN)
+            self._computing += 1
+            self._actions.append(Compute(pending_next))
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _next(self, now: float) -> PendingTicket | None:
+        """Return the ticket to be handed out next, the batches taking turns."""
+        for tickets in self._batches.values():
+            asks = any(it.redelivered and it.state is TicketState.ASKED for it in tickets)
+            for pending in tickets:
+                if pending.redelivered and self._computing:
+                    if pending.state is TicketState.READY or (
+                        pending.state is TicketState.WAITING and not asks
+                    ):
+                        return None  # its turn has come, and it is begun alone
+                elif pending.state is TicketState.READY:
+                    return pending
+                elif pending.state is TicketState.WAITING and pending.redelivered and not asks:
+                    asks = True
+                    if self._has_room(pending.ticket.size_bytes):
+                        self._ask(pending, now)
+        return None
+
+    def _has_room(self, more_bytes: int, besides: PendingTicket | None = None) -> bool:
+        held_bytes = sum(pending.held_bytes for pending in self.pending if pending is not besides)
+        if besides is not None:
+            more_bytes = besides.held_bytes
+        return held_bytes == 0 or held_bytes + more_bytes <= self._room_bytes
+
+    def _ask(self, pending: PendingTicket, now: float) -> None:
+        # Under the same number when it is asked for again: the client may only be slow, and what
+        # was on its way already still counts.
+        pending.transfer = pending.transfer or next(self._transfers)
+        self._asked[pending.transfer] = pending
+        begins = pending.redelivered and not pending.asked_times
+        pending.asked_times += 1
+        pending.asked_seconds = now
+        self._apply(pending, TicketEvent.ASK)
+        ticket = pending.ticket
+        fetch = Fetch(
+            ticket.batch, ticket.job, self._queue, pending.transfer, begins, self._machine
+        )
+        self._actions.append(Send(ticket.topic, fetch, needed=True))
+
+    def _forget_transfer(self, pending: PendingTicket) -> None:
+        self._asked.pop(pending.transfer, None)
+        pending.transfer, pending.partial = 0, None
+
+    def _release(self, tickets: Iterable[PendingTicket]) -> None:
+        self._say_of(self._apply_all(tickets, TicketEvent.RELEASE), Returned)
+
+    def _apply_all(
+        self, tickets: Iterable[PendingTicket], event: TicketEvent
+    ) -> list[PendingTicket]:
+        return [pending for pending in list(tickets) if self._apply(pending, event)]
+
+    def _apply(self, pending: PendingTicket, event: TicketEvent) -> bool:
+        """Move a ticket as the table says; tell whether it moves."""
+        following = TRANSITIONS.get((pending.state, event))
+        if following is None:
+            return False
+        pending.state, answer = following
+        if answer is not None:
+            self._actions.append(answer(pending.delivery))
+        if pending.state is TicketState.GONE:
+            self._forget_transfer(pending)
+            pending.image = None
+            batch = self._batches[pending.ticket.batch]
+            batch.remove(pending)
+            if not batch:
+                del self._batches[pending.ticket.batch]
+        return True
+
+    def _say_of(self, tickets: list[PendingTicket], kind: type[InProgress | Returned]) -> None:
+        for first, jobs in _by_client(tickets):
+            self._actions.append(Send(first.topic, kind(first.batch, jobs, self._machine)))
+
+
+def _by_client(tickets: list[PendingTicket]) -> Iterator[tuple[Ticket, tuple[int, ...]]]:
+    """Yield one ticket of each batch, with the numbers of its images, as many as a frame holds."""
+    batches: dict[str, list[Ticket]] = {}
+    for pending in tickets:
+        batches.setdefault(pending.ticket.batch, []).append(pending.ticket)
+    for same in batches.values():
+        for first in range(0, len(same), MOST_NUMBERS):
+            yield same[0], tuple(ticket.job for ticket in same[first : first + MOST_NUMBERS])
