@@ -128,10 +128,9 @@ def execute(
         _unmake(made)
         raise
     try:
-        report = _Run(settings, journal, naming, tally, stop).carry_out(engine)
+        return _Run(settings, journal, naming, tally, stop).carry_out(engine)
     finally:
         journal.close()
-    return _with_page(report) if settings.html and not stop.now.is_set() else report
 
 
 def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
@@ -255,25 +254,16 @@ class _Run:
 
     def _write(self, report: Report) -> Report:
         """Write the report; return it with what kept it from being written, if anything did."""
+        from imgbatch.batch.page.view import PageFiles, write_page
+
+        page = None
+        if self.settings.html and not self.stop.now.is_set():
+            page = PageFiles(report.seconds, report.totals)
         try:
-            report.write(self.journal.files())
+            report.write(self.journal.files(), None if page is None else page.add)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
-        return report
-
-
-def _with_page(report: Report) -> Report:
-    """Make the report's page, and return the report with what kept it from being made."""
-    if not report.saved:
-        return report
-    from imgbatch.batch.report_html import write_html
-
-    page = report.path.with_suffix(".html")
-    try:
-        write_html(report.path, page)
-    except OutputError as error:
-        return replace(report, page_failure=Failure.of(error))
-    return replace(report, page=page)
+        return write_page(report, page) if page else report
 
 
 def _named(failure: Failure | None, job: Job) -> Failure | None:

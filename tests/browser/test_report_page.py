@@ -6,7 +6,6 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 
 from imgbatch import Adjustment, run_batch
-from imgbatch.batch.report_html import write_html
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +19,7 @@ def report(tmp_path_factory):
     (photos / long_name).write_bytes((photos / "1.jpg").read_bytes()[:-200])
     (photos / "text.txt").write_text("left alone")
     made = run_batch(photos, folder / "out", Adjustment(brightness=40), procs=1)
-    html = made.path.with_suffix(".html")
-    write_html(made.path, html)
-    return html
+    return made.page
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,13 +120,17 @@ class Report:
             "bytes_out": self.totals.bytes_out,
         }
 
-    def write(self, files: Iterable[Row]) -> None:
+    def write(
+        self, files: Iterable[Row], note: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
         """Write the JSON and the CSV file, each at once complete, in one pass over the files.
 
         Parameters
         ----------
         files
             As `imgbatch.batch.journal.Journal.files` gives them.
+        note
+            Is told the fields of each file, for whatever else is to be made of them.
 
         Raises
         ------
@@ -144,6 +148,8 @@ class Report:
                 as_json.write(separator + encode(fields))  # each file on a line of its own
                 separator = ",\n    "
                 table.writerow(_cells(fields))
+                if note is not None:
+                    note(fields)
             as_json.write("\n  ]\n}\n")
 
     def _files(self, files: Iterable[Row]) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -7,17 +9,21 @@ import pytest
 from PIL import Image
 
 from imgbatch.batch.gallery import Thumbnails
-from imgbatch.batch.report_html import (
-    MOST_FAILURES,
+from imgbatch.batch.model import MachineUse, Status
+from imgbatch.batch.page.view import (
+    MOST_LISTED,
     MOST_PICTURES,
-    Shown,
-    make_gallery,
-    render_html,
-    write_html,
+    PageFiles,
+    Picture,
+    link_to,
+    render,
+    write_page,
 )
-from imgbatch.errors import OutputError
+from imgbatch.batch.report import Report
+from imgbatch.batch.rows import Totals
+from imgbatch.recipe import Recipe
 
-SCHEMA = json.loads(Path(__file__).parents[3].joinpath("docs/report.schema.json").read_text())
+SCHEMA = json.loads(Path(__file__).parents[4].joinpath("docs/report.schema.json").read_text())
 
 
 def a_file(number=0, status="written", folder="/photos", **fields):
@@ -76,6 +82,27 @@ def a_report(*files, **fields):
     return report
 
 
+def files_of(report):
+    """Gather what a report's page shows of its files, as a run does while it writes the report."""
+    statuses = [file["status"] for file in report["files"]]
+    machines = tuple(
+        MachineUse(it["id"], it["host"], it["procs"], it["images"]) for it in report["machines"]
+    )
+    totals = Totals(
+        {status: statuses.count(status) for status in Status},
+        timed=sum(file["finished_seconds"] is not None for file in report["files"]),
+        machines=machines,
+    )
+    files = PageFiles(report["seconds"], totals)
+    for file in report["files"]:
+        files.add(file)
+    return files
+
+
+def html_of(report, pictures=()):
+    return render(report, files_of(report), pictures)
+
+
 class Page(HTMLParser):
     """The text of a page, its tags, and whether they are closed in order."""
 
@@ -109,16 +136,16 @@ class Page(HTMLParser):
 
 
 def test_the_page_tells_the_run_in_figures():
-    text = Page(render_html(a_report(a_file(1), a_file(2), a_file(3)))).text
+    text = Page(html_of(a_report(a_file(1), a_file(2), a_file(3)))).text
     assert "3 photographs written" in text
-    assert "12.5 s" in text
-    assert "1 MB → 900 KB" in text
+    assert "12 s" in text
+    assert "1.00 MB → 900 kB" in text
     assert "−10 %" in text  # noqa: RUF001
     assert "ada 4 processes" in text
 
 
 def test_the_page_tells_the_settings_that_matter():
-    text = Page(render_html(a_report(a_file()))).text
+    text = Page(html_of(a_report(a_file()))).text
     assert "Brightness +10" in text
     assert "Contrast −5" in text  # noqa: RUF001
     assert "Quality 85" in text
@@ -127,7 +154,7 @@ def test_the_page_tells_the_settings_that_matter():
 
 
 def test_failures_come_before_all_else_with_their_reasons():
-    page = Page(render_html(a_report(a_file(1), a_file(2, "failed", attempts=3))))
+    page = Page(html_of(a_report(a_file(1), a_file(2, "failed", attempts=3))))
     text = page.text
     assert "1 photograph written 1 failed" in text
     assert "truncated image 1" in text
@@ -136,32 +163,32 @@ def test_failures_come_before_all_else_with_their_reasons():
 
 
 def test_a_run_without_failures_has_no_such_section():
-    assert "Failed" not in Page(render_html(a_report(a_file()))).text
+    assert "Failed" not in Page(html_of(a_report(a_file()))).text
 
 
 def test_thousands_of_failures_are_counted_and_the_first_listed():
     files = [a_file(number, "failed") for number in range(1234)]
-    text = Page(render_html(a_report(*files))).text
+    text = Page(html_of(a_report(*files))).text
     assert "truncated image 1,234" in text
-    assert text.count("It breaks off") == MOST_FAILURES
+    assert text.count("It breaks off") == MOST_LISTED
     assert "and 1,034 more" in text
 
 
 def test_an_interrupted_run_says_so():
     report = a_report(a_file(1), a_file(2, "not-done"), interrupted=True)
-    text = Page(render_html(report)).text
+    text = Page(html_of(report)).text
     assert "1 not done" in text
     assert "interrupted" in text
 
 
 def test_a_run_that_could_not_go_on_says_why():
     failure = {"code": "disk-full", "sentence": "/out is full; make room"}
-    assert "/out is full" in Page(render_html(a_report(a_file(), failure=failure))).text
+    assert "/out is full" in Page(html_of(a_report(a_file(), failure=failure))).text
 
 
 def test_notes_and_skipped_files_come_last():
     files = [a_file(1, notes=["exif-dropped"]), a_file(2, notes=["exif-dropped"])]
-    text = Page(render_html(a_report(*files, a_file(3, "skipped")))).text
+    text = Page(html_of(a_report(*files, a_file(3, "skipped")))).text
     assert "exif dropped 2" in text
     assert "Left alone 1" in text
     assert text.index("Machines") < text.index("exif dropped")
@@ -175,8 +202,8 @@ def test_names_are_text_never_markup():
         machines=[{"id": "m1", "host": evil, "procs": 1, "images": 2, "busy_seconds": 1.0}],
         input=f"/photos/{evil}",
     )
-    shown = Shown(report["files"][0], Thumbnails("AAAA", "BBBB", 4, 3), "a%20b.jpg")
-    page = Page(render_html(report, [shown]))
+    picture = Picture(report["files"][0], Thumbnails("AAAA", "BBBB", 4, 3), "a%20b.jpg")
+    page = Page(html_of(report, [picture]))
     assert page.tags.count("img") == 2
     assert "x" not in page.addresses
     assert evil in page.text
@@ -184,17 +211,13 @@ def test_names_are_text_never_markup():
 
 def test_options_in_sentences_are_set_as_such():
     error = {"code": "truncated-image", "sentence": "it ends; use --damaged salvage"}
-    html = render_html(a_report(a_file(1, "failed", error=error)))
+    html = html_of(a_report(a_file(1, "failed", error=error)))
     assert "It ends; use <code>--damaged</code> salvage" in html
 
 
-def test_names_that_are_not_text_are_shown_all_the_same():
-    assert "?.jpg" in render_html(a_report(a_file(1, "failed", input="/photos/\udce9.jpg")))
-
-
 def test_the_page_needs_nothing_from_elsewhere():
-    shown = Shown(a_file(), Thumbnails("AAAA", "BBBB", 4, 3), "sub/a.jpg")
-    html = render_html(a_report(a_file()), [shown])
+    picture = Picture(a_file(), Thumbnails("AAAA", "BBBB", 4, 3), "sub/a.jpg")
+    html = html_of(a_report(a_file()), [picture])
     assert all(
         address.startswith("data:") or address == "sub/a.jpg" for address in Page(html).addresses
     )
@@ -204,8 +227,8 @@ def test_the_page_needs_nothing_from_elsewhere():
 
 
 def test_the_gallery_shows_before_and_after_and_loads_late():
-    shown = Shown(a_file(7), Thumbnails("AAAA", "BBBB", 4, 3), "00007.jpg")
-    html = render_html(a_report(a_file(7)), [shown])
+    picture = Picture(a_file(7), Thumbnails("AAAA", "BBBB", 4, 3), "00007.jpg")
+    html = html_of(a_report(a_file(7)), [picture])
     assert html.count('loading="lazy"') == 2
     assert "data:image/jpeg;base64,AAAA" in html
     assert "data:image/jpeg;base64,BBBB" in html
@@ -214,8 +237,8 @@ def test_the_gallery_shows_before_and_after_and_loads_late():
 
 def test_a_sample_says_of_how_many():
     files = [a_file(number) for number in range(1500)]
-    shown = Shown(files[0], Thumbnails("AAAA", "BBBB", 4, 3))
-    assert "1 of 1,500." in Page(render_html(a_report(*files), [shown])).text
+    picture = Picture(files[0], Thumbnails("AAAA", "BBBB", 4, 3))
+    assert "1 of 1,500." in Page(html_of(a_report(*files), [picture])).text
 
 
 @pytest.mark.parametrize(
@@ -227,67 +250,65 @@ def test_a_sample_says_of_how_many():
     ],
 )
 def test_runs_of_next_to_nothing_have_a_page(report):
-    assert Page(render_html(a_report(a_file(), **report))).text
+    assert Page(html_of(a_report(a_file(), **report))).text
 
 
-def test_a_report_of_the_required_fields_only_is_enough():
-    report = {key: a_report(a_file(1, "failed"), a_file(2))[key] for key in SCHEMA["required"]}
-    needed = SCHEMA["$defs"]["file"]["required"]
-    report["files"] = [{key: file[key] for key in needed} for file in report["files"]]
-    jsonschema.validate(report, SCHEMA)
-    assert "1 failed" in Page(render_html(report)).text
+def test_the_sample_is_bounded_and_spread_evenly():
+    for count in (0, 1, 47, 48, 49, 1000):
+        files = [a_file(number, "written") for number in range(count)]
+        sample = files_of(a_report(*files)).sample
+        assert len(sample) == min(count, MOST_PICTURES)
+        numbers = [files.index(file) for file in sample]
+        gaps = [after - before for before, after in pairwise(numbers)]
+        assert max(gaps, default=1) - min(gaps, default=1) <= 1
+
+
+def test_links_lead_from_the_page_to_the_photographs():
+    photograph = Path("/photos/out/a b.jpg")
+    assert link_to(photograph, Path("/photos/out")) == "a%20b.jpg"
+    assert link_to(photograph, Path("/photos/reports")) == "../out/a%20b.jpg"
+    assert link_to(Path("/out/caf\udce9.jpg"), Path("/out")) == "caf%E9.jpg"
 
 
 def photographs(folder, count):
+    """Make photographs; return the report of their run, and what its page shows of them."""
     sources, targets = folder / "in", folder / "out"
     sources.mkdir()
     targets.mkdir()
-    files = []
+    totals = Totals({Status.WRITTEN: count})
+    report = Report(
+        targets / "imgbatch-report.json", sources, targets, Recipe(), "local", "1.0.0", "", 1.0,
+        False, None, totals,
+    )  # fmt: skip
+    files = PageFiles(1.0, totals)
     for number in range(count):
-        file = a_file(
-            number, input=str(sources / f"{number}.jpg"), output=str(targets / f"{number}.jpg")
-        )
-        Image.new("RGB", (64, 48), (number, 0, 0)).save(file["input"])
-        Image.new("RGB", (64, 48), (number, 99, 0)).save(file["output"])
-        files.append(file)
-    return a_report(*files, input=str(sources), output=str(targets))
-
-
-def test_thousands_of_photographs_are_sampled_evenly(tmp_path):
-    report = photographs(tmp_path, 2)
-    report["files"] = report["files"] * 500
-    report["seconds"] = 600.0
-    shown = make_gallery(report, tmp_path / "out")
-    assert len(shown) == MOST_PICTURES
-    assert {Path(picture.link).name for picture in shown} == {"0.jpg", "1.jpg"}
-
-
-def test_links_lead_from_the_page_to_the_photographs(tmp_path):
-    report = photographs(tmp_path, 1)
-    assert make_gallery(report, tmp_path / "out")[0].link == "0.jpg"
-    assert make_gallery(report, tmp_path / "elsewhere")[0].link == "../out/0.jpg"
+        before, after = sources / f"{number}.jpg", targets / f"{number}.jpg"
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(before)
+        Image.new("RGB", (64, 48), (number, 99, 0)).save(after)
+        files.add(a_file(number, input=str(before), output=str(after)))
+    return report, files
 
 
 def test_the_page_is_written_beside_the_report_with_damaged_files_left_out(tmp_path):
-    report = photographs(tmp_path, 3)
-    Path(report["files"][1]["output"]).write_bytes(b"no image any more")
-    source, html = tmp_path / "out/imgbatch-report.json", tmp_path / "out/imgbatch-report.html"
-    source.write_text(json.dumps(report))
-    write_html(source, html)
-    page = Page(html.read_text("utf-8"))
+    report, files = photographs(tmp_path, 3)
+    (tmp_path / "out/1.jpg").write_bytes(b"no image any more")
+    written = write_page(report, files)
+    assert written.page == tmp_path / "out/imgbatch-report.html"
+    page = Page(written.page.read_text("utf-8"))
     assert page.tags.count("figure") == 2
-    assert sorted(path.name for path in html.parent.glob(".*")) == []
+    assert sorted(path.name for path in written.page.parent.glob(".*")) == []
 
 
 def test_a_page_of_many_files_stays_small(tmp_path):
     report = a_report(
         *(a_file(number, "failed" if number % 3 else "written") for number in range(20_000))
     )
-    assert len(render_html(report)) < 500_000
+    assert len(html_of(report)) < 500_000
 
 
 def test_a_page_that_cannot_be_written_says_so(tmp_path):
-    source = tmp_path / "imgbatch-report.json"
-    source.write_text(json.dumps(a_report(a_file())))
-    with pytest.raises(OutputError, match="gone"):
-        write_html(source, tmp_path / "gone" / "imgbatch-report.html")
+    report, files = photographs(tmp_path, 0)
+    lost = replace(report, path=tmp_path / "gone/imgbatch-report.json")
+    written = write_page(lost, files)
+    assert written.page is None
+    assert "gone/imgbatch-report.html can't be written" in written.page_failure.sentence

@@ -1,0 +1,1 @@
+"""imgbatch-report.html: a run on one page, in one file that needs nothing else."""
