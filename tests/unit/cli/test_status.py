@@ -9,6 +9,7 @@ import pytest
 from tests.support.frames import announcement, news
 from tests.support.rabbitmq import free_port
 
+from imgbatch import fleet_status
 from imgbatch.cli import status
 from imgbatch.fleet_status import Picture
 
@@ -71,7 +72,7 @@ class Stage:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
-    monkeypatch.setattr(status, "Observer", Stage)
+    monkeypatch.setattr(fleet_status, "Observer", Stage)
     monkeypatch.setattr(Stage, "picture_shown", Picture())
     monkeypatch.setenv("IMGBATCH_BROKER", BROKER)
     return Stage
@@ -101,8 +102,8 @@ def test_a_broker_that_does_not_answer_is_exit_status_3(
     def impatient(self: Any, timeout_seconds: float = 0.3) -> None:
         start(self, timeout_seconds)
 
-    start = status.Observer.start
-    monkeypatch.setattr(status.Observer, "start", impatient)
+    start = fleet_status.Observer.start
+    monkeypatch.setattr(fleet_status.Observer, "start", impatient)
     url = f"amqp://user:s3cret@127.0.0.1:{free_port()}/"
     assert status.main(["--broker", url]) == 3
     said = capsys.readouterr().err
