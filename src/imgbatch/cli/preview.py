@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import threading
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +23,6 @@ from imgbatch.errors import Code, ImageError, UsageError
 
 if TYPE_CHECKING:
     from imgbatch.preview.command import Album
-    from imgbatch.preview.server import PreviewServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +104,33 @@ def _serve(album: Album, options: PreviewOptions) -> int:
         ) from error
     if options.verbose:
         server.tell = print_err
+    # The address alone on standard output, so that a script can take it.
+    print(server.url, flush=True)
+    print_err("imgbatch-preview runs until Ctrl-C")
     try:
-        _announce(server, opens_browser=not options.no_browser)
-        server.serve_forever()
+        with nullcontext() if options.no_browser else _opened_in_browser(server.url):
+            server.serve_forever()
     finally:
         server.close()
     return 0
 
 
-def _announce(server: PreviewServer, *, opens_browser: bool) -> None:
-    # The address alone on standard output, so that a script can take it.
-    print(server.url, flush=True)
-    print("imgbatch-preview runs until Ctrl-C", file=sys.stderr)
-    if opens_browser:
-        # Some browsers hold the call until they are closed.
-        threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+@contextmanager
+def _opened_in_browser(url: str) -> Iterator[None]:
+    """Open a page in the browser by a file that only we can read, for as long as the block lasts.
+
+    Whoever may list processes sees the browser's arguments, and with the address the photographs.
+    """
+    descriptor, name = tempfile.mkstemp(prefix="imgbatch-preview-", suffix=".html")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f'<meta http-equiv="refresh" content="0; url={escape(url)}">')
+    # Some browsers hold the call until they are closed.
+    open_it = partial(webbrowser.open, Path(name).as_uri())
+    threading.Thread(target=open_it, daemon=True).start()
+    try:
+        yield
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -314,8 +314,14 @@ SERVER = Program(
         "watching",
         Option(
             "--metrics-port",
-            "show figures for Prometheus at http://HOST:PORT/metrics (default: no)",
+            "show figures for Prometheus at http://ADDRESS:PORT/metrics (default: no)",
             values.PORT,
+        ),
+        Option(
+            "--metrics-address",
+            "of the interface that shows them; 0.0.0.0 is all of them (default: 127.0.0.1, this "
+            "machine only)",
+            Value("ADDRESS"),
         ),
         Option(
             "--check",

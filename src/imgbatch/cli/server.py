@@ -6,11 +6,15 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
 from imgbatch.cli.programs import SERVER
 from imgbatch.cli.terminal import print_out
+from imgbatch.errors import Code, UsageError
+
+if TYPE_CHECKING:
+    from imgbatch.server.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,14 @@ class Watching:
         Only whether the kernels are fit.
     verbose
         More in the log.
-    metrics_port
+    metrics_port, metrics_address
         Where Prometheus finds the figures.
     """
 
     check: bool = False
     verbose: bool = False
     metrics_port: int | None = None
+    metrics_address: str = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,19 +56,28 @@ def _serve(given: Mapping[str, Any]) -> int:
     if watching.check:
         print_out(f"ready after {fitness.seconds:.1f} s; digest {fitness.digest}")
         return 0
-    supervisor = Supervisor(settings, fitness, _metrics(watching.metrics_port))
+    supervisor = Supervisor(settings, fitness, _metrics(watching))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     supervisor.run()
     return 0
 
 
-def _metrics(port: int | None) -> Any:
-    if port is None:
+def _metrics(watching: Watching) -> Metrics | None:
+    if watching.metrics_port is None:
         return None
     from imgbatch.server.metrics import Metrics
 
-    return Metrics(port)
+    try:
+        return Metrics(watching.metrics_port, watching.metrics_address)
+    except OSError as error:
+        where = f"{watching.metrics_address}, port {watching.metrics_port}"
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            Code.BAD_OPTION,
+            f"figures can't be shown at {where}: {reason}; --metrics-address and --metrics-port "
+            "say where",
+        ) from error
 
 
 if __name__ == "__main__":

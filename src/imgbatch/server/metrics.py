@@ -14,10 +14,12 @@ class Metrics:
     Parameters
     ----------
     port
-        To listen on, on all interfaces; 0 takes a free one.
+        To listen on; 0 takes a free one.
+    address
+        Of the interface that is listened on; ``0.0.0.0`` is all of them.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
         registry = CollectorRegistry()
@@ -34,7 +36,7 @@ class Metrics:
             "imgbatch_busy_seconds", "Time that workers spent on images", registry=registry
         )
         self._shown = (0, 0.0)
-        self._server, _ = start_http_server(port, registry=registry)
+        self._server, _ = start_http_server(port, address, registry=registry)
 
     @property
     def port(self) -> int:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -103,4 +104,12 @@ def test_the_browser_is_opened_at_the_address(photograph, start, tmp_path):
         if opened.exists():
             break
         time.sleep(0.01)
-    assert opened.read_text().strip() == url
+    # What the browser is told stands in the list of processes, and has not the secret address.
+    address = urlsplit(opened.read_text().strip())
+    page = Path(address.path)
+    assert address.scheme == "file"
+    assert f'content="0; url={url}"' in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert not page.exists()

@@ -92,6 +92,13 @@ def test_metrics_are_shown_on_the_port_that_was_named() -> None:
     Stage.metrics.close()
 
 
+def test_metrics_that_can_not_be_shown_where_they_should_be_are_a_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert server.main(["--metrics-port", "0", "--metrics-address", "192.0.2.1"]) == 2
+    assert "--metrics-address and --metrics-port say where" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "exit_status"),
     [

@@ -33,6 +33,13 @@ def figures(metrics: Metrics) -> dict[str, float]:
     return {name: float(value) for name, value in pairs if not name.endswith("_created")}
 
 
+def test_only_this_machine_is_shown_anything_unless_an_address_says_otherwise() -> None:
+    for address, *arguments in (("127.0.0.1",), ("0.0.0.0", "0.0.0.0")):
+        metrics = Metrics(0, *arguments)
+        assert metrics._server.server_address[0] == address
+        metrics.close()
+
+
 def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
     crew = Crew()
     crew.tally.note(0, 0.0, 99.0)
