@@ -24,6 +24,7 @@ from imgbatch.batch.model import MachineUse, Outcome, Status
 from imgbatch.batch.rows import (
     FILES,
     FINISH,
+    FORGET_CHANGED,
     GROUPS,
     INSERT,
     SCHEMA,
@@ -33,6 +34,7 @@ from imgbatch.batch.rows import (
     columns,
     outcome_of,
     outcome_of_scan,
+    planned_columns,
     totals_of,
 )
 from imgbatch.batch.scan import Found
@@ -158,26 +160,15 @@ class Journal:
         settled = []
         with self._transaction():
             for item in batch:
-                found = item.found
-                source = os.fsencode(found.name)
-                # A file that was planned, has ended, and is another by now, is planned again.
-                self._connection.execute(
-                    "DELETE FROM files WHERE source = ? AND status IS NOT NULL "
-                    "AND (size_bytes, modified_ns) != (?, ?)",
-                    (source, found.size_bytes, found.modified_ns),
-                )
-                outcome = self._outcome_before(item, source) or outcome_of_scan(found)
-                row = {
-                    "source": source,
-                    "size_bytes": found.size_bytes,
-                    "modified_ns": found.modified_ns,
-                    "mode": found.mode,
-                    "checksum": item.checksum,
-                    **columns(outcome),
-                }
+                outcome = self._outcome_before(item) or outcome_of_scan(item.found)
+                row = {**planned_columns(item), **columns(outcome)}
                 added = self._connection.execute(INSERT, row)
+                if not added.rowcount:
+                    # A file that was planned, has ended, and is another by now, is planned again.
+                    self._connection.execute(FORGET_CHANGED, row)
+                    added = self._connection.execute(INSERT, row)
                 if added.rowcount and outcome.status is not Status.NOT_DONE:
-                    settled.append((found.size_bytes, outcome))
+                    settled.append((item.found.size_bytes, outcome))
         return settled
 
     def planned_before(self, name: str) -> bool:
@@ -316,13 +307,13 @@ class Journal:
                 self._connection.execute("UPDATE earlier SET status = NULL")
             self._connection.execute("DELETE FROM files")
 
-    def _outcome_before(self, item: Planned, source: bytes) -> Outcome | None:
+    def _outcome_before(self, item: Planned) -> Outcome | None:
         """Return the outcome an earlier run had for just this file, if its output is there."""
         if not self._resumed:
             return None
         row = self._connection.execute(
             "SELECT * FROM earlier WHERE source = ? AND status IN (?, ?)",
-            (source, Status.WRITTEN, Status.SKIPPED),
+            (os.fsencode(item.found.name), Status.WRITTEN, Status.SKIPPED),
         ).fetchone()
         if row is None or row["size_bytes"] != item.found.size_bytes:
             return None

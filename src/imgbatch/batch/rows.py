@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,10 @@ TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 INSERT = (
     f"INSERT OR IGNORE INTO files (source, {', '.join((*_INPUT, *OUTCOME))}) "
     f"VALUES (:source, {', '.join(f':{name}' for name in (*_INPUT, *OUTCOME))})"
+)
+FORGET_CHANGED = (
+    "DELETE FROM files WHERE source = :source AND status IS NOT NULL "
+    "AND (size_bytes, modified_ns) != (:size_bytes, :modified_ns)"
 )
 FINISH = (
     f"UPDATE files SET {', '.join(f'{name} = :{name}' for name in OUTCOME)}, "
@@ -120,6 +125,18 @@ def outcome_of_scan(found: Found) -> Outcome:
         return OPEN
     status = Status.SKIPPED if found.failure.code is Code.NOT_AN_IMAGE else Status.FAILED
     return Outcome(-1, status, found.failure, attempts=0)
+
+
+def planned_columns(item: Planned) -> dict[str, object]:
+    """Return the values of a file's other columns, but its id."""
+    found = item.found
+    return {
+        "source": os.fsencode(found.name),
+        "size_bytes": found.size_bytes,
+        "modified_ns": found.modified_ns,
+        "mode": found.mode,
+        "checksum": item.checksum,
+    }
 
 
 def columns(outcome: Outcome) -> dict[str, object]:
