@@ -17,7 +17,7 @@ pytestmark = pytest.mark.broker
 
 
 def make_certificates(folder: Path) -> None:
-    """Make an authority and a certificate for this machine, as an administrator would."""
+    """Make an authority, and certificates for broker and client, as an administrator would."""
     folder.mkdir()
     (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
     for command in (
@@ -26,6 +26,8 @@ def make_certificates(folder: Path) -> None:
         "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
         "-extfile names -out server.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=client -keyout client.key -out client.csr",
+        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out client.pem",
     ):
         subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
     for key in folder.iterdir():
@@ -33,7 +35,9 @@ def make_certificates(folder: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
-def test_a_batch_runs_over_tls_and_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+def test_a_batch_runs_over_tls_and_strangers_on_both_sides_are_refused(
+    tmp_path: Path,
+) -> None:
     certificates, port = tmp_path / "certificates", free_port()
     make_certificates(certificates)
     fill(tmp_path / "in", 3)
@@ -46,6 +50,8 @@ def test_a_batch_runs_over_tls_and_an_unknown_authority_is_refused(tmp_path: Pat
             f"ssl_options.cacertfile = {inside}/ca.pem\n"
             f"ssl_options.certfile = {inside}/server.pem\n"
             f"ssl_options.keyfile = {inside}/server.key\n"
+            "ssl_options.verify = verify_peer\n"
+            "ssl_options.fail_if_no_peer_cert = true\n"
         )
         node.start()
         url = f"amqps://guest:guest@localhost:{port}/"
@@ -54,10 +60,18 @@ def test_a_batch_runs_over_tls_and_an_unknown_authority_is_refused(tmp_path: Pat
         )
         assert stranger.wait() == 3
         assert "certificate verify failed" in stranger.said()
-        trust = {"SSL_CERT_FILE": str(certificates / "ca.pem")}
-        programs.server(url, env=trust)
+        trust = {"IMGBATCH_TLS_CA": str(certificates / "ca.pem")}
+        nobody = programs.client(
+            tmp_path / "in", tmp_path / "out", *FACTORS, "--timeout", 4, broker=url, env=trust
+        )
+        assert nobody.wait() == 3, nobody.said()
+        known = trust | {
+            "IMGBATCH_TLS_CERT": str(certificates / "client.pem"),
+            "IMGBATCH_TLS_KEY": str(certificates / "client.key"),
+        }
+        programs.server(url, env=known)
         client = programs.client(
-            tmp_path / "in", tmp_path / "out", *FACTORS, "--overwrite", broker=url, env=trust
+            tmp_path / "in", tmp_path / "out", *FACTORS, "--overwrite", broker=url, env=known
         )
         assert client.wait() == 0, client.said()
         check(client)

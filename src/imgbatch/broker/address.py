@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from imgbatch.errors import Code, UsageError
 
 if TYPE_CHECKING:
-    from pika import URLParameters
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pika import SSLOptions, URLParameters
 
 DEFAULT_URL = "amqp://guest:guest@localhost:5672/"
 HEARTBEAT_SECONDS = 10
 """pika finds a silent peer after 2 x (heartbeat + 5) seconds, so within 30. A URL that ends in
 ``?heartbeat=N`` asks for another."""
 CONNECT_SECONDS = 10.0
+_TLS_FILES = ("cacertfile", "certfile", "keyfile")
 BLOCKED_SECONDS = 60
 """How long a connection may stay blocked by an alarm before it is made anew."""
 
@@ -28,7 +32,8 @@ class Address:
     Parameters
     ----------
     url
-        ``amqp://user:password@host:port/vhost``, or ``amqps://`` for TLS.
+        ``amqp://user:password@host:port/vhost``, or ``amqps://`` for TLS; ``cacertfile``,
+        ``certfile`` and ``keyfile`` in its query are PEM files, as RabbitMQ's own tools have them.
 
     Raises
     ------
@@ -59,19 +64,28 @@ class Address:
         Raises
         ------
         UsageError
-            If the URL's query is none that pika understands.
+            If the URL's query is none that is understood, or the files that it names can't be used.
         """
         import pika
 
+        parts = urlsplit(self.url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        files = {name: query.pop(name) for name in _TLS_FILES if name in query}
         try:
-            parameters = pika.URLParameters(_with_virtual_host(self.url))
+            # pika evaluates ssl_options, with which it can be told to check no certificate.
+            if "ssl_options" in query:
+                raise ValueError
+            rest = urlunsplit(parts._replace(query=urlencode(query)))
+            parameters = pika.URLParameters(_with_virtual_host(rest))
         except Exception as error:
-            # Not only ValueError: pika evaluates ssl_options. What it says may quote a secret.
+            # What pika says may quote a secret.
             raise UsageError(
                 Code.BAD_OPTION,
                 f"the broker {self} is followed by options that make no sense "
                 f"({type(error).__name__}); see pika's URLParameters",
             ) from error
+        if files:
+            parameters.ssl_options = self._tls(files, str(parts.hostname))
         if parameters.heartbeat is None:
             parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.blocked_connection_timeout = BLOCKED_SECONDS
@@ -80,6 +94,48 @@ class Address:
         parameters.connection_attempts = 1
         parameters.client_properties = {"connection_name": connection_name}
         return parameters
+
+    def _tls(self, files: Mapping[str, str], host: str) -> SSLOptions:
+        import ssl
+
+        import pika
+
+        if not self.url.startswith("amqps://"):
+            message = (
+                f"the broker {self} is reached without TLS; --tls-ca, --tls-cert and --tls-key"
+            )
+            raise UsageError(Code.BAD_OPTION, f"{message} need amqps://")
+        try:
+            context = ssl.create_default_context(cafile=files.get("cacertfile"))
+            if "certfile" in files:
+                # A password would be asked for on the terminal, which a server may not have.
+                context.load_cert_chain(files["certfile"], files.get("keyfile"), lambda: "")
+        except OSError as error:
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"{' or '.join(files.values())} can't be used for TLS: "
+                f"{(error.strerror or str(error)).lower()}; --tls-ca, --tls-cert and --tls-key "
+                "must be PEM files, the key without a password",
+            ) from error
+        return pika.SSLOptions(context, host)
+
+
+def with_tls_files(
+    url: str, authorities: Path | None, certificate: Path | None, key: Path | None
+) -> str:
+    """Return a broker's URL with the PEM files for TLS in its query."""
+    paths = dict(zip(_TLS_FILES, (authorities, certificate, key), strict=True))
+    query = urlencode({name: path.absolute() for name, path in paths.items() if path is not None})
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
+
+
+def exposes_password(url: str) -> bool:
+    """Whether a password would go to another machine without TLS."""
+    parts = _split(url)
+    if parts is None or parts.scheme != "amqp" or not parts.password:
+        return False
+    host = parts.hostname or ""
+    return host not in {"localhost", "::1"} and not host.startswith("127.")
 
 
 def redact(url: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from imgbatch.broker.address import exposes_password, redact, with_tls_files
 from imgbatch.cli.config import Tables, settings_tables
 from imgbatch.cli.options import Program, completion_variable, sentence_of
 from imgbatch.cli.terminal import print_err
@@ -33,7 +34,10 @@ def run(program: Program, action: Action, arguments: Sequence[str] | None) -> in
 
         return shell_complete(program, {}, name, completion_variable(name), asked)
     try:
-        return action(parse(program, sys.argv[1:] if arguments is None else arguments))
+        given = parse(program, sys.argv[1:] if arguments is None else arguments)
+        if "broker" in given:
+            given["broker"] = _reachable(name, given)
+        return action(given)
     except click.exceptions.Exit as done:
         return done.exit_code
     except KeyboardInterrupt:
@@ -72,3 +76,14 @@ def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
 
     with program.make_context(program.name, list(arguments), obj=read_once) as context:
         return {name: it for name, it in context.params.items() if it is not None and it != ()}
+
+
+def _reachable(name: str, given: Mapping[str, Any]) -> str:
+    """Return the broker's URL with the files for TLS; warn of a password that others may read."""
+    url = str(given["broker"])
+    if exposes_password(url):
+        print_err(
+            f"{name}: warning: the password for {redact(url)} is sent without TLS; use amqps:// "
+            "unless the network is your own"
+        )
+    return with_tls_files(url, *(given.get(f"tls_{what}") for what in ("ca", "cert", "key")))

@@ -171,6 +171,27 @@ _RESULTS = Group(
     ),
 )
 
+_TLS = (
+    Option(
+        "--tls-ca",
+        "with amqps://: trust the authorities in this file, instead of the system's",
+        values.path("FILE.pem"),
+        needs="broker",
+    ),
+    Option(
+        "--tls-cert",
+        "with amqps://: the certificate by which the broker knows this machine",
+        values.path("FILE.pem"),
+        needs="broker",
+    ),
+    Option(
+        "--tls-key",
+        "the key of that certificate, without a password, if it is not in the same file",
+        values.path("FILE.pem"),
+        needs="tls_cert",
+    ),
+)
+
 _WHO = Group(
     "who computes",
     _PROCS,
@@ -197,6 +218,7 @@ _WHO = Group(
         "with --broker: use machines whose results differ in some bits, too (default: no)",
         needs="broker",
     ),
+    *_TLS,
     _IMAGE_TIMEOUT,
     _MAX_PIXELS,
     _MAX_BYTES,
@@ -284,6 +306,7 @@ SERVER = Program(
     Group(
         "who and where",
         _BROKER,
+        *_TLS,
         Option(
             "--name", "what people call this machine (default: its host name)", Value("NAME", _name)
         ),
@@ -357,6 +380,7 @@ STATUS = Program(
     Group(
         "what",
         _BROKER,
+        *_TLS,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
         Option("--wait", "how long to listen for answers (default: 1.5)", values.SECONDS),

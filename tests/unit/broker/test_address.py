@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,8 +16,10 @@ from imgbatch.broker.address import (
     DEFAULT_URL,
     HEARTBEAT_SECONDS,
     Address,
+    exposes_password,
     hide_password,
     redact,
+    with_tls_files,
 )
 from imgbatch.errors import Code, UsageError
 
@@ -119,6 +122,51 @@ def test_options_that_make_no_sense_are_refused_without_repeating_them(query: st
     with pytest.raises(UsageError) as caught:
         Address(f"amqp://user:secret@broker/?{query}").parameters("x")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", ["{}", "{'protocol':2}", "{'cafile':'/etc/x'}"])
+def test_the_check_of_certificates_can_not_be_turned_off(options: str) -> None:
+    with pytest.raises(UsageError, match="make no sense"):
+        Address(f"amqps://broker/?ssl_options={options}").parameters("x")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("amqps://u:s3cret@broker/?cacertfile=/nonexistent", "/nonexistent can't be used for TLS"),
+        (f"amqps://u:s3cret@broker/?certfile={__file__}", "must be PEM files"),
+        ("amqp://u:s3cret@broker/?cacertfile=/etc/passwd", "need amqps://"),
+    ],
+)
+def test_files_that_are_of_no_use_for_tls_are_named(url: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        Address(url).parameters("x")
+    assert "s3cret" not in caught.value.sentence
+
+
+def test_files_for_tls_are_part_of_the_url_and_leave_the_rest_of_it(tmp_path: Path) -> None:
+    url = with_tls_files("amqps://broker/?heartbeat=3", None, Path("a&b.pem"), tmp_path / "key")
+    assert url.startswith("amqps://broker/?heartbeat=3&certfile=%2F")
+    assert with_tls_files("amqps://broker/", None, None, None) == "amqps://broker/"
+    with pytest.raises(UsageError, match=r"a&b\.pem or .*/key can't be used for TLS"):
+        Address(url).parameters("x")
+
+
+@pytest.mark.parametrize(
+    ("url", "exposed"),
+    [
+        ("amqp://user:secret@broker/", True),
+        ("amqp://user:secret@192.0.2.1:5672/", True),
+        ("amqps://user:secret@broker/", False),
+        ("amqp://user:secret@localhost/", False),
+        ("amqp://user:secret@127.0.0.1/", False),
+        ("amqp://user:secret@[::1]/", False),
+        ("amqp://user@broker/", False),
+        ("nonsense", False),
+    ],
+)
+def test_a_password_for_another_machine_is_exposed_without_tls(url: str, exposed: bool) -> None:
+    assert exposes_password(url) is exposed
 
 
 def test_a_url_may_set_the_heartbeat() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imgbatch.cli.main import parse, run
 from imgbatch.cli.options import Argument, Group, Option, Program
+from imgbatch.cli.programs import STATUS
 from imgbatch.cli.values import Value, choice, integer, path
 from imgbatch.errors import Code, EngineError
 
@@ -147,3 +149,19 @@ def test_a_bug_is_a_sentence_and_no_traceback(
     monkeypatch.setenv("IMGBATCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         run(TOOL, broken, [])
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps"])
+def test_a_password_without_tls_is_worth_a_warning_to_every_program(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMGBATCH_BROKER", f"{scheme}://user:s3cret@far.example/")
+    monkeypatch.setenv("IMGBATCH_TLS_CA", "/etc/ca.pem")
+    given: dict[str, Any] = {}
+    assert run(STATUS, lambda values: given.update(values) or 0, []) == 0
+    assert given["broker"] == f"{scheme}://user:s3cret@far.example/?cacertfile=%2Fetc%2Fca.pem"
+    warning = (
+        "imgbatch-status: warning: the password for amqp://user@far.example/ is sent without TLS; "
+        "use amqps:// unless the network is your own\n"
+    )
+    assert capsys.readouterr().err == (warning if scheme == "amqp" else "")
