@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pika
 import pytest
 from tests.support.brokers import Broker, Place
+from tests.support.frames import announcement, enlistment, forged, ticket
 from tests.support.oracle import FACTORS, check
 from tests.support.programs import Programs
 from tests.support.slow_photos import large, slow
@@ -31,6 +33,7 @@ from imgbatch.protocol import (
     Returned,
     WorkerCrashed,
     decode,
+    decode_bundle,
     encode,
 )
 
@@ -115,6 +118,74 @@ def test_garbage_in_every_queue_and_exchange_disturbs_nobody(
     assert server.is_alive
     assert "starting over" not in server.said() + client.said()
     assert "was killed" not in server.said()
+
+
+LONG = "imgbatch." + "é" * 190
+
+
+def test_names_that_no_queue_can_have_are_passed_over_and_cost_no_connection(
+    place: Place, broker: Broker, programs: Programs, tmp_path: Path
+) -> None:
+    """Each is well below the limit on characters, and above AMQP's on bytes. Nothing is lost."""
+    slow(tmp_path / "in", 60, 100)
+    server = programs.server(place.url, procs=2, fragile=True)
+    (machine,) = wait_for_machine(place, programs)
+    client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+    client.wait_for_results(3)
+    spy = Spy(place)
+    topic, body = spy.wait()
+    batch = decode_bundle(body)[0].frame.batch  # type: ignore[union-attr]
+    work_queue = TOPOLOGY.work_queue(batch)
+    fetch = Fetch(batch, 10**9, "imgbatch.worker.nobody", 1, False, "nobody")
+    for hostile_lease in (
+        forged(enlistment(batch="a", queue="x"), topic=LONG),
+        forged(enlistment(batch="b"), queue=LONG),
+        forged(enlistment(batch="c"), queue="imgbatch." + "q" * 191 + "\u00e9" * 55),
+    ):
+        spy.publish("", machine["queue"], hostile_lease)
+    for hostile_fetch in (forged(fetch, queue=LONG), forged(fetch, queue="imgbatch.#")):
+        spy.publish(TOPOLOGY.clients, topic, hostile_fetch)
+    status = announcement(machine="liar", procs=1, digest=machine["digest"])
+    spy.publish(TOPOLOGY.announcements, "", forged(status, queue=LONG))
+    spy.publish("", work_queue, forged(ticket(batch=batch, job=10**9), topic=LONG))
+    spy.close()
+    assert client.wait() == 0, client.said()
+    check(client)
+    assert server.is_alive
+    said = server.said() + client.said()
+    assert "reconnecting" not in said
+    assert "was lost" not in said
+    assert "starting over" not in said
+
+
+def test_a_lease_on_a_queue_that_may_not_be_used_costs_other_batches_nothing(
+    place: Place, programs: Programs, tmp_path: Path
+) -> None:
+    """Not even the tickets that their workers hold: no image is begun twice. Nothing is lost."""
+    slow(tmp_path / "in", 60, 100)
+    server = programs.server(place.url, procs=2, fragile=True)
+    (machine,) = wait_for_machine(place, programs)
+    client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+    client.wait_for_results(3)
+    with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
+        channel = connection.channel()
+        locked, other, long = (TOPOLOGY.work_queue(word) for word in ("l", "o", "x" * 200))
+        channel.queue_declare(locked, exclusive=True)
+        channel.queue_declare(other, durable=True, arguments={"x-expires": 99_000})
+        channel.queue_declare(long, exclusive=True)
+        for number, queue in enumerate((locked, other, long)):
+            hostile = encode(enlistment(batch=f"hostile-{number}", queue=queue, topic="nobody"))
+            channel.basic_publish("", machine["queue"], hostile)
+        assert client.wait() == 0, client.said()
+        channel.queue_delete(other)
+    report = check(client)
+    assert {image["attempts"] for image in report["files"]} == {1}
+    assert "was lost" not in server.said()
+
+
+def wait_for_machine(place: Place, programs: Programs) -> list[dict[str, Any]]:
+    programs.wait_for_machines(place.url, 1)
+    return programs.machines(place.url)
 
 
 @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import string
+from dataclasses import asdict
 from typing import Any
 
+import msgpack
+import xxhash
 from hypothesis import strategies as st
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.protocol import (
+    PROTOCOL_VERSION,
     BatchStatus,
     Cancel,
     Chunk,
@@ -179,3 +183,10 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
     "batchstatus": (news(), b""),
 }
 """One of each kind, with its payload; the keys are the kinds' names on the wire."""
+
+
+def forged(frame: Frame, **changes: Any) -> bytes:
+    """Return the bytes of a frame that no writer of ours would let through."""
+    kind = msgpack.packb(type(frame).__name__.lower())
+    head = kind + msgpack.packb(asdict(frame) | changes) + b"\xc4\x00"
+    return bytes((0x95, PROTOCOL_VERSION)) + b"\xcf" + xxhash.xxh3_64_digest(head) + head
