@@ -22,7 +22,6 @@ _DISTRIBUTIONS = (
     "imgbatch",
     "numba",
     "numpy",
-    "opencv-python-headless",
     "simplejpeg",
     "pillow",
     "isal",
@@ -60,8 +59,18 @@ def fingerprint() -> Fingerprint:
         picture_out = pipeline.run(picture, Recipe(adjustment, encoding)).data
         digest.update(picture_out)
     digest.update(pipeline.run(picture_out, Recipe(adjustment)).data)
-    versions = {name: metadata.version(name) for name in _DISTRIBUTIONS}
-    return Fingerprint(digest.hexdigest(), versions)
+    import cv2
+
+    versions = {name: _version_of(name) for name in _DISTRIBUTIONS}
+    return Fingerprint(digest.hexdigest(), versions | {"opencv": cv2.__version__})
+
+
+def _version_of(distribution: str) -> str:
+    """Return a package's version, for people; it may have come from elsewhere than PyPI."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _built_in_picture() -> bytes:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
+
+import cv2
 
 from imgbatch.fingerprint import fingerprint, warm_up
 
@@ -13,6 +16,18 @@ def test_an_installation_knows_itself_again_in_another_process():
     )
     assert done.stdout.strip() == fingerprint().digest
     assert {"imgbatch", "numba", "pillow", "isal"} <= fingerprint().versions.keys()
+
+
+def test_packages_that_came_under_other_names_are_no_reason_to_fail(monkeypatch):
+    """A Linux distribution's OpenCV is not called opencv-python-headless, for one."""
+
+    def not_found(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", not_found)
+    versions = fingerprint().versions
+    assert versions.pop("opencv") == cv2.__version__
+    assert set(versions.values()) == {"unknown"}
 
 
 def test_after_the_warm_up_nothing_is_left_to_load():
