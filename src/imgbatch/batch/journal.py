@@ -22,9 +22,9 @@ from pathlib import Path
 
 from imgbatch.batch.model import MachineUse, Outcome, Status
 from imgbatch.batch.rows import (
+    FILE,
     FILES,
     FINISH,
-    FORGET_CHANGED,
     GROUPS,
     INSERT,
     SCHEMA,
@@ -57,7 +57,7 @@ class Journal:
         self.path = path
         self._connection = connection
         self._lock = threading.Lock()
-        self._resumed = False
+        self._last_earlier = -1
 
     @classmethod
     def create(cls, path: Path, about: Mapping[str, object]) -> Journal:
@@ -135,9 +135,12 @@ class Journal:
                 f"{path} is of a run of {before.get('input')}; --resume continues the same INPUT: "
                 "choose another output folder for a new run",
             )
-        journal._set_aside(same_recipe=before.get("recipe") == about.get("recipe"))
-        journal._note(about)
-        journal._resumed = True
+        with journal._transaction():
+            if before.get("recipe") != about.get("recipe"):
+                journal._connection.execute("UPDATE files SET status = NULL")
+            journal._note(about)
+        ((last,),) = journal._rows("SELECT max(id) FROM files")
+        journal._last_earlier = -1 if last is None else last
         return journal
 
     def about(self) -> dict[str, object]:
@@ -160,32 +163,31 @@ class Journal:
         settled = []
         with self._transaction():
             for item in batch:
-                outcome = self._outcome_before(item) or outcome_of_scan(item.found)
-                row = {**planned_columns(item), **columns(outcome)}
-                added = self._connection.execute(INSERT, row)
-                if not added.rowcount:
-                    # A file that was planned, has ended, and is another by now, is planned again.
-                    self._connection.execute(FORGET_CHANGED, row)
-                    added = self._connection.execute(INSERT, row)
-                if added.rowcount and outcome.status is not Status.NOT_DONE:
+                outcome = outcome_of_scan(item.found)
+                before = self._connection.execute(FILE, (os.fsencode(item.found.name),)).fetchone()
+                if before is not None:
+                    if before["id"] <= self._last_earlier:
+                        outcome = _outcome_before(before, item) or outcome
+                    elif before["status"] is None or _is_unchanged(before, item.found):
+                        continue
+                self._connection.execute(INSERT, {**planned_columns(item), **columns(outcome)})
+                if outcome.status is not Status.NOT_DONE:
                     settled.append((item.found.size_bytes, outcome))
         return settled
 
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
-        query = "SELECT 1 FROM earlier WHERE source = ? UNION SELECT 1 FROM files WHERE source = ?"
-        return bool(self._rows(query, [os.fsencode(name)] * 2))
+        return bool(self._rows(FILE, (os.fsencode(name),)))
 
     def knows(self, found: Found) -> bool:
-        """Whether a file was planned as it is now."""
-        query = "SELECT 1 FROM files WHERE source = ? AND size_bytes = ? AND modified_ns = ?"
-        values = (os.fsencode(found.name), found.size_bytes, found.modified_ns)
-        return bool(self._rows(query, values))
+        """Whether this run has planned a file as it is now."""
+        rows = self._rows(FILE, (os.fsencode(found.name),))
+        return any(row["id"] > self._last_earlier and _is_unchanged(row, found) for row in rows)
 
     def end_of_plan(self) -> None:
         """Forget what earlier runs did with files that are no longer there."""
         with self._transaction():
-            self._connection.execute("DELETE FROM earlier")
+            self._connection.execute("DELETE FROM files WHERE id <= ?", (self._last_earlier,))
 
     def open_files(self, after: int, limit: int) -> list[sqlite3.Row]:
         """Return the next files without an outcome: id, source, and what the scan saw.
@@ -198,7 +200,7 @@ class Journal:
         return self._rows(
             "SELECT id, source, size_bytes, modified_ns, mode FROM files "
             "WHERE id > ? AND status IS NULL ORDER BY id LIMIT ?",
-            (after, limit),
+            (max(after, self._last_earlier), limit),
         )
 
     def finish(self, outcome: Outcome, finished_seconds: float) -> bool:
@@ -225,13 +227,13 @@ class Journal:
     def totals(self) -> Totals:
         """Return the sums over all files of the plan, of which SQLite makes a few dozen groups."""
         machines = self._rows("SELECT id, host, procs, digest FROM machines ORDER BY id")
-        return totals_of(self._rows(GROUPS), machines)
+        return totals_of(self._rows(GROUPS, (self._last_earlier,)), machines)
 
     def files(self) -> Iterator[sqlite3.Row]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""
         # Names differ, so the last one seen is where the next piece begins.
         last = b""
-        while rows := self._rows(FILES, (last,)):
+        while rows := self._rows(FILES, (last, self._last_earlier)):
             yield from rows
             last = rows[-1]["source"]
 
@@ -299,31 +301,6 @@ class Journal:
             ((key, json.dumps(value)) for key, value in about.items()),
         )
 
-    def _set_aside(self, *, same_recipe: bool) -> None:
-        """Make room for a new plan; what is done is kept aside until the scan finds its file."""
-        with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO earlier SELECT * FROM files")
-            if not same_recipe:
-                self._connection.execute("UPDATE earlier SET status = NULL")
-            self._connection.execute("DELETE FROM files")
-
-    def _outcome_before(self, item: Planned) -> Outcome | None:
-        """Return the outcome an earlier run had for just this file, if its output is there."""
-        if not self._resumed:
-            return None
-        row = self._connection.execute(
-            "SELECT * FROM earlier WHERE source = ? AND status IN (?, ?)",
-            (os.fsencode(item.found.name), Status.WRITTEN, Status.SKIPPED),
-        ).fetchone()
-        if row is None or row["size_bytes"] != item.found.size_bytes:
-            return None
-        if item.checksum is None:
-            is_same = row["modified_ns"] == item.found.modified_ns
-        else:
-            is_same = row["checksum"] == item.checksum
-        is_there = row["status"] == Status.SKIPPED or _has_size(item.target, row["bytes_out"])
-        return outcome_of(row) if is_same and is_there else None
-
     def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock, _translated(self.path):
             return self._connection.execute(query, values).fetchall()
@@ -339,6 +316,24 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+
+def _is_unchanged(row: sqlite3.Row, found: Found) -> bool:
+    return (row["size_bytes"], row["modified_ns"]) == (found.size_bytes, found.modified_ns)
+
+
+def _outcome_before(row: sqlite3.Row, item: Planned) -> Outcome | None:
+    """Return the outcome an earlier run had for just this file, if its result is there."""
+    if item.checksum is None:
+        is_same = _is_unchanged(row, item.found)
+    else:
+        is_same = row["checksum"] == item.checksum
+    outcome = outcome_of(row)
+    if not is_same or outcome is None:
+        return None
+    if outcome.status is Status.WRITTEN:
+        return outcome if _has_size(item.target, outcome.bytes_out) else None
+    return outcome if outcome.status is Status.SKIPPED else None
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

@@ -17,59 +17,54 @@ from imgbatch.text import printable
 
 Row: TypeAlias = sqlite3.Row | Mapping[str, Any]
 """One that SQLite gives, or that is as good as one."""
-_FILES = """(
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source BLOB NOT NULL UNIQUE,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    mode INTEGER NOT NULL,
-    checksum BLOB,
-    status TEXT,
-    code TEXT,
-    sentence TEXT,
-    seconds REAL NOT NULL DEFAULT 0,
-    machine TEXT NOT NULL DEFAULT '',
-    width_pixels INTEGER NOT NULL DEFAULT 0,
-    height_pixels INTEGER NOT NULL DEFAULT 0,
-    bytes_out INTEGER NOT NULL DEFAULT 0,
-    notes TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    finished_seconds REAL
-)"""
 SCHEMA = (
     "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE machines (id TEXT PRIMARY KEY, host TEXT NOT NULL, procs INTEGER NOT NULL, "
     "digest TEXT NOT NULL) WITHOUT ROWID",
-    f"CREATE TABLE files {_FILES}",
-    f"CREATE TABLE earlier {_FILES}",
+    """CREATE TABLE files (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        source BLOB NOT NULL UNIQUE,
+        size_bytes INTEGER NOT NULL,
+        modified_ns INTEGER NOT NULL,
+        mode INTEGER NOT NULL,
+        checksum BLOB,
+        status TEXT,
+        code TEXT,
+        sentence TEXT,
+        seconds REAL NOT NULL,
+        machine TEXT NOT NULL,
+        width_pixels INTEGER NOT NULL,
+        height_pixels INTEGER NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        notes TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        finished_seconds REAL
+    )""",
 )
+"""A file without a status is open; one that an earlier run planned has an id below the others'."""
 _INPUT = ("size_bytes", "modified_ns", "mode", "checksum")
 OUTCOME = (
     "status", "code", "sentence", "seconds", "machine", "width_pixels", "height_pixels",
     "bytes_out", "notes", "attempts",
 )  # fmt: skip
-_FIGURES = ("seconds", "machine", "width_pixels", "height_pixels", "bytes_out", "attempts")
 TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 INSERT = (
-    f"INSERT OR IGNORE INTO files (source, {', '.join((*_INPUT, *OUTCOME))}) "
+    f"INSERT OR REPLACE INTO files (source, {', '.join((*_INPUT, *OUTCOME))}) "
     f"VALUES (:source, {', '.join(f':{name}' for name in (*_INPUT, *OUTCOME))})"
-)
-FORGET_CHANGED = (
-    "DELETE FROM files WHERE source = :source AND status IS NOT NULL "
-    "AND (size_bytes, modified_ns) != (:size_bytes, :modified_ns)"
 )
 FINISH = (
     f"UPDATE files SET {', '.join(f'{name} = :{name}' for name in OUTCOME)}, "
     "finished_seconds = :finished_seconds WHERE id = :id AND status IS NULL"
 )
+FILE = "SELECT * FROM files WHERE source = ?"
 FILES = (
     f"SELECT source, size_bytes, finished_seconds, {', '.join(OUTCOME)} FROM files "
-    "WHERE source > ? ORDER BY source LIMIT 500"
+    "WHERE source > ? AND id > ? ORDER BY source LIMIT 500"
 )
 GROUPS = (
     "SELECT status, code, machine, count(*) AS files, count(finished_seconds) AS timed, "
     "sum(size_bytes) AS bytes_in, sum(bytes_out) AS bytes_out, sum(seconds) AS seconds, "
-    "min(source), sentence FROM files GROUP BY status, code, machine"
+    "min(source), sentence FROM files WHERE id > ? GROUP BY status, code, machine"
 )
 
 
@@ -157,17 +152,22 @@ def columns(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def outcome_of(row: sqlite3.Row) -> Outcome | None:
-    """Return the outcome that a row tells of; None if it tells nothing that makes sense."""
+def outcome_of(row: Row) -> Outcome | None:
+    """Return the outcome that a row tells of; None if there is none, or none that makes sense."""
     try:
         return Outcome(
             index=row["id"],
             status=Status(row["status"]),
-            failure=Failure(Code(row["code"]), row["sentence"]) if row["code"] else None,
-            notes=tuple(row["notes"].split()),
-            **{name: row[name] for name in _FIGURES},
+            failure=Failure(Code(row["code"]), str(row["sentence"])) if row["code"] else None,
+            seconds=float(row["seconds"]),
+            machine=str(row["machine"]),
+            width_pixels=int(row["width_pixels"]),
+            height_pixels=int(row["height_pixels"]),
+            bytes_out=int(row["bytes_out"]),
+            notes=tuple(str(row["notes"]).split()),
+            attempts=int(row["attempts"]),
         )
-    except (ValueError, AttributeError):
+    except (TypeError, ValueError):
         return None
 
 

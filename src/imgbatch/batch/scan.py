@@ -19,8 +19,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -118,73 +118,22 @@ class LeftOut:
     """
 
     def __init__(self, paths: Iterable[Path] = ()) -> None:
-        paths = list(paths)
-        self._folders = {_identity(path) for path in paths if path.is_dir()}
-        self._names: dict[_Identity | None, set[str]] = {}
+        self._own = set()
         for path in paths:
-            self._names.setdefault(_identity(path.parent), set()).add(path.name)
+            self._own |= {(_identity(path.parent), path.name), (_identity(path), "")}
 
-    def is_folder(self, identity: _Identity) -> bool:
-        """Whether a folder is one of them."""
-        return identity in self._folders
-
-    def names_in(self, identity: _Identity) -> Collection[str]:
-        """Return the names of those that lie in a folder."""
-        return self._names.get(identity, ())
+    def has(self, folder: _Identity | None, name: str = "") -> bool:
+        """Whether what lies in a folder under a name is one of them; or the folder itself."""
+        return (folder, name) in self._own
 
     def holds(self, base: Path, name: str) -> bool:
         """Whether a file, by its path below `base`, is one of them or lies in one of them."""
-        folders, _, file = name.rpartition("/")
-        parts = folders.split("/") if folders else []
-        identity = _identity(base)
-        for part in (*parts, file):
-            if identity is None or self.is_folder(identity) or part in self.names_in(identity):
+        parts = name.split("/")
+        for depth, part in enumerate(parts):
+            folder = _identity(base.joinpath(*parts[:depth]))
+            if self.has(folder) or self.has(folder, part):
                 return True
-            base /= part
-            identity = _identity(base)
         return False
-
-
-@dataclass(slots=True)
-class _Walk:
-    """The folders that are still to be entered, and those that were."""
-
-    root: Path
-    selection: Selection
-    left_out: LeftOut
-    folders: list[str] = field(default_factory=lambda: [""])
-    links: list[str] = field(default_factory=list)
-    entered: set[_Identity] = field(default_factory=set)
-
-    def files(self) -> Iterator[tuple[str, OSError | None]]:
-        while self.folders or self.links:
-            folder = self.folders.pop() if self.folders else self.links.pop()
-            try:
-                yield from self._files_of(folder)
-            except OSError as error:
-                yield folder or ".", error
-
-    def _files_of(self, folder: str) -> Iterator[tuple[str, OSError | None]]:
-        path = self.root / folder
-        seen = path.stat()
-        identity = seen.st_dev, seen.st_ino
-        if identity in self.entered or self.left_out.is_folder(identity):
-            return
-        self.entered.add(identity)
-        own_names = self.left_out.names_in(identity)
-        with os.scandir(path) as entries:
-            for entry in entries:
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name in own_names:
-                    continue
-                if _is_folder(entry):
-                    self._remember(entry, name)
-                elif self.selection.takes_file(name):
-                    yield name, None
-
-    def _remember(self, entry: os.DirEntry[str], name: str) -> None:
-        if self.selection.recursive and self.selection.takes_folder(name):
-            (self.links if entry.is_symlink() else self.folders).append(name)
 
 
 def walk(
@@ -197,7 +146,32 @@ def walk(
     if not root.is_dir():
         yield root.name, None
         return
-    yield from _Walk(root, selection, left_out or LeftOut()).files()
+    left_out = left_out or LeftOut()
+    entered: set[_Identity] = set()
+    folders, links = [""], list[str]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
+        try:
+            for entry in _entries(root / folder, left_out, entered):
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if not _is_folder(entry):
+                    if selection.takes_file(name):
+                        yield name, None
+                elif selection.recursive and selection.takes_folder(name):
+                    (links if entry.is_symlink() else folders).append(name)
+        except OSError as error:
+            yield folder or ".", error
+
+
+def _entries(path: Path, left_out: LeftOut, entered: set[_Identity]) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies in a folder and is not left out; nothing if it was entered before."""
+    seen = path.stat()
+    identity = seen.st_dev, seen.st_ino
+    if identity in entered or left_out.has(identity):
+        return
+    entered.add(identity)
+    with os.scandir(path) as entries:
+        yield from (entry for entry in entries if not left_out.has(identity, entry.name))
 
 
 def scan(root: Path, selection: Selection, left_out: LeftOut | None = None) -> Iterator[Found]:

@@ -54,10 +54,10 @@ class Waiting:
 
     def complete(self, now: float) -> list[Found]:
         """Return, and forget, the files that are completely written; forget those that are gone."""
+        ready = []
         for name in list(self._seen):
             self.touch(name, now)
-        ready = []
-        for name, (found, since) in list(self._seen.items()):
+            found, since = self._seen[name]
             path = self.base / name
             if not path.exists():
                 del self._seen[name]
@@ -96,13 +96,14 @@ def watch(
             now = time.monotonic()
             if now >= next_rescan:
                 next_rescan = now + pause
-                _touch_unknown(waiting, root, selection, left_out, known)
-            for name in _noticed(notices, real_root):
-                if selection.takes_path(name) and not left_out.holds(root, name):
-                    waiting.touch(name, now)
+                for name, error in walk(root, selection, left_out):
+                    if error is None and not known(look_at(root, name)):
+                        waiting.touch(name, now)
             yield from (found for found in waiting.complete(now) if not known(found))
             yield None
-            _pause(notices)
+            for name in _noticed(notices, real_root):
+                if selection.takes_path(name) and not left_out.holds(root, name):
+                    waiting.touch(name, time.monotonic())
 
 
 def is_being_written(path: Path) -> bool | None:
@@ -129,19 +130,6 @@ def _is_settled(path: Path, unchanged_seconds: float) -> bool:
     if written is None:
         return unchanged_seconds >= SETTLED_WITHOUT_LEASE_SECONDS
     return not written
-
-
-def _touch_unknown(
-    waiting: Waiting,
-    root: Path,
-    selection: Selection,
-    left_out: LeftOut,
-    known: Callable[[Found], bool],
-) -> None:
-    now = time.monotonic()
-    for name, error in walk(root, selection, left_out):
-        if error is None and not known(look_at(root, name)):
-            waiting.touch(name, now)
 
 
 @contextmanager
@@ -172,20 +160,15 @@ def _notices(root: Path) -> Iterator[queue.SimpleQueue[str] | None]:
 
 
 def _noticed(notices: queue.SimpleQueue[str] | None, root: Path) -> set[str]:
-    """Return the names of the files that something happened to since the last call."""
-    names = set()
-    with suppress(queue.Empty):
-        while notices is not None:
-            path = Path(notices.get_nowait())
-            if path.is_relative_to(root):  # a file may be moved to elsewhere
-                names.add(str(path.relative_to(root)))
-    return names
-
-
-def _pause(notices: queue.SimpleQueue[str] | None) -> None:
-    """Wait a moment, or until something happens."""
+    """Wait a moment, and return the names of the files that something happened to."""
+    names: set[str] = set()
     if notices is None:
         time.sleep(_LOOK_UP_SECONDS)
-        return
+        return names
     with suppress(queue.Empty):
-        notices.put(notices.get(timeout=_LOOK_UP_SECONDS))
+        path = Path(notices.get(timeout=_LOOK_UP_SECONDS))
+        while True:
+            if path.is_relative_to(root):  # a file may be moved to elsewhere
+                names.add(str(path.relative_to(root)))
+            path = Path(notices.get_nowait())
+    return names
