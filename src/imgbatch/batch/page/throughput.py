@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 MOST_COLUMNS, FEWEST_COLUMNS = 60, 8
 IMAGES_PER_COLUMN = 4
@@ -15,20 +14,6 @@ _STEPS_SECONDS = (
     0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400,
     43_200, 86_400,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """One machine's part of a column, in the chart's units, and what it stands for."""
-
-    shade: int
-    x: float
-    y: float
-    width: float
-    height: float
-    per_second: float
-    seconds: float
-    machine: str
 
 
 class Throughput:
@@ -43,8 +28,6 @@ class Throughput:
     machines
         Ids, the busiest first.
     """
-
-    width, height = 600, 160
 
     def __init__(self, seconds: float, images: int, machines: Sequence[str]) -> None:
         columns = min(max(images // IMAGES_PER_COLUMN, FEWEST_COLUMNS), MOST_COLUMNS)
@@ -76,22 +59,14 @@ class Throughput:
         sums = [sum(column) for column in zip(*self.counts.values(), strict=True)]
         return round_top(max(sums, default=0) / self.step_seconds)
 
-    @property
-    def rectangles(self) -> Iterator[Rectangle]:
-        """The columns' parts, stacked, where they are not empty."""
-        width = self.width / self.columns
-        gap = min(1.5, width / 5)
-        scale = self.height / (self.top_per_second * self.step_seconds)
+    def stacks(self) -> Iterator[tuple[int, int, str, int, int]]:
+        """Yield what is not empty: column, shade, machine, its images, and those below it."""
         for column in range(self.columns):
-            base = float(self.height)
+            below = 0
             for shade, (machine, counts) in enumerate(self.counts.items()):
-                height = counts[column] * scale
-                base -= height
-                if height:
-                    yield Rectangle(
-                        shade, column * width + gap / 2, base, width - gap, height,
-                        counts[column] / self.step_seconds, column * self.step_seconds, machine,
-                    )  # fmt: skip
+                if counts[column]:
+                    yield column, shade, machine, counts[column], below
+                below += counts[column]
 
 
 def round_top(value: float) -> float:

@@ -153,15 +153,12 @@ def render(report: Fields, files: PageFiles, pictures: Sequence[Picture] = ()) -
     return _template().render(
         report=report,
         images=report["images"],
-        started=(report["started"] or "")[:16].replace("T", " "),
-        cards=_cards(report),
+        seconds=report["seconds"] or 1,
         failed=files.lists[Status.FAILED],
         failed_codes=files.failed_codes.most_common(),
-        open_failures=OPEN_FAILURES,
-        settings=_settings(report),
         throughput=files.throughput if files.throughput.images > 1 else None,
         hosts={machine["id"]: machine["host"] for machine in report["machines"]},
-        machines=_machines(report),
+        machines=sorted(report["machines"], key=lambda machine: -machine["images"]),
         pictures=pictures,
         notes=files.notes.most_common(),
         not_done=files.lists[Status.NOT_DONE],
@@ -174,51 +171,6 @@ def link_to(path: Path, folder: Path) -> str:
     return quote(os.fsencode(os.path.relpath(path, folder)))
 
 
-def _cards(report: Fields) -> list[tuple[str, str]]:
-    seconds = report["seconds"]
-    done = report["images"]["written"] + report["images"]["failed"]
-    bytes_in, bytes_out = report["bytes_in"], report["bytes_out"]
-    change = f", {_signed(round(100 * bytes_out / bytes_in) - 100)} %" if bytes_in else ""
-    used = report["machines_used"]
-    return [
-        (duration(seconds), "in all"),
-        (f"{done / seconds:.3g}" if seconds else "0", "images per second"),
-        (f"{size(bytes_in)} → {size(bytes_out)}", f"read and written{change}"),
-        (_number(used), "machine" if used == 1 else "machines"),
-    ]
-
-
-def _settings(report: Fields) -> list[tuple[str, object]]:
-    engines = {"local": "this machine", "rabbitmq": "RabbitMQ"}
-    return [
-        *((name.capitalize(), _signed(value)) for name, value in report["adjustment"].items()),
-        ("Engine", engines.get(report["engine"], report["engine"])),
-        *(
-            (_words(name).capitalize(), value)
-            for name, value in report["encoding"].items()
-            if value not in _USUAL
-        ),
-        ("imgbatch", report["imgbatch"]),
-    ]
-
-
-def _machines(report: Fields) -> list[dict[str, object]]:
-    """Return the machines, the busiest first, with what the table shows of them."""
-    machines = sorted(report["machines"], key=lambda machine: -machine["images"])
-    seconds = report["seconds"] or 1
-    most = max((machine["images"] for machine in machines), default=0) or 1
-    return [
-        {
-            **machine,
-            "shade": min(number, SHADES - 1),
-            "share": machine["images"] / most,
-            "per_second": machine["images"] / seconds,
-            "busy": min(machine["busy_seconds"] / (seconds * max(machine["procs"], 1)), 1),
-        }
-        for number, machine in enumerate(machines)
-    ]
-
-
 @cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
@@ -228,15 +180,20 @@ def _template() -> Template:
         below=_below,
         duration=duration,
         last=lambda path: Path(path).name or path,
-        number=_number,
+        number="{:,}".format,
         reason=_reason,
+        signed=lambda value: f"{value:+d}".replace("-", "−") if value else "0",  # noqa: RUF001
+        size=size,
         with_options=_with_options,
-        words=_words,
+        words=lambda code: code.replace("-", " ").replace("_", " "),
     )
     environment.globals.update(
         style=_text("assets/look.css") + _text("batch/page/report.css"),
         script=_text("batch/page/report.js"),
         icon=quote(_text("assets/icon.svg")),
+        open_failures=OPEN_FAILURES,
+        shades=SHADES,
+        usual=_USUAL,
     )
     return environment.from_string(_text("batch/page/report.html"))
 
@@ -263,15 +220,3 @@ def _with_options(sentence: str) -> Markup:
 
     options = re.compile(r"(?<!\S)--[a-z-]+")
     return Markup(options.sub(r"<code>\g<0></code>", str(escape(sentence))))
-
-
-def _words(code: str) -> str:
-    return code.replace("-", " ").replace("_", " ")
-
-
-def _number(value: int) -> str:
-    return f"{value:,}"
-
-
-def _signed(value: int) -> str:
-    return f"{value:+d}".replace("-", "−") if value else "0"  # noqa: RUF001  # a minus sign

@@ -26,10 +26,14 @@ def test_every_image_is_counted_once_though_it_ended_after_the_run(ends, seconds
 
 
 @given(ENDS, st.floats(0, 1e6))
-def test_a_chart_stays_within_its_frame(ends, seconds):
-    for part in throughput(ends, seconds, list("abcdefg")).rectangles:
-        assert -0.01 <= part.x <= part.x + part.width <= 600.01
-        assert -0.02 <= part.y <= part.y + part.height <= 160.02
+def test_no_column_is_higher_than_the_chart(ends, seconds):
+    counted = throughput(ends, seconds, list("abcdefg"))
+    stacks = list(counted.stacks())
+    assert sum(images for _, _, _, images, _ in stacks) == len(ends)
+    for column, shade, _, images, below in stacks:
+        assert column < counted.columns
+        assert shade < SHADES
+        assert (images + below) / counted.step_seconds <= counted.top_per_second * (1 + 1e-9)
 
 
 def test_images_are_counted_where_and_when_they_ended():
