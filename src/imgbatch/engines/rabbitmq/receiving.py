@@ -105,10 +105,11 @@ class Writers:
         """Hand a frame to the writer of its image."""
         self._writers[job % WRITERS].put(delivery, received)
 
-    def stop(self) -> None:
-        """End, and leave no half-written file behind."""
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End, and leave no half-written file behind, unless the output folder hangs."""
+        deadline = time.monotonic() + timeout_seconds
         for writer in self._writers:
-            writer.stop()
+            writer.stop(max(0.0, deadline - time.monotonic()))
 
 
 class Writer:
@@ -137,10 +138,14 @@ class Writer:
         """Have a frame written; from any thread."""
         self._frames.put((delivery, received))
 
-    def stop(self) -> None:
+    def stop(self, timeout_seconds: float) -> None:
         """End, once what was put has been written; leave no half-written file behind."""
         self._frames.put(None)
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            log.warning("results are still being written after %g s; leaving", timeout_seconds)
+            return
         for arriving in self._arriving.values():
             arriving.file.discard()
 

@@ -202,7 +202,8 @@ class Courier:
 
     def join(self, timeout_seconds: float) -> None:
         """Wait for the end, so that it tells of no image after the run is over."""
-        self._thread.join(timeout_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
 
     def _serve(self) -> None:
         while (request := self._requests.get()) is not None:

@@ -1,0 +1,101 @@
+"""How a run on RabbitMQ ends when something of it can't go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.batches import ListedJobs, Notes, jobs_of
+from tests.support.brokers import Broker, own_node
+from tests.support.photos import fill
+from tests.support.programs import Programs, programs_in, wait_until
+
+from imgbatch.adjustment import Adjustment
+from imgbatch.batch.write import OutputFile, OutputPolicy
+from imgbatch.broker.consumer import Consumer
+from imgbatch.broker.publisher import Publisher
+from imgbatch.engines.base import Stop
+from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
+from imgbatch.errors import BrokerError, Code
+from imgbatch.images.limits import Limits
+from imgbatch.recipe import Recipe
+
+pytestmark = pytest.mark.broker
+RECIPE = Recipe(Adjustment(brightness=10, contrast=20, sharpness=40))
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    with programs_in(tmp_path / "logs") as programs:
+        yield programs
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "out"
+    folder.mkdir()
+    return folder
+
+
+def engine_at(url: str, target: Path) -> RabbitEngine:
+    return RabbitEngine(RabbitOptions(url), Limits(), OutputPolicy(folder=target))
+
+
+@pytest.mark.parametrize("half", [Publisher, Consumer])
+def test_an_error_while_connecting_is_the_one_that_is_told(
+    broker: Broker, target: Path, half: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: object) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(half, "start", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        engine_at(broker.url, target).run(ListedJobs([]), RECIPE, Notes(), Stop())
+
+
+def test_an_output_folder_that_hangs_does_not_hold_the_end(
+    broker: Broker,
+    programs: Programs,
+    tmp_path: Path,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As a network share can, in the middle of a write that no signal interrupts."""
+    hangs, goes_on, stop = threading.Event(), threading.Event(), Stop()
+
+    def hang(_self: object, _data: object) -> None:
+        hangs.set()
+        goes_on.wait()
+
+    monkeypatch.setattr(OutputFile, "write", hang)
+    caplog.set_level(logging.WARNING)
+    url = broker.place().url
+    programs.server(url)
+    jobs = ListedJobs(jobs_of(fill(tmp_path / "in", 3), target))
+    run = threading.Thread(
+        target=engine_at(url, target).run, args=(jobs, RECIPE, Notes(), stop), daemon=True
+    )
+    run.start()
+    wait_until(hangs.is_set, "the first result is being written")
+    stop.now.set()
+    run.join(30)
+    assert not run.is_alive()
+    goes_on.set()
+    assert "still being written" in caplog.text
+
+
+def test_a_broker_that_takes_no_piece_of_an_image_ends_the_run_with_the_reason(
+    programs: Programs, tmp_path: Path, target: Path
+) -> None:
+    with own_node(more_settings="max_message_size = 300000\n") as node:
+        programs.server(node.url)
+        sources = fill(tmp_path / "in", 1, ".png", width=900, height=700)
+        assert sources[0].stat().st_size > 300_000
+        jobs = ListedJobs(jobs_of(sources, target))
+        with pytest.raises(BrokerError, match="max_message_size") as caught:
+            engine_at(node.url, target).run(jobs, RECIPE, Notes(), Stop())
+    assert caught.value.code is Code.BROKER_REFUSED
