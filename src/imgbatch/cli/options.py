@@ -36,10 +36,6 @@ class Option(click.Option):
         The field that takes its value, if that is called otherwise.
     everywhere
         Whether settings files and the environment may set it too.
-    multiple
-        Whether it may be repeated.
-    needs
-        The field of another option without which it makes no sense on the command line.
     short
         A shorter name for it.
     """
@@ -52,20 +48,17 @@ class Option(click.Option):
         field: str = "",
         *,
         everywhere: bool = True,
-        multiple: bool = False,
-        needs: str = "",
         short: str = "",
         **attributes: Any,
     ) -> None:
         self.key = flags.partition("/")[0].removeprefix("--")
         self.everywhere = everywhere
-        self.needs = needs
         name = self.key.replace("-", "_")
         super().__init__(
             [*short.split(), flags, field or f"{name}{kind.unit if kind else ''}"],
             type=kind or YES_NO,
             is_flag=kind is None,
-            multiple=multiple,
+            multiple=kind is not None and kind.multiple,
             default=None,
             help=help,
             envvar=f"IMGBATCH_{name.upper()}" if everywhere else None,
@@ -94,12 +87,10 @@ class Argument(click.Argument):
     """A value without an option's name; what is missing is left to the program to say."""
 
     everywhere = False
-    needs = ""
 
-    def __init__(self, metavar: str, help: str, kind: Value, field: str = "") -> None:  # noqa: A002
-        super().__init__([field or metavar], metavar=metavar, required=False, type=kind)
+    def __init__(self, help: str, field: str, kind: Value) -> None:  # noqa: A002
+        super().__init__([field], metavar=kind.name, required=False, type=kind)
         self.help = help
-        self.key = metavar.lower()
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -108,11 +99,18 @@ class Argument(click.Argument):
 
 
 class Group:
-    """Options that belong together under one heading."""
+    """Options that belong together under one heading.
 
-    def __init__(self, title: str, *options: Option | Argument) -> None:
+    Parameters
+    ----------
+    needs
+        The field of another option without which they make no sense on the command line.
+    """
+
+    def __init__(self, title: str, *options: Option | Argument, needs: str = "") -> None:
         self.title = title
         self.options = options
+        self.needs = needs
 
 
 class Program(click.Command):
@@ -195,15 +193,19 @@ class Program(click.Command):
                 f"{ctx.args[0]!r} is one argument too many; names with spaces need quotes around "
                 "them"
             )
-        for option in self.options:
-            typed = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-            if typed and option.needs and not ctx.params[option.needs]:
-                needed = next(it for it in self.options if it.name == option.needs)
+        for group in self.groups:
+            if group.needs and not ctx.params[group.needs]:
+                self._refuse_alone(ctx, group)
+        return ctx.args
+
+    def _refuse_alone(self, ctx: click.Context, group: Group) -> None:
+        needed = next(it for it in self.options if it.name == group.needs)
+        for option in group.options:
+            if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
                 ctx.fail(
                     f"{option.opts[0]} has no meaning without {needed.opts[0]}; give "
                     f"{needed.forms[0]} as well, or leave it out"
                 )
-        return ctx.args
 
 
 def sentence_of(error: click.UsageError, program: Program) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from imgbatch.adjustment import FACTOR_RANGES
 from imgbatch.broker.address import DEFAULT_URL
 from imgbatch.cli import values
@@ -11,249 +13,191 @@ from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.values import Value, choice, integer
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
 
+Typed = partial(Option, everywhere=False)
+"""An option that neither the environment nor a settings file sets."""
+
 _PROCS = Option(
     "--procs",
-    "worker processes; auto: one for each core that this process may use, by affinity and by the "
-    "container's CPU quota, rounded up (default: auto)",
+    "worker processes; auto: one for each core that affinity and container leave (default: auto)",
     values.PROCS,
 )
-_IMAGE_TIMEOUT = Option(
-    "--image-timeout",
-    "replace a worker that takes longer for one image; after three tries the image fails "
-    "(default: 120)",
-    values.SECONDS,
-)
-_MAX_PIXELS = Option(
-    "--max-pixels",
-    "refuse images of more pixels, width times height, like 100M (default: 250M)",
-    values.COUNT,
-)
-_MAX_BYTES = Option(
-    "--max-bytes", "refuse larger files, like 512MiB (default: 256MiB)", values.SIZE
-)
-
-_WHAT = Group(
-    "what and where to",
-    Argument(
-        "INPUT",
-        "folder of photographs, or a single one; never changed",
-        values.path("INPUT"),
-        "source",
-    ),
-    Argument(
-        "OUTPUT",
-        "folder for the results, made at need; folders below INPUT are mirrored in it",
-        values.path("OUTPUT", "dir"),
-        "target",
-    ),
-)
-
-_ADJUSTMENT = Group(
-    "adjustment (0 leaves a photograph as it is)",
+_LIMITS = (
+    Option("--max-pixels", "refuse images of more pixels (default: 250M)", values.COUNT),
+    Option("--max-bytes", "refuse larger files (default: 256MiB)", values.SIZE),
     Option(
-        "--brightness",
-        "brighter by N levels of 255, darker below 0; -100..100 (default: 0)",
-        integer(*FACTOR_RANGES["brightness"]),
-    ),
-    Option(
-        "--contrast",
-        "more contrast, less below 0: the slope about mid-grey is 1 + 2N/100, below 0 it is "
-        "1 + N/100; -100..100 (default: 0)",
-        integer(*FACTOR_RANGES["contrast"]),
-    ),
-    Option(
-        "--sharpness",
-        "sharper: the weight of the four neighbours in percent; 0..100 (default: 0)",
-        integer(*FACTOR_RANGES["sharpness"]),
-    ),
-    Option(
-        "--preset",
-        f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
-        "of options; single options given beside it win",
-        Value("NAME|FILE.toml", words=PRESETS, completes="file"),
-    ),
-    Option("--explain", "print the exact arithmetic for these factors and exit", everywhere=False),
-)
-
-_FILES = Group(
-    "which files",
-    Option("--recursive/--no-recursive", "also those in folders below INPUT (default: yes)"),
-    Option(
-        "--include",
-        "only files that match, like '*.jpg'; may be repeated. A pattern without a slash is "
-        "held against the name, one with a slash against the path below INPUT, where ** "
-        "crosses folders; capitals do not matter",
-        Value("GLOB"),
-        multiple=True,
-    ),
-    Option(
-        "--exclude",
-        "no files that match, and nothing in folders that match; may be repeated",
-        Value("GLOB"),
-        multiple=True,
-    ),
-    Option(
-        "--hidden/--no-hidden", "also files and folders whose names begin with a dot (default: no)"
-    ),
-    Option(
-        "--files-from",
-        "take the files this list names, by paths below INPUT, separated by newlines or NUL; "
-        "- reads standard input",
-        Value("FILE|-", NameList, completes="file"),
-        "names",
-        everywhere=False,
-    ),
-    Option(
-        "--watch",
-        "when all is done, wait for new files and take each as soon as it is completely "
-        "written, until Ctrl-C",
-        everywhere=False,
-    ),
-)
-
-_RESULTS = Group(
-    "results",
-    Option(
-        "--format",
-        "keep each image's format, or write all as JPEG or PNG (default: keep)",
-        choice(OutputFormat),
-        "output_format",
-    ),
-    Option(
-        "--quality",
-        "quality of JPEGs: keep the source's, or 1..100 (default: keep)",
-        values.or_word("keep", None, integer(1, 100)),
-    ),
-    Option(
-        "--progressive",
-        "write JPEGs progressive (default: keep, as the source is)",
-        choice(Progressive),
-    ),
-    Option(
-        "--png-level",
-        "write PNGs quickly, or smaller in about four times the time (default: fast)",
-        choice(PngLevel),
-    ),
-    Option(
-        "--strip/--no-strip",
-        "drop all metadata but the colour profile and the orientation (default: no)",
-        field="strip_metadata",
-    ),
-    Option(
-        "--damaged",
-        "strict: a damaged image fails. salvage: what can be decoded of it is written, and "
-        "noted (default: strict)",
-        choice(DamagedPolicy),
-    ),
-    Option(
-        "--preserve/--no-preserve",
-        "give results the permissions and times of their sources (default: yes)",
-    ),
-    Option(
-        "--overwrite",
-        "replace files that are in OUTPUT (default: refuse to begin)",
-        everywhere=False,
-    ),
-    Option(
-        "--resume",
-        "continue the run that wrote OUTPUT: what it finished with the same settings, from "
-        "files that are unchanged since, is not done again",
-        everywhere=False,
-    ),
-    Option(
-        "--checksum/--no-checksum",
-        "with --resume: know unchanged files by content, not by size and time (default: no)",
-    ),
-    Option(
-        "--report",
-        "where the report goes; .csv and .html beside it (default: OUTPUT/imgbatch-report.json)",
-        values.path("PATH"),
-    ),
-)
-
-_TLS = (
-    Option(
-        "--tls-ca",
-        "with amqps://: trust the authorities in this file, instead of the system's",
-        values.path("FILE.pem"),
-        needs="broker",
-    ),
-    Option(
-        "--tls-cert",
-        "with amqps://: the certificate by which the broker knows this machine",
-        values.path("FILE.pem"),
-        needs="broker",
-    ),
-    Option(
-        "--tls-key",
-        "the key of that certificate, without a password, if it is not in the same file",
-        values.path("FILE.pem"),
-        needs="tls_cert",
-    ),
-)
-
-_WHO = Group(
-    "who computes",
-    _PROCS,
-    Option(
-        "--broker",
-        "use the machines that run imgbatch-server at this RabbitMQ: "
-        "amqp://user:password@host/, or amqps:// for TLS (default: only this machine)",
-        values.URL,
-    ),
-    Option(
-        "--machines",
-        "with --broker: use at most N machines (default: all)",
-        integer(1),
-        needs="broker",
-    ),
-    Option(
-        "--timeout",
-        "with --broker: give up when no machine took part for S seconds (default: wait)",
+        "--image-timeout",
+        "replace a worker that takes longer for an image, which fails after three (default: 120)",
         values.SECONDS,
-        needs="broker",
     ),
-    Option(
-        "--mixed-fleet/--no-mixed-fleet",
-        "with --broker: use machines whose results differ in some bits, too (default: no)",
-        needs="broker",
-    ),
-    *_TLS,
-    _IMAGE_TIMEOUT,
-    _MAX_PIXELS,
-    _MAX_BYTES,
 )
-
-_SHOWN = Group(
-    "what is shown",
-    Option(
-        "--html/--no-html",
-        "also make the report's page, with a gallery of before and after (default: yes)",
-    ),
-    Option(
-        "--progress",
-        "on standard error: a live display on a terminal and else a line every few seconds "
-        "(auto), always lines (plain), or nothing (default: auto)",
-        choice(("auto", "plain", "none")),
-    ),
-    Option("--json/--no-json", "print the run's figures as JSON on standard output"),
-    Option("--dry-run", "say which files would be written, and write nothing", everywhere=False),
+_CERTIFICATES = Group(
+    "certificates, for amqps:// addresses",
+    Option("--tls-ca", "trust the authorities in it, not the system's", values.PEM),
+    Option("--tls-cert", "how the broker knows this machine", values.PEM),
+    Option("--tls-key", "its key, without a password, if it is in another file", values.PEM),
+    needs="broker",
 )
 
 CLIENT = Program(
     "imgbatch-client",
-    "Make a folder of photographs brighter, richer in contrast, sharper, into another "
-    "folder: on this machine, or on many through RabbitMQ.",
-    _WHAT,
-    _ADJUSTMENT,
-    _FILES,
-    _RESULTS,
-    _WHO,
-    _SHOWN,
+    "Make a folder of photographs brighter, richer in contrast, sharper, into another folder: on "
+    "this machine, or on many through RabbitMQ.",
+    Group(
+        "what and where to",
+        Argument(
+            "folder of photographs, or a single one; never changed", "source", values.path("INPUT")
+        ),
+        Argument(
+            "folder for the results, made at need; folders below INPUT are mirrored in it",
+            "target",
+            values.path("OUTPUT", "dir"),
+        ),
+    ),
+    Group(
+        "adjustment (0 leaves a photograph as it is)",
+        Option(
+            "--brightness",
+            "brighter by N levels of 255, darker below 0; -100..100 (default: 0)",
+            integer(*FACTOR_RANGES["brightness"]),
+        ),
+        Option(
+            "--contrast",
+            "more contrast, less below 0: the slope about mid-grey is 1 + 2N/100, below 0 it is "
+            "1 + N/100; -100..100 (default: 0)",
+            integer(*FACTOR_RANGES["contrast"]),
+        ),
+        Option(
+            "--sharpness",
+            "sharper: the weight of the four neighbours in percent; 0..100 (default: 0)",
+            integer(*FACTOR_RANGES["sharpness"]),
+        ),
+        Option(
+            "--preset",
+            f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
+            "of options; single options given beside it win",
+            Value("NAME|FILE.toml", words=PRESETS, completes="file"),
+        ),
+        Typed("--explain", "print the exact arithmetic for these factors and exit"),
+    ),
+    Group(
+        "which files",
+        Option("--recursive/--no-recursive", "also those in folders below INPUT (default: yes)"),
+        Option(
+            "--include",
+            "only files that match, like '*.jpg'; may be repeated. A pattern without a slash is "
+            "held against the name, one with a slash against the path below INPUT, where ** "
+            "crosses folders; capitals do not matter",
+            values.GLOBS,
+        ),
+        Option(
+            "--exclude",
+            "no files that match, and nothing in folders that match; may be repeated",
+            values.GLOBS,
+        ),
+        Option("--hidden/--no-hidden", "also names that begin with a dot (default: no)"),
+        Typed(
+            "--files-from",
+            "take the files this list names, by paths below INPUT, separated by newlines or NUL; "
+            "- reads standard input",
+            Value("FILE|-", NameList, completes="file"),
+            "names",
+        ),
+        Typed(
+            "--watch",
+            "when all is done, wait for new files and take each as soon as it is completely "
+            "written, until Ctrl-C",
+        ),
+    ),
+    Group(
+        "results",
+        Option(
+            "--format",
+            "keep each image's format, or write all as JPEG or PNG (default: keep)",
+            choice(OutputFormat),
+            "output_format",
+        ),
+        Option(
+            "--quality",
+            "quality of JPEGs: keep the source's, or 1..100 (default: keep)",
+            values.or_word("keep", None, integer(1, 100)),
+        ),
+        Option("--progressive", "progressive JPEGs (default: keep)", choice(Progressive)),
+        Option(
+            "--png-level",
+            "write PNGs quickly, or smaller in about four times the time (default: fast)",
+            choice(PngLevel),
+        ),
+        Option(
+            "--strip/--no-strip",
+            "drop all metadata but the colour profile and the orientation (default: no)",
+            field="strip_metadata",
+        ),
+        Option(
+            "--damaged",
+            "strict: a damaged image fails. salvage: what can be decoded of it is written, and "
+            "noted (default: strict)",
+            choice(DamagedPolicy),
+        ),
+        Option(
+            "--preserve/--no-preserve",
+            "give results the permissions and times of their sources (default: yes)",
+        ),
+        Typed("--overwrite", "replace files that are in OUTPUT (default: refuse to begin)"),
+        Typed(
+            "--resume",
+            "continue the run that wrote OUTPUT: what it finished with the same settings, from "
+            "files that are unchanged since, is not done again",
+        ),
+        Option(
+            "--checksum/--no-checksum",
+            "with --resume: know unchanged files by content, not by size and time (default: no)",
+        ),
+        Option(
+            "--report",
+            "where it goes, .csv and .html beside it (default: OUTPUT/imgbatch-report.json)",
+            values.path("PATH"),
+        ),
+    ),
+    Group(
+        "who computes",
+        _PROCS,
+        *_LIMITS,
+        Option(
+            "--broker",
+            "use the machines that run imgbatch-server at this RabbitMQ: "
+            "amqp://user:password@host/, or amqps:// for TLS (default: only this machine)",
+            values.URL,
+        ),
+    ),
+    Group(
+        "other machines, with --broker",
+        Option("--machines", "at most N at a time (default: all)", integer(1)),
+        Option("--timeout", "give up after S seconds without any (default: wait)", values.SECONDS),
+        Option(
+            "--mixed-fleet/--no-mixed-fleet",
+            "also those whose results differ in some bits (default: no)",
+        ),
+        needs="broker",
+    ),
+    _CERTIFICATES,
+    Group(
+        "what is shown",
+        Option(
+            "--html/--no-html",
+            "also make the report's page, with a gallery of before and after (default: yes)",
+        ),
+        Option(
+            "--progress",
+            "on standard error: a live display on a terminal and else a line every few seconds "
+            "(auto), always lines (plain), or nothing (default: auto)",
+            choice(("auto", "plain", "none")),
+        ),
+        Option("--json/--no-json", "print the run's figures as JSON on standard output"),
+        Typed("--dry-run", "say which files would be written, and write nothing"),
+    ),
     examples={
         "imgbatch-client photos/ out/ --contrast 20 --sharpness 30": (
-            "every photograph below photos/, on this machine's cores; the originals stay as they "
-            "are"
+            "every photograph below photos/, on this machine's cores; originals stay as they are"
         ),
         "imgbatch-client photos/ out/ --preset punchy --dry-run": "only say what would be done",
         "imgbatch-client photos/ out/ --include '*.png' --format jpeg --quality 85": (
@@ -275,8 +219,7 @@ CLIENT = Program(
         ),
     },
     exit_statuses={
-        0: "every image was written (files that are no images are skipped, and listed in the "
-        "report)",
+        0: "every image was written (other files are skipped, and listed in the report)",
         1: "some images failed; all others are written, and the report says why",
         2: "the command makes no sense, or would replace files",
         3: "the run could not go on: broker, disk, or worker processes",
@@ -306,11 +249,11 @@ SERVER = Program(
     Group(
         "who and where",
         _BROKER,
-        *_TLS,
         Option(
             "--name", "what people call this machine (default: its host name)", Value("NAME", _name)
         ),
     ),
+    _CERTIFICATES,
     Group(
         "how much",
         _PROCS,
@@ -323,9 +266,7 @@ SERVER = Program(
     ),
     Group(
         "limits",
-        _MAX_PIXELS,
-        _MAX_BYTES,
-        _IMAGE_TIMEOUT,
+        *_LIMITS,
         Option(
             "--worker-memory",
             "replace a worker that holds more than this between two images (default: 1GiB)",
@@ -342,15 +283,10 @@ SERVER = Program(
         ),
         Option(
             "--metrics-address",
-            "of the interface that shows them; 0.0.0.0 is all of them (default: 127.0.0.1, this "
-            "machine only)",
+            "where it listens; 0.0.0.0 is everywhere (default: 127.0.0.1, this machine only)",
             Value("ADDRESS"),
         ),
-        Option(
-            "--check",
-            "compile and test the kernels, say how long it took, and exit",
-            everywhere=False,
-        ),
+        Typed("--check", "compile and test the kernels, say how long it took, and exit"),
         Option("--verbose", "log more, to standard error"),
     ),
     examples={
@@ -380,11 +316,11 @@ STATUS = Program(
     Group(
         "what",
         _BROKER,
-        *_TLS,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
         Option("--wait", "how long to listen for answers (default: 1.5)", values.SECONDS),
     ),
+    _CERTIFICATES,
     examples={
         "imgbatch-status": "once, as a table",
         "imgbatch-status --broker amqp://user:secret@host/ --watch": "again and again",
@@ -404,24 +340,18 @@ PREVIEW = Program(
     "imgbatch-client command that applies them.",
     Group(
         "what",
-        Argument("INPUT", "a photograph, or a folder of them", values.path("INPUT"), "source"),
-        Option(
+        Argument("a photograph, or a folder of them", "source", values.path("INPUT")),
+        Typed(
             "--sheet",
             "write a contact sheet of variants there, a JPEG, instead of opening a page; "
             "of a folder, it shows the first photograph",
             values.path("OUT.jpg"),
-            everywhere=False,
         ),
     ),
     Group(
         "the page",
-        Option(
-            "--port",
-            "listen there, on this machine only (default: a free port)",
-            values.PORT,
-            everywhere=False,
-        ),
-        Option("--no-browser", "print the page's address and open no browser", everywhere=False),
+        Typed("--port", "listen there, on this machine only (default: a free port)", values.PORT),
+        Typed("--no-browser", "print the page's address and open no browser"),
         Option("--verbose", "print each request, to standard error"),
     ),
     examples={

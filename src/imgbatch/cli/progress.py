@@ -15,7 +15,7 @@ from imgbatch.text import count, digits, duration, shown, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress, Task
+    from rich.progress import Progress
 
 _PLAIN_SECONDS = 5.0
 _SAMPLE_SECONDS = 0.25
@@ -91,21 +91,14 @@ def progress_of(
     tally: Tally, console: Console | None = None, clock: Callable[[], float] | None = None
 ) -> Progress:
     """Return a bar for a run's bytes, with their speed, and a task without a bar for its images."""
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskProgressColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich import progress as parts
 
-    progress = Progress(
-        BarColumn(None),
-        TaskProgressColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    progress = parts.Progress(
+        parts.BarColumn(None),
+        parts.TaskProgressColumn(),
+        parts.DownloadColumn(),
+        parts.TransferSpeedColumn(),
+        parts.TimeRemainingColumn(),
         console=console,
         get_time=clock,
         speed_estimate_period=_RATE_SECONDS,
@@ -131,8 +124,8 @@ def display(tally: Tally, progress: Progress, stop: Stop) -> RenderableType:
     from rich.text import Text
 
     sample(progress, tally)
-    figures = ", ".join((_images(tally), _speed(progress.tasks[1]), *_exceptions(tally)))
-    lines = [Text(figures), *(Text(line, "dim") for line in _machine_lines(tally))]
+    figures = ", ".join(_figures(tally, progress))
+    lines = [Text(figures), *(Text(it, "dim") for it in _machines(tally))]
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     why = why_slow(tally, stop)
@@ -143,19 +136,16 @@ def display(tally: Tally, progress: Progress, stop: Stop) -> RenderableType:
 
 def progress_line(tally: Tally, progress: Progress) -> str:
     """Return how far a run has come, on one line."""
-    of_bytes, of_images = progress.tasks
+    images, *others = _figures(tally, progress)
+    of_bytes = progress.tasks[0]
     more = "" if tally.plan_complete else "+"
-    parts = [
-        _images(tally),
-        f"{size(tally.done_bytes)} of {size(tally.planned_bytes)}{more}",
-        _speed(of_images),
-        f"{size(of_bytes.speed or 0)}/s",
-    ]
+    sizes = f"{size(tally.done_bytes)} of {size(tally.planned_bytes)}{more}"
+    parts = [images, sizes, f"{size(of_bytes.speed or 0)}/s", *others]
     if tally.plan_complete:
         parts.insert(0, f"{of_bytes.percentage:.0f}%")
     if of_bytes.time_remaining:
         parts.append(f"about {duration(of_bytes.time_remaining)} left")
-    return ", ".join(parts + _exceptions(tally))
+    return ", ".join(parts)
 
 
 def why_slow(tally: Tally, stop: Stop) -> str | None:
@@ -167,21 +157,17 @@ def why_slow(tally: Tally, stop: Stop) -> str | None:
     return tally.waiting
 
 
-def _images(tally: Tally) -> str:
+def _figures(tally: Tally, progress: Progress) -> list[str]:
     more = "" if tally.plan_complete else "+"
-    return f"{tally.done_files:,} of {tally.planned_files:,}{more} images"
-
-
-def _speed(images: Task) -> str:
-    return f"{digits(images.speed or 0)} images/s"
-
-
-def _exceptions(tally: Tally) -> list[str]:
+    figures = [
+        f"{tally.done_files:,} of {tally.planned_files:,}{more} images",
+        f"{digits(progress.tasks[1].speed or 0)} images/s",
+    ]
     counts = ((tally.failed, "failed"), (tally.skipped, "skipped"))
-    return [f"{number:,} {what}" for number, what in counts if number]
+    return figures + [f"{number:,} {what}" for number, what in counts if number]
 
 
-def _machine_lines(tally: Tally) -> list[str]:
+def _machines(tally: Tally) -> list[str]:
     machines = tally.machines
     if len(machines) < 2:
         return [f"{it.host}: {count(it.procs, 'process', 'processes')}" for it in machines]

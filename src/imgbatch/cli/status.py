@@ -18,6 +18,25 @@ if TYPE_CHECKING:
     from imgbatch.fleet_status import Observer, Picture
 
 WATCH_SECONDS = 2.0
+_MACHINE_COLUMNS = {
+    "MACHINE": "{machine}",
+    "HOST": "{host}",
+    "PROCS": "{procs}",
+    "BUSY": "{busy}",
+    "IMAGES": "{images}",
+    "IMAGES/S": "{images_per_second:.1f}",
+    "BATCHES": "{batches}",
+    "VERSION": "{version}",
+}
+_BATCH_COLUMNS = {
+    "BATCH": "{batch:.8}",
+    "FROM": "{host}",
+    "DONE": "{done}",
+    "OF": "{total}{more}",
+    "FAILED": "{failed}",
+    "MACHINES": "{machines}",
+    "SECONDS": "{seconds:.0f}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,55 +110,25 @@ def render(picture: Picture, broker: str) -> str:
     """Return the picture as a table for people, 80 columns wide where names are short."""
     fields = picture.fields()
     lines = [f"on {redact(broker)}", ""]
-    if not fields["machines"]:
-        lines.append("no server is listening; start one with: imgbatch-server --broker URL")
+    if fields["machines"]:
+        for machine in fields["machines"]:
+            machine |= {"busy": machine["busy"] or "idle", "batches": len(machine["batches"])}
+        lines += _table(_MACHINE_COLUMNS, fields["machines"])
     else:
-        lines += _table(
-            ("MACHINE", "HOST", "PROCS", "BUSY", "IMAGES", "IMAGES/S", "BATCHES", "VERSION"),
-            [_machine_row(machine) for machine in fields["machines"]],
-        )
+        lines.append("no server is listening; start one with: imgbatch-server --broker URL")
     if picture.foreign:
         lines += ["", picture.foreign]
     if fields["batches"]:
-        lines.append("")
-        lines += _table(
-            ("BATCH", "FROM", "DONE", "OF", "FAILED", "MACHINES", "SECONDS"),
-            [_batch_row(batch) for batch in fields["batches"]],
-        )
+        for batch in fields["batches"]:
+            batch["more"] = "+" if batch["scanning"] else ""
+        lines += ["", *_table(_BATCH_COLUMNS, fields["batches"])]
     return "\n".join(lines)
 
 
-def _machine_row(machine: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        machine["machine"],
-        machine["host"],
-        str(machine["procs"]),
-        str(machine["busy"]) if machine["busy"] else "idle",
-        str(machine["images"]),
-        f"{machine['images_per_second']:.1f}",
-        str(len(machine["batches"])),
-        machine["version"],
-    )
-
-
-def _batch_row(batch: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        batch["batch"][:8],
-        batch["host"],
-        str(batch["done"]),
-        f"{batch['total']}+" if batch["scanning"] else str(batch["total"]),
-        str(batch["failed"]),
-        str(batch["machines"]),
-        f"{batch['seconds']:.0f}",
-    )
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    cells = [list(columns), *([form.format_map(row) for form in columns.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
 
 
 if __name__ == "__main__":

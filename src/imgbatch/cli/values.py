@@ -35,6 +35,8 @@ class Value(click.ParamType[Any]):
         What a shell offers.
     completes
         What a shell offers where none of the words fits: ``file``, ``dir``, or nothing.
+    multiple
+        Whether it may be repeated.
     unit
         What the names of fields with such values end with.
     """
@@ -47,12 +49,15 @@ class Value(click.ParamType[Any]):
         read: Callable[[str], Any] = str,
         words: Iterable[str] = (),
         completes: str = "",
+        *,
+        multiple: bool = False,
         unit: str = "",
     ) -> None:
         self.name = metavar
         self.read = read
         self.words = tuple(words)
         self.completes = completes
+        self.multiple = multiple
         self.unit = unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -171,7 +176,6 @@ def _amount(text: str) -> int:
     return value
 
 
-TEXT = Value("TEXT")
 YES_NO = YesNo()
 SECONDS = Value("S", _seconds, unit="_seconds")
 PROCS = Value("auto|N", _procs, ["auto"])
@@ -181,3 +185,5 @@ SIZE = Value("SIZE", _amount)
 """Numbers from 1 with an optional unit: ``250M``, ``256MiB``, ``1000000``."""
 PORT = integer(0, 65535, "PORT")
 URL = Value("URL")
+PEM = path("FILE.pem")
+GLOBS = Value("GLOB", multiple=True)

@@ -64,8 +64,8 @@ def test_a_line_has_all_the_figures(tally: Tally, progress: Progress) -> None:
     tally.end(Status.SKIPPED, 0, 0, earlier=False)
     sample(progress, tally)
     assert progress_line(tally, progress) == (
-        "25%, 252 of 1,000 images, 500 MB of 2.00 GB, 25.2 images/s, 50.0 MB/s, about 30 s left, "
-        "1 failed, 1 skipped"
+        "25%, 252 of 1,000 images, 500 MB of 2.00 GB, 50.0 MB/s, 25.2 images/s, 1 failed, "
+        "1 skipped, about 30 s left"
     )
 
 
