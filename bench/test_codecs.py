@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from imgbatch.images.jpeg_style import style_of
 
 from bench.baseline import messages, server
 from bench.baseline.operation import FACTORS, QUALITY
@@ -20,9 +21,8 @@ from bench.harness.ratios import paired
 from bench.suites import frames_of, image_of
 from imgbatch.adjustment import Adjustment
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.jpeg import read_jpeg
-from imgbatch.images.jpeg_encode import encode_style
-from imgbatch.images.jpeg_style import style_of
+from imgbatch.images.jpeg.decode import read as read_jpeg
+from imgbatch.images.jpeg.encode import encode_style
 from imgbatch.images.limits import Limits
 from imgbatch.images.png_encode import compress_pixels
 from imgbatch.pipeline import Pipeline

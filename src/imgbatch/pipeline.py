@@ -15,9 +15,8 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, ImageError, LimitExceeded
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.encode import encode
 from imgbatch.images.failures import is_out_of_memory
-from imgbatch.images.inspect import inspect
+from imgbatch.images.formats import encode, inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
 from imgbatch.recipe import Encoding, Recipe

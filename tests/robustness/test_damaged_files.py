@@ -20,7 +20,7 @@ from tests.support import images, tiffs
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded
-from imgbatch.images.inspect import inspect
+from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, Recipe
@@ -108,7 +108,7 @@ def test_a_progressive_file_of_a_thousand_empty_scans_is_refused():
 def test_a_profile_that_inflates_to_gigabytes_is_not_inflated():
     bomb = images.chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(64 * 2**20)))
     file = images.png_of(images.pixels(), before=(bomb,))
-    assert inspect(memoryview(file), Limits()).portable().icc is None
+    assert inspect(memoryview(file), Limits()).metadata().icc is None
 
 
 SIZES = {

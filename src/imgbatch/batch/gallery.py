@@ -202,8 +202,8 @@ def _thumbnails_of(before: Path, after: Path) -> dict[str, str | int]:
 
 
 def _thumbnail(path: Path) -> tuple[str, int, int]:
+    from imgbatch.images.display import for_screen, open_photograph, scaled_pixels, to_jpeg
     from imgbatch.images.limits import Limits
-    from imgbatch.images.viewing import for_screen, open_photograph, scaled_pixels, to_jpeg
 
     photograph = open_photograph(path.read_bytes(), Limits())
     screen = for_screen(scaled_pixels(photograph, THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT))

@@ -17,14 +17,9 @@ from pathlib import Path
 
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, UsageError
+from imgbatch.images.formats import FORMATS, HEAD_BYTES
 from imgbatch.recipe import OutputFormat
 
-_SUFFIXES = {
-    OutputFormat.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
-    OutputFormat.PNG: (".png",),
-}
-# Of the formats that are processed; `images.recognise` knows more, and needs numpy for it.
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"II*\0", b"MM\0*", b"BM")
 _SHOWN = 3
 
 
@@ -51,9 +46,9 @@ class Naming:
 
     def target(self, name: str) -> str:
         """Return the output's path below the output folder."""
-        suffixes = _SUFFIXES.get(self.output_format)
-        if suffixes is None:
+        if self.output_format is OutputFormat.KEEP:
             return name
+        suffixes = FORMATS[self.output_format].suffixes
         stem, suffix = os.path.splitext(name)  # noqa: PTH122  # no Path for each of 100,000 names
         return name if suffix.lower() in suffixes else stem + suffixes[0]
 
@@ -145,6 +140,7 @@ def _looks_like_an_image(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
-            return (file.read(16) or b"").startswith(_SIGNATURES)
+            head = file.read(HEAD_BYTES) or b""
     except OSError:
         return False
+    return any(candidate.matches(head) for candidate in FORMATS.values())

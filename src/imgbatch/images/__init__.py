@@ -2,21 +2,21 @@
 
 ::
 
-    recognise     which format bytes are of
-    inspect       the reader of each format: size and structure, no pixels
-    encode        the writer of each format
+    formats       which format bytes are of, and who reads and writes it
+    codec         what a format has to have: a source, a reader, a writer
     picture       the values that pass between readers, pipeline and writers
-    limits        how many pixels and bytes an image may have
-    notes         stable words for what an output could not keep
     metadata      EXIF, XMP, ICC and resolution, moved from one format to another
+    limits        how many pixels, and how much memory, an image may have
+    notes         stable words for what an output could not keep
+    failures      the sentences for what is wrong with an image
     buffers       memory that a worker keeps from image to image
-    jpeg_*        markers and tables · jpeg    decoding and encoding
-    png_*         chunks, row filters · png    decoding and encoding
-    tiff_*        directories · tiff           decoding and encoding
-    webp_*        RIFF chunks · webp           decoding and encoding
-    bmp           all of it
-    cmyk          ink to light
-    quiet         keeps C libraries off the terminal
+    jpeg, png, tiff, webp, bmp    one folder or file each, with
+        container     the structure of a file, checked before a decoder sees it
+        decode        read: a source, and its pixels
+        encode        write: pixels to a file
+        metadata      what stands beside the pixels, kept or moved to other formats
+    pillow, cmyk  what only Pillow decodes; ink to light
+    display       images as a viewer shows them
 
 A reader checks a file's structure before any decoder sees it, and raises nothing but the
 `ImageError` subclasses of `imgbatch.errors`, whatever the bytes.

@@ -1,4 +1,4 @@
-"""BMP: grey, RGB or RGBA of 8 bits, with resolution and colour profile."""
+"""BMP: grey, RGB or RGBA of 8 bits, with its resolution."""
 
 from __future__ import annotations
 
@@ -6,32 +6,22 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from imgbatch.images.failures import beyond_repair, truncated, unsupported
+from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import (
-    Density,
-    Encoded,
-    FileFormat,
-    Picture,
-    Pixels,
-    Portable,
-    Shape,
-    Source,
-)
+from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
 from imgbatch.recipe import DamagedPolicy, Encoding
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
+    from imgbatch.images.codec import Source
     from imgbatch.images.limits import Limits
 
-_CORE, _INFO, _V4, _V5 = 12, 40, 108, 124
+_CORE, _V5 = 12, 124
 _PLAIN, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 3, 4, 5, 6
-_KNOWN_HEADERS = (_CORE, 16, _INFO, 52, 56, 64, _V4, _V5)
+_KNOWN_HEADERS = (_CORE, 16, 40, 52, 56, 64, 108, _V5)
 _EMBEDDED_PROFILE = int.from_bytes(b"MBED", "big")
-_COLOUR_FIELDS = slice(56, 108)
-"""In a V4 or V5 header: colour space, end points and gamma."""
+_RESOLUTION_OFFSET = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +44,23 @@ class BmpSource:
     data: memoryview
     header: BmpHeader
     channels: int
-    file_format: ClassVar[FileFormat] = FileFormat.BMP
+    file_format: ClassVar[str] = "bmp"
 
     @property
     def shape(self) -> Shape:
         """Grey palettes are delivered as grey, others as RGB."""
         return Shape(self.header.width_pixels, self.header.height_pixels, self.channels)
 
-    def portable(self) -> Portable:
+    def metadata(self) -> Metadata:
         """Return profile and resolution."""
-        header = self.header
-        density = None
-        if header.across_per_metre > 0 and header.down_per_metre > 0:
-            density = Density(
-                header.across_per_metre / 100, header.down_per_metre / 100, "centimetre"
-            )
-        return Portable(icc=self.profile, density=density)
+        across, down = self.header.across_per_metre, self.header.down_per_metre
+        has_resolution = across > 0 and down > 0
+        return Metadata(
+            icc=self.profile,
+            resolution=Resolution(across / 100, down / 100, "centimetre")
+            if has_resolution
+            else None,
+        )
 
     @property
     def profile(self) -> bytes | None:
@@ -108,7 +99,7 @@ class BmpSource:
         return is_plain and len(self.data) < 14 + header.size_bytes + stride * header.height_pixels
 
 
-def read_bmp(data: memoryview, limits: Limits) -> BmpSource:
+def read(data: memoryview, limits: Limits) -> BmpSource:
     """Check a BMP's headers and size.
 
     Raises
@@ -154,45 +145,17 @@ def _delivered_channels(data: memoryview) -> int:
         return {"1": 1, "L": 1, "RGBA": 4}.get(image.mode, 3)
 
 
-def write_bmp(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
+def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
     """Encode uncompressed: grey with a palette of greys, RGB in 24 bits, RGBA in 32."""
+    import cv2
+
     assert isinstance(source, BmpSource)  # there is no --format bmp
-    height, width, channels = pixels.shape
-    stride = -(-width * channels // 4) * 4
-    rows = np.zeros((height, stride), np.uint8)
-    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
-    rows[:, : width * channels] = pixels[::-1, :, order].reshape(height, -1)
-    palette = np.repeat(np.arange(256, dtype=np.uint8), 4) if channels == 1 else np.empty(0, "B")
-    palette[3::4] = 0
-    profile = source.profile or b""
-    keeps_space = source.header.size_bytes >= _V4
-    header_bytes = _V5 if profile else _V4 if keeps_space or channels == 4 else _INFO
-    start = 14 + header_bytes + palette.size
-    resolution = source.header.across_per_metre, source.header.down_per_metre
-    if encoding.strip_metadata:
-        resolution = 0, 0
-    header = struct.pack(
-        "<IiiHHIIiiII",
-        *(header_bytes, width, height, 1, 8 * channels),
-        *(_BITFIELDS if channels == 4 else _PLAIN, rows.size, *resolution, palette.size // 4, 0),
-    )
-    if header_bytes > _INFO:
-        header += _colour_fields(source, channels, profile, start + rows.size - 14)[
-            : header_bytes - 40
-        ]
-    total = start + rows.size + len(profile)
-    file_header = struct.pack("<2sIHHI", b"BM", total, 0, 0, start)
-    return Encoded([file_header + header, palette.tobytes(), rows.tobytes(), profile])
-
-
-def _colour_fields(source: BmpSource, channels: int, profile: bytes, profile_start: int) -> bytes:
-    """Return what a V5 header has behind the fields of the oldest one."""
-    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000) if channels == 4 else (0, 0, 0, 0)
-    space = struct.pack("<4s48x", b"BGRs")
-    if source.header.size_bytes >= _V4:
-        space = bytes(source.data[14 + _COLOUR_FIELDS.start : 14 + _COLOUR_FIELDS.stop])
-    intent = 4
-    if source.header.size_bytes >= _V5:
-        (intent,) = struct.unpack_from("<I", source.data, 14 + 108)
-    behind = struct.pack("<IIII", intent, profile_start if profile else 0, len(profile), 0)
-    return struct.pack("<4I", *masks) + space + behind
+    if pixels.shape[2] > 1:
+        order = cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        pixels = cv2.cvtColor(pixels, order)  # type: ignore[assignment]
+    file = bytearray(cv2.imencode(".bmp", pixels)[1])
+    if not encoding.strip_metadata:
+        resolution = source.header.across_per_metre, source.header.down_per_metre
+        struct.pack_into("<ii", file, _RESOLUTION_OFFSET, *resolution)
+    notes = () if source.profile is None else (Note.ICC_DROPPED,)
+    return Encoded([memoryview(file)], notes)

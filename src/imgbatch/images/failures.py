@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
 
 if TYPE_CHECKING:
@@ -61,6 +59,8 @@ def probe_memory(shape: Shape) -> None:
 
     Decoders in C say of damage and of want of memory that they failed, and no more.
     """
+    import numpy as np
+
     np.empty(2 * shape.size_bytes, np.uint8)
 
 

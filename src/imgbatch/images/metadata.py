@@ -4,9 +4,55 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import dataclass
 
 ORIENTATION_TAG = 0x0112
 LARGEST_PROFILE_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Resolution in dots per centimetre or inch, or the shape of a pixel without a unit."""
+
+    x: float
+    y: float
+    unit: str
+
+    def in_unit(self, unit: str) -> Resolution:
+        """Return the same resolution in ``"inch"`` or ``"centimetre"``."""
+        if self.unit in ("aspect", unit):
+            return self
+        factor = 2.54 if unit == "inch" else 1 / 2.54
+        return Resolution(self.x * factor, self.y * factor, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The metadata that every format has a place for.
+
+    Parameters
+    ----------
+    exif
+        The TIFF structure that EXIF is, from its byte-order mark.
+    xmp
+        The XMP packet, UTF-8.
+    icc
+        The ICC profile, inflated.
+    resolution
+        The resolution.
+    has_more
+        Whether the source has further metadata, which has no place in other formats.
+    """
+
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    icc: bytes | None = None
+    resolution: Resolution | None = None
+    has_more: bool = False
+
+    def stripped(self) -> Metadata:
+        """Return what is never dropped: the profile and the orientation."""
+        return Metadata(exif=orientation_only(self.exif), icc=self.icc)
 
 
 def orientation_of(exif: bytes | None) -> int | None:

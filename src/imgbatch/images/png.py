@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from imgbatch.images.failures import beyond_repair, several_pictures, truncated
 from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, FileFormat, Picture, Pixels, Portable, Shape, Source
+from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
 from imgbatch.images.png_ancillary import (
     carried_chunks,
     kept_chunks,
-    portable_chunks,
+    metadata_of,
     stripped_chunks,
 )
 from imgbatch.images.png_chunks import (
@@ -33,7 +33,9 @@ from imgbatch.recipe import DamagedPolicy, Encoding
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
+    from imgbatch.images.codec import Source
     from imgbatch.images.limits import Limits
+    from imgbatch.images.metadata import Metadata
     from imgbatch.images.png_ancillary import NamedChunk
 
 _COLOUR_TYPES = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}
@@ -45,16 +47,16 @@ class PngSource:
 
     data: memoryview
     structure: PngStructure
-    file_format: ClassVar[FileFormat] = FileFormat.PNG
+    file_format: ClassVar[str] = "png"
 
     @property
     def shape(self) -> Shape:
         """Palettes are delivered as RGB, transparent colours as alpha, 1 to 4 bits as 8."""
         return shape_of(self.structure)
 
-    def portable(self) -> Portable:
+    def metadata(self) -> Metadata:
         """Return EXIF, XMP, ICC and resolution from the chunks."""
-        return portable_chunks(self.data, self.structure)
+        return metadata_of(self.data, self.structure)
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
@@ -90,7 +92,7 @@ class PngSource:
         return [note for note, holds in facts.items() if holds]
 
 
-def read_png(data: memoryview, limits: Limits) -> PngSource:
+def read(data: memoryview, limits: Limits) -> PngSource:
     """Check a PNG's structure and size.
 
     Raises
@@ -112,7 +114,7 @@ def read_png(data: memoryview, limits: Limits) -> PngSource:
     return PngSource(data, structure)
 
 
-def write_png(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
+def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
     """Encode 8- or 16-bit pixels, with the metadata of their source."""
     from imgbatch.images.png_encode import compress_pixels
 
@@ -132,11 +134,12 @@ def write_png(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffe
 def _metadata(
     source: Source, encoding: Encoding
 ) -> tuple[list[NamedChunk], list[NamedChunk], list[Note]]:
-    strip = encoding.strip_metadata
-    if not isinstance(source, PngSource):
-        portable = source.portable()
-        notes = [Note.METADATA_DROPPED] if portable.has_more and not strip else []
-        return list(carried_chunks(portable, strip=strip)), [], notes
-    if strip:
-        return stripped_chunks(source.data, source.structure), [], []
-    return kept_chunks(source.data, source.structure)
+    if isinstance(source, PngSource):
+        if encoding.strip_metadata:
+            return stripped_chunks(source.data, source.structure), [], []
+        return kept_chunks(source.data, source.structure)
+    metadata = source.metadata()
+    if encoding.strip_metadata:
+        metadata = metadata.stripped()
+    notes = [Note.METADATA_DROPPED] if metadata.has_more else []
+    return list(carried_chunks(metadata)), [], notes

@@ -5,9 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from imgbatch.images.metadata import inflate, orientation_only
+from imgbatch.images.metadata import Metadata, Resolution, inflate, orientation_only
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Density, Portable
 from imgbatch.images.png_chunks import GREY, PALETTE, RGB, Chunk, PngStructure
 from imgbatch.images.png_decode import palette_of
 
@@ -85,9 +84,9 @@ def _significant_bits(structure: PngStructure, body: Body) -> Body:
     return body
 
 
-def portable_chunks(data: memoryview, structure: PngStructure) -> Portable:
+def metadata_of(data: memoryview, structure: PngStructure) -> Metadata:
     """Return what of the chunks other formats have a place for."""
-    exif, xmp, icc, density, has_more = None, None, None, None, False
+    exif, xmp, icc, resolution, has_more = None, None, None, None, False
     for chunk in structure.chunks:
         body = data[chunk.start : chunk.stop]
         if not chunk.is_intact or chunk.is_critical or chunk.kind in _BOUND_TO_OLD_DATA:
@@ -97,12 +96,12 @@ def portable_chunks(data: memoryview, structure: PngStructure) -> Portable:
         elif chunk.kind == b"iCCP":
             icc = _profile(bytes(body))
         elif chunk.kind == b"pHYs" and len(body) == 9:
-            density = _density(bytes(body))
+            resolution = _resolution(bytes(body))
         elif chunk.kind == b"iTXt" and body[: len(_XMP_KEYWORD) + 1] == _XMP_KEYWORD + b"\0":
             xmp = _text(bytes(body))
         elif chunk.kind not in (b"sRGB", b"bKGD", b"sBIT"):
             has_more = True
-    return Portable(exif, xmp, icc, density, has_more)
+    return Metadata(exif, xmp, icc, resolution, has_more)
 
 
 def _profile(body: bytes) -> bytes | None:
@@ -110,11 +109,11 @@ def _profile(body: bytes) -> bytes | None:
     return inflate(rest[1:]) if separator and rest[:1] == b"\0" else None
 
 
-def _density(body: bytes) -> Density | None:
+def _resolution(body: bytes) -> Resolution | None:
     x, y = int.from_bytes(body[:4], "big"), int.from_bytes(body[4:8], "big")
     if body[8] == 1 and x and y:
-        return Density(x / 100, y / 100, "centimetre")
-    return Density(x, y, "aspect") if x and y and x != y else None
+        return Resolution(x / 100, y / 100, "centimetre")
+    return Resolution(x, y, "aspect") if x and y and x != y else None
 
 
 def _text(body: bytes) -> bytes | None:
@@ -134,29 +133,26 @@ def stripped_chunks(data: memoryview, structure: PngStructure) -> list[NamedChun
         for chunk in structure.chunks
         if chunk.kind in _COLOUR and chunk.is_intact
     ]
-    orientation = orientation_only(portable_chunks(data, structure).exif)
+    orientation = orientation_only(metadata_of(data, structure).exif)
     return [*kept, *([(b"eXIf", orientation)] if orientation is not None else [])]
 
 
-def carried_chunks(portable: Portable, *, strip: bool) -> Iterator[NamedChunk]:
+def carried_chunks(metadata: Metadata) -> Iterator[NamedChunk]:
     """Yield chunks for metadata that came in another format."""
-    if portable.icc is not None:
-        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(portable.icc)
-    exif = orientation_only(portable.exif) if strip else portable.exif
-    if exif is not None:
-        yield b"eXIf", exif
-    if strip:
-        return
-    if portable.density is not None:
-        yield from _density_chunk(portable.density)
-    if portable.xmp is not None:
-        yield b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + portable.xmp
+    if metadata.icc is not None:
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
+    if metadata.exif is not None:
+        yield b"eXIf", metadata.exif
+    if metadata.resolution is not None:
+        yield from _resolution_chunk(metadata.resolution)
+    if metadata.xmp is not None:
+        yield b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp
 
 
-def _density_chunk(density: Density) -> Iterator[NamedChunk]:
-    density = density.in_unit("centimetre")
-    is_metric = density.unit == "centimetre"
+def _resolution_chunk(resolution: Resolution) -> Iterator[NamedChunk]:
+    resolution = resolution.in_unit("centimetre")
+    is_metric = resolution.unit == "centimetre"
     factor = 100 if is_metric else 1
-    x, y = round(density.x * factor), round(density.y * factor)
+    x, y = round(resolution.x * factor), round(resolution.y * factor)
     if 0 < x < 2**31 and 0 < y < 2**31:
         yield b"pHYs", x.to_bytes(4, "big") + y.to_bytes(4, "big") + bytes((is_metric,))

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 from imgbatch.batch.scan import Selection, base_of, scan
 from imgbatch.errors import Code, UsageError
+from imgbatch.images.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from imgbatch.adjustment import Adjustment
 
-_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib")
-)
+_SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
 
 @dataclass(frozen=True, slots=True)

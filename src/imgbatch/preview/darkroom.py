@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from imgbatch.errors import ImgbatchError
-from imgbatch.images.limits import Limits
-from imgbatch.images.viewing import (
+from imgbatch.images.display import (
     Photograph,
     for_screen,
     full_pixels,
@@ -19,6 +18,7 @@ from imgbatch.images.viewing import (
     scaled_pixels,
     to_jpeg,
 )
+from imgbatch.images.limits import Limits
 from imgbatch.preview.rendering import (
     Box,
     Histogram,

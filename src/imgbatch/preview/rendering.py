@@ -9,8 +9,8 @@ from imgbatch_kernels import adjust
 
 if TYPE_CHECKING:
     from imgbatch.adjustment import Adjustment
+    from imgbatch.images.display import Screen
     from imgbatch.images.picture import Pixels
-    from imgbatch.images.viewing import Screen
 
 HISTOGRAM_BINS = 64
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.images.viewing import for_screen, full_pixels, scaled_pixels, to_jpeg
+from imgbatch.images.display import for_screen, full_pixels, scaled_pixels, to_jpeg
 from imgbatch.preview.rendering import Box, adjusted, adjusted_part
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from imgbatch.images.viewing import Photograph, Screen
+    from imgbatch.images.display import Photograph, Screen
 
 CELL_WIDTH = 420
 LARGEST_CELL_HEIGHT = 420

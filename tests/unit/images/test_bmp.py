@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import struct
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, LimitExceeded, RefusedImage
-from imgbatch.images.bmp import read_bmp
+from imgbatch.images.bmp import read as read_bmp
 from imgbatch.images.limits import Limits
+from imgbatch.images.picture import Shape
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, OutputFormat, Recipe
 
@@ -31,10 +33,10 @@ def with_profile(profile: bytes) -> bytes:
     return head + fields + pixels + profile
 
 
-def test_a_profile_stays_and_goes_along():
+def test_a_profile_goes_along_to_another_format_and_is_noted_where_it_has_no_place():
     file = with_profile(images.profile())
     assert read(file).profile == images.profile()
-    assert read(run(file).data).profile == images.profile()
+    assert run(file).notes == ("icc-dropped",)
     assert images.decoded(run(file).data).tolist() == [[[3, 2, 1]]]
     jpeg = images.opened(run(file, Encoding(OutputFormat.JPEG)).data)
     assert jpeg.info["icc_profile"] == images.profile()
@@ -107,3 +109,10 @@ def test_missing_rows_are_truncation():
     with pytest.raises(DamagedImage) as caught:
         run(images.bmp()[:-10])
     assert caught.value.code is Code.TRUNCATED_IMAGE
+
+
+def test_alpha_stays():
+    rgba = images.pixels(channels=4)
+    file = cv2.imencode(".bmp", np.ascontiguousarray(rgba[:, :, [2, 1, 0, 3]]))[1].tobytes()
+    assert read(file).shape == Shape(48, 32, 4)
+    assert (np.asarray(images.opened(run(file).data)) == rgba).all()

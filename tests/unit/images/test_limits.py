@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support import images, tiffs
 
 from imgbatch.errors import Code, LimitExceeded
-from imgbatch.images.inspect import inspect
+from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 
 

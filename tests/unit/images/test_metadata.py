@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.support import images
 
-from imgbatch.images.metadata import inflate, orientation_of, orientation_only
+from imgbatch.images.metadata import Resolution, inflate, orientation_of, orientation_only
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -55,3 +55,18 @@ def test_inflating_ends_at_the_bound():
 @pytest.mark.parametrize("data", [b"", b"no zlib", zlib.compress(b"cut off")[:-2]])
 def test_damaged_streams_are_none(data):
     assert inflate(data) is None
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "expected"),
+    [
+        (Resolution(254, 127, "inch"), "centimetre", Resolution(100, 50, "centimetre")),
+        (Resolution(100, 50, "centimetre"), "inch", Resolution(254, 127, "inch")),
+        (Resolution(72, 72, "inch"), "inch", Resolution(72, 72, "inch")),
+        (Resolution(2, 1, "aspect"), "inch", Resolution(2, 1, "aspect")),
+    ],
+)
+def test_resolutions_change_their_unit_but_proportions_have_none(resolution, unit, expected):
+    changed = resolution.in_unit(unit)
+    assert (changed.x, changed.y) == pytest.approx((expected.x, expected.y))
+    assert changed.unit == expected.unit

@@ -7,14 +7,14 @@ import pytest
 from tests.support import images
 
 from imgbatch.images.limits import Limits
-from imgbatch.images.picture import Density, Portable
-from imgbatch.images.png_ancillary import carried_chunks, kept_chunks, portable_chunks
+from imgbatch.images.metadata import Metadata, Resolution
+from imgbatch.images.png_ancillary import carried_chunks, kept_chunks, metadata_of
 from imgbatch.images.png_chunks import parse_png
 
 
-def portable(*before: bytes) -> Portable:
+def metadata(*before: bytes) -> Metadata:
     file = memoryview(images.png_of(images.pixels(), before=before))
-    return portable_chunks(file, parse_png(file, Limits()))
+    return metadata_of(file, parse_png(file, Limits()))
 
 
 def kept(file: bytes) -> dict[bytes, bytes]:
@@ -27,52 +27,53 @@ def kept(file: bytes) -> dict[bytes, bytes]:
 def test_xmp_is_found_whether_compressed_or_not(is_compressed):
     text = zlib.compress(images.XMP) if is_compressed else images.XMP
     body = b"XML:com.adobe.xmp\0" + bytes((is_compressed, 0)) + b"\0\0" + text
-    assert portable(images.chunk(b"iTXt", body)).xmp == images.XMP
+    assert metadata(images.chunk(b"iTXt", body)).xmp == images.XMP
 
 
 @pytest.mark.parametrize("body", [b"p\0\0no zlib", b"p\0\1" + zlib.compress(b"x"), b"no end"])
 def test_a_profile_that_can_not_be_inflated_is_none(body):
-    assert portable(images.chunk(b"iCCP", body)).icc is None
+    assert metadata(images.chunk(b"iCCP", body)).icc is None
 
 
 @pytest.mark.parametrize(
-    ("body", "density"),
+    ("body", "resolution"),
     [
-        (struct.pack(">IIB", 11811, 5906, 1), Density(118.11, 59.06, "centimetre")),
-        (struct.pack(">IIB", 2, 1, 0), Density(2, 1, "aspect")),
+        (struct.pack(">IIB", 11811, 5906, 1), Resolution(118.11, 59.06, "centimetre")),
+        (struct.pack(">IIB", 2, 1, 0), Resolution(2, 1, "aspect")),
         (struct.pack(">IIB", 1, 1, 0), None),
         (struct.pack(">IIB", 0, 5, 1), None),
         (b"short", None),
     ],
 )
-def test_density_is_found(body, density):
-    assert portable(images.chunk(b"pHYs", body)).density == density
+def test_resolution_is_found(body, resolution):
+    assert metadata(images.chunk(b"pHYs", body)).resolution == resolution
 
 
 def test_exif_with_a_jpegs_prefix_is_found_without_it():
-    assert portable(images.chunk(b"eXIf", b"Exif\0\0" + images.exif())).exif == images.exif()
+    assert metadata(images.chunk(b"eXIf", b"Exif\0\0" + images.exif())).exif == images.exif()
 
 
 def test_text_and_times_are_more_than_other_formats_hold():
-    assert portable(images.chunk(b"tEXt", b"Title\0x")).has_more
-    assert portable(images.chunk(b"tIME", bytes(7))).has_more
-    assert not portable(images.chunk(b"sRGB", b"\0")).has_more
+    assert metadata(images.chunk(b"tEXt", b"Title\0x")).has_more
+    assert metadata(images.chunk(b"tIME", bytes(7))).has_more
+    assert not metadata(images.chunk(b"sRGB", b"\0")).has_more
 
 
 @pytest.mark.parametrize("strip", [False, True])
 def test_what_is_carried_is_found_again(strip):
-    source = Portable(images.exif(3), images.XMP, images.profile(), Density(300, 300, "inch"))
+    source = Metadata(images.exif(3), images.XMP, images.profile(), Resolution(300, 300, "inch"))
     chunks = tuple(
-        images.chunk(kind, bytes(body)) for kind, body in carried_chunks(source, strip=strip)
+        images.chunk(kind, bytes(body))
+        for kind, body in carried_chunks(source.stripped() if strip else source)
     )
-    found = portable(*chunks)
+    found = metadata(*chunks)
     assert found.icc == source.icc
     if strip:
-        assert (found.xmp, found.density) == (None, None)
+        assert (found.xmp, found.resolution) == (None, None)
         assert found.exif != source.exif
     else:
         assert (found.exif, found.xmp) == (source.exif, source.xmp)
-        assert found.density.in_unit("inch").x == pytest.approx(300, abs=0.01)
+        assert found.resolution.in_unit("inch").x == pytest.approx(300, abs=0.01)
 
 
 def test_a_background_index_becomes_its_colour():

@@ -11,7 +11,7 @@ from tests.support import images
 
 from imgbatch.images import png_encode
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.inspect import inspect
+from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.images.png_encode import compress_pixels, deflate_bytes

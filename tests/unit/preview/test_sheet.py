@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.images.display import open_photograph
 from imgbatch.images.limits import Limits
-from imgbatch.images.viewing import open_photograph
 from imgbatch.preview.sheet import CELL_WIDTH, GAP, LABEL_HEIGHT, contact_sheet, variants
 
 PRESETS = {"bright": Adjustment(12, 8, 0), "flat": Adjustment(0, -25, 0)}

@@ -10,7 +10,7 @@ from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
 from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.errors import Code, ImageError, OutputError, SkippedFile
-from imgbatch.images.suffixes import HEAD_BYTES, name_notes
+from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.pipeline import Pipeline
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus

@@ -22,7 +22,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.engines.rabbitmq.desk import Desk, code_of
 from imgbatch.engines.rabbitmq.offers import Event, Offer
 from imgbatch.errors import FileError, OutputError, ProtocolError
-from imgbatch.images.suffixes import HEAD_BYTES, name_notes
+from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.protocol import Chunk, Received, Result, ResultKind
 from imgbatch.protocol.assembly import Piece, Transfer
 

@@ -15,7 +15,7 @@ from imgbatch.images.failures import (
     unsupported_format,
 )
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import FileFormat, Picture, Pixels, Portable, Shape
+from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import (
     Directory,
@@ -27,7 +27,7 @@ from imgbatch.images.tiff.container import (
     shorts,
 )
 from imgbatch.images.tiff.layout import Layout, layout_of
-from imgbatch.images.tiff.metadata import portable_fields
+from imgbatch.images.tiff.metadata import metadata_of
 from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.limits import Limits
+    from imgbatch.images.metadata import Metadata
 
 _MOST_PREVIEWS = 32
 
@@ -47,7 +48,7 @@ class TiffSource:
     directory: Directory
     layout: Layout
     has_previews: bool
-    file_format: ClassVar[FileFormat] = FileFormat.TIFF
+    file_format: ClassVar[str] = "tiff"
 
     @property
     def shape(self) -> Shape:
@@ -71,9 +72,9 @@ class TiffSource:
         """Whether the file ends before its last strip or tile does."""
         return self.layout.end > len(self.data)
 
-    def portable(self) -> Portable:
+    def metadata(self) -> Metadata:
         """Return EXIF, XMP, ICC and resolution from the directory."""
-        return portable_fields(self.directory, is_ink=self.is_ink)
+        return metadata_of(self.directory, is_ink=self.is_ink)
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
@@ -183,7 +184,7 @@ def _decode_pillow(file: bytearray, shape: Shape, icc: bytes | None, is_strict: 
         return as_array(image, modes[shape.channels])
 
 
-def read_tiff(data: memoryview, limits: Limits) -> TiffSource:
+def read(data: memoryview, limits: Limits) -> TiffSource:
     """Check a TIFF's structure and size.
 
     Raises

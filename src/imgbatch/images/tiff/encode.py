@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels, Source
+from imgbatch.images.picture import Encoded, Pixels
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import Directory, Entry, header, longs, serialise, shorts
 from imgbatch.images.tiff.decode import TiffSource
@@ -16,11 +16,12 @@ from imgbatch.recipe import Encoding, PngLevel
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
+    from imgbatch.images.codec import Source
 
 _STRIP_BYTES = 2**18
 
 
-def write_tiff(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
+def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
     """Encode 8- or 16-bit pixels in strips: as they are if the source's were, else deflated."""
     assert isinstance(source, TiffSource)  # there is no --format tiff
     order = source.directory.order

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 
-from imgbatch.images.metadata import ORIENTATION_TAG
-from imgbatch.images.picture import Density, Portable
+from imgbatch.images.metadata import ORIENTATION_TAG, Metadata, Resolution
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import Directory, Entry, header, serialise
 
 
-def portable_fields(directory: Directory, *, is_ink: bool) -> Portable:
+def metadata_of(directory: Directory, *, is_ink: bool) -> Metadata:
     """Return EXIF, XMP, ICC and resolution of a directory, without a profile that is of inks."""
     kept = {
         tag: entry
@@ -20,16 +19,16 @@ def portable_fields(directory: Directory, *, is_ink: bool) -> Portable:
     exif = None
     if kept:
         exif = header(directory.order, 8) + serialise(Directory(directory.order, kept), 8)
-    return Portable(
+    return Metadata(
         exif=exif,
         xmp=directory.data(tags.XMP),
         icc=None if is_ink else directory.data(tags.ICC),
-        density=_density(directory),
+        resolution=_resolution(directory),
         has_more=tags.IPTC in directory.entries or tags.PHOTOSHOP in directory.entries,
     )
 
 
-def _density(directory: Directory) -> Density | None:
+def _resolution(directory: Directory) -> Resolution | None:
     values = [directory.data(tag) for tag in (tags.X_RESOLUTION, tags.Y_RESOLUTION)]
     unit = {2: "inch", 3: "centimetre"}.get(directory.number(tags.RESOLUTION_UNIT, 2))
     if unit is None or any(value is None or len(value) != 8 for value in values):
@@ -38,7 +37,7 @@ def _density(directory: Directory) -> Density | None:
     if any(not above or not below for above, below in pairs):
         return None
     x, y = (above / below for above, below in pairs)
-    return Density(x, y, unit)
+    return Resolution(x, y, unit)
 
 
 def kept_fields(

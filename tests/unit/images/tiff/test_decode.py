@@ -13,7 +13,7 @@ from tests.support import images, tiffs
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
 from imgbatch.images.limits import Limits
-from imgbatch.images.picture import Density
+from imgbatch.images.metadata import Resolution
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import (
     Directory,
@@ -24,7 +24,7 @@ from imgbatch.images.tiff.container import (
     serialise,
     shorts,
 )
-from imgbatch.images.tiff.decode import read_tiff
+from imgbatch.images.tiff.decode import read as read_tiff
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Recipe
 
@@ -146,10 +146,10 @@ def test_strip_leaves_profile_and_orientation():
 def test_what_follows_to_another_format():
     fields = {271: "Imaginary", 274: 6, 700: images.XMP, 33723: b"\x1c\2x"}
     source = read(images.tiff(tiffinfo=fields, icc_profile=images.profile(), dpi=(300, 150)))
-    portable = source.portable()
+    portable = source.metadata()
     assert portable.xmp == images.XMP
     assert portable.icc == images.profile()
-    assert portable.density == Density(300, 150, "inch")
+    assert portable.resolution == Resolution(300, 150, "inch")
     assert portable.has_more
     exif = Image.Exif()
     exif.load(portable.exif)

@@ -1,33 +1,30 @@
-"""JPEG: decoding into kept buffers, and encoding as the source was encoded."""
+"""JPEG: decoding into kept buffers."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from imgbatch.images.convert import without_alpha_in_8_bits
 from imgbatch.images.failures import beyond_repair, damaged, probe_memory, truncated
-from imgbatch.images.jpeg_encode import encode_style
-from imgbatch.images.jpeg_markers import APP0, APP14, JpegStructure, check_cost, parse_jpeg
-from imgbatch.images.jpeg_segments import (
-    adobe_transform,
-    carried_segments,
-    has_jfif,
-    kept_segments,
-    portable_segments,
-    split_encoded,
-    stripped_segments,
+from imgbatch.images.jpeg.container import (
+    APP0,
+    APP14,
+    JpegStructure,
+    check_cost,
+    parse_jpeg,
+    subsampling_of,
 )
-from imgbatch.images.jpeg_style import default_style, style_of, subsampling_of
+from imgbatch.images.jpeg.metadata import adobe_transform, has_jfif, metadata_of
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, FileFormat, Picture, Pixels, Portable, Shape, Source
-from imgbatch.recipe import DamagedPolicy, Encoding
+from imgbatch.images.picture import Picture, Pixels, Shape
+from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     from imgbatch.errors import DamagedImage
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.limits import Limits
+    from imgbatch.images.metadata import Metadata
 
 _BYTES_BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 
@@ -38,7 +35,7 @@ class JpegSource:
 
     data: memoryview
     structure: JpegStructure
-    file_format: ClassVar[FileFormat] = FileFormat.JPEG
+    file_format: ClassVar[str] = "jpeg"
 
     @property
     def shape(self) -> Shape:
@@ -64,12 +61,10 @@ class JpegSource:
             return transform == 0
         return bytes(component.identifier for component in components) == b"RGB"
 
-    def portable(self) -> Portable:
-        """Return EXIF, XMP, ICC and resolution from the segments."""
-        portable = portable_segments(self.data, self.structure.segments)
-        if not self.is_cmyk:
-            return portable
-        return Portable(portable.exif, portable.xmp, None, portable.density, portable.has_more)
+    def metadata(self) -> Metadata:
+        """Return EXIF, XMP, ICC and resolution from the segments; no profile of inks."""
+        metadata = metadata_of(self.data, self.structure.segments)
+        return replace(metadata, icc=None) if self.is_cmyk else metadata
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode to grey or RGB."""
@@ -127,7 +122,7 @@ class JpegSource:
                 parts.append(self.data[position : segment.start - 4])
                 position = segment.stop
         file = memoryview(b"".join((*parts, self.data[position:])))
-        icc = portable_segments(self.data, self.structure.segments).icc
+        icc = metadata_of(self.data, self.structure.segments).icc
         if self.is_cmyk:
             notes.append(Note.CMYK_CONVERTED)
         return Picture(load_jpeg(file, self.shape, icc, is_strict=is_strict), tuple(notes))
@@ -156,7 +151,7 @@ def _failure(error: Exception) -> DamagedImage:
     return damaged(f"the JPEG can't be decoded without loss ({message})")
 
 
-def read_jpeg(data: memoryview, limits: Limits) -> JpegSource:
+def read(data: memoryview, limits: Limits) -> JpegSource:
     """Check a JPEG's structure and size.
 
     Raises
@@ -170,39 +165,3 @@ def read_jpeg(data: memoryview, limits: Limits) -> JpegSource:
     limits.check_pixels(structure.frame.width_pixels, structure.frame.height_pixels)
     check_cost(structure, limits.max_pixels)
     return JpegSource(data, structure)
-
-
-def write_jpeg(
-    pixels: Pixels,
-    source: Source,
-    encoding: Encoding,
-    buffers: Buffers,  # noqa: ARG001
-) -> Encoded:
-    """Encode pixels in the style and with the metadata of their source.
-
-    Transparent pixels are laid over white, and 16 bits rounded to 8.
-
-    Raises
-    ------
-    RefusedImage
-        If a side is longer than a JPEG can have.
-    """
-    if isinstance(source, JpegSource):
-        style, notes = style_of(source.structure, encoding, is_rgb=source.is_rgb)
-    else:
-        pixels, notes = without_alpha_in_8_bits(pixels)
-        style = default_style(pixels.shape[2], encoding)
-    encoded, encoding_notes = encode_style(pixels, style)
-    encoder_segments, body = split_encoded(encoded)
-    segments: list[bytes | memoryview]
-    if encoding.strip_metadata:
-        segments = [encoder_segments, *stripped_segments(source.portable())]
-        segment_notes: list[Note] = []
-    elif isinstance(source, JpegSource):
-        segments, segment_notes = kept_segments(
-            source.data, source.structure, converted_from_cmyk=source.is_cmyk
-        )
-    else:
-        segments, segment_notes = carried_segments(source.portable())
-    parts = [b"\xff\xd8", *segments, body]
-    return Encoded(parts, (*notes, *encoding_notes, *segment_notes))

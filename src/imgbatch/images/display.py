@@ -12,16 +12,16 @@ import numpy as np
 
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import in_8_bits
-from imgbatch.images.inspect import inspect
+from imgbatch.images.formats import inspect
 from imgbatch.images.metadata import orientation_of
-from imgbatch.images.picture import FileFormat
 from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from imgbatch.images.codec import Source
     from imgbatch.images.limits import Limits
-    from imgbatch.images.picture import Pixels, Source
+    from imgbatch.images.picture import Pixels, Shape
 
     Screen = npt.NDArray[np.uint8]
     """``(height, width, 1 or 3)``: grey or RGB."""
@@ -32,8 +32,6 @@ _TURNS = {2: "H", 3: "HV", 4: "V", 5: "T", 6: "TH", 7: "THV", 8: "TV"}
 
 CHECKER_PIXELS = 12
 CHECKER_LEVELS = (204, 242)
-_LARGEST_SEGMENT_PIECE = 65_519
-"""Of a profile in an APP2 segment: 65,535 less the length, the identifier and two counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,9 @@ def open_photograph(data: bytes, limits: Limits) -> Photograph:
         If it is no image that imgbatch reads, too large, or damaged.
     """
     source = inspect(memoryview(data), limits)
-    portable = source.portable()
-    orientation = orientation_of(portable.exif) or UPRIGHT
-    return Photograph(data, source, orientation, _profile_for(source, portable.icc))
+    metadata = source.metadata()
+    orientation = orientation_of(metadata.exif) or UPRIGHT
+    return Photograph(data, source, orientation, _profile_for(source, metadata.icc))
 
 
 def _profile_for(source: Source, icc: bytes | None) -> bytes | None:
@@ -150,21 +148,22 @@ def _decode_at_least(photograph: Photograph, width: int, height: int) -> Pixels:
     come in full size.
     """
     source = photograph.source
-    if source.file_format is FileFormat.JPEG and width < source.shape.width_pixels:
-        scaled = _scaled_jpeg(photograph.data, width, height)
+    if source.file_format == "jpeg" and width < source.shape.width_pixels:
+        scaled = _scaled_jpeg(photograph.data, source.shape, width, height)
         if scaled is not None:
             return scaled
     return source.decode(Buffers(), DamagedPolicy.STRICT).pixels
 
 
-def _scaled_jpeg(data: bytes, width: int, height: int) -> Pixels | None:
+def _scaled_jpeg(data: bytes, shape: Shape, width: int, height: int) -> Pixels | None:
     """Return the scaled pixels, or None for what only the full decoder can do, or explain."""
     import simplejpeg
 
     colourspaces = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
     try:
-        colourspace = colourspaces.get(simplejpeg.decode_jpeg_header(data)[2])
-        if colourspace is None:
+        header = simplejpeg.decode_jpeg_header(data)
+        colourspace = colourspaces.get(header[2])
+        if colourspace is None or header[:2] != shape.array_shape[:2]:
             return None
         decoded: Pixels = simplejpeg.decode_jpeg(
             data, colourspace, min_width=width, min_height=height
@@ -212,25 +211,10 @@ def to_jpeg(
     """Encode for a browser, with the source's colour profile so that it shows the same colours."""
     import simplejpeg
 
+    from imgbatch.images.jpeg.metadata import profile_segments
+
     is_grey = screen.shape[2] == 1
     encoded: bytes = simplejpeg.encode_jpeg(
         screen, quality, "GRAY" if is_grey else "RGB", "Gray" if is_grey else subsampling
     )
-    return encoded if icc is None else _with_profile(encoded, icc)
-
-
-def _with_profile(jpeg: bytes, icc: bytes) -> bytes:
-    """Insert the APP2 segments of ICC.1, annex B.4, after the start-of-image marker."""
-    starts = range(0, len(icc), _LARGEST_SEGMENT_PIECE)
-    pieces = [icc[start : start + _LARGEST_SEGMENT_PIECE] for start in starts]
-    if len(pieces) > 255:
-        return jpeg
-    segments = (
-        b"\xff\xe2"
-        + (len(piece) + 16).to_bytes(2, "big")
-        + b"ICC_PROFILE\0"
-        + bytes((number, len(pieces)))
-        + piece
-        for number, piece in enumerate(pieces, 1)
-    )
-    return b"".join((jpeg[:2], *segments, jpeg[2:]))
+    return b"".join((encoded[:2], *profile_segments(icc), encoded[2:]))

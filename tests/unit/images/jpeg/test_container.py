@@ -6,7 +6,7 @@ import pytest
 from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage
-from imgbatch.images.jpeg_markers import APP0, COM, MOST_SEGMENTS, check_cost, parse_jpeg
+from imgbatch.images.jpeg.container import APP0, COM, MOST_SEGMENTS, check_cost, parse_jpeg
 
 
 def parse(file: bytes):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.support import images
 
-from imgbatch.images.jpeg_tables import (
+from imgbatch.images.jpeg.tables import (
     STANDARD_HUFFMAN_COUNTS,
     ZIGZAG,
     nearest_quality,

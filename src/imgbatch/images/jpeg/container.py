@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from imgbatch.images.failures import beyond_repair, damaged, truncated, unsupported
-from imgbatch.images.jpeg_tables import (
+from imgbatch.images.jpeg.tables import (
     STANDARD_HUFFMAN_COUNTS,
     QuantisationTable,
     parse_huffman_counts,
@@ -27,6 +27,8 @@ _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 MOST_SEGMENTS = 100_000
 """A profile has at most 255 segments, extended XMP about as many; 64 million empty ones fit into
 the largest file allowed, and would take a minute to walk."""
+
+_SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 
 # A marker inside or after entropy-coded data: not a stuffed zero, a restart or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -216,3 +218,17 @@ def check_cost(structure: JpegStructure, max_pixels: int) -> None:
     pixels = frame.width_pixels * frame.height_pixels
     if structure.scans > 1000 or structure.scans * pixels > 16 * max(max_pixels, 2**20):
         raise damaged(f"the JPEG has {structure.scans} scans")
+
+
+def subsampling_of(components: tuple[Component, ...]) -> str | None:
+    """Return the usual name of the chroma sampling; None if it has none."""
+    if len(components) == 1:
+        return "gray"
+    luma, first, second = components[:3]
+    if (first.horizontal, first.vertical) != (second.horizontal, second.vertical):
+        return None
+    across, across_rest = divmod(luma.horizontal, first.horizontal)
+    down, down_rest = divmod(luma.vertical, first.vertical)
+    if across_rest or down_rest:
+        return None
+    return _SUBSAMPLINGS.get((across, down))

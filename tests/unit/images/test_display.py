@@ -5,8 +5,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from imgbatch.errors import DamagedImage, LimitExceeded, SkippedFile
-from imgbatch.images.limits import Limits
-from imgbatch.images.viewing import (
+from imgbatch.images.display import (
     for_screen,
     full_pixels,
     open_photograph,
@@ -14,6 +13,7 @@ from imgbatch.images.viewing import (
     to_jpeg,
     upright,
 )
+from imgbatch.images.limits import Limits
 
 
 def encoded(pixels, file_format="PNG", **options):

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from imgbatch.images.jpeg_markers import APP0, APP1, APP2, APP14, Segment
-from imgbatch.images.metadata import orientation_only
+from imgbatch.images.jpeg.container import APP0, APP1, APP2, APP14, Segment
+from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Density, Portable
 
 if TYPE_CHECKING:
-    from imgbatch.images.jpeg_markers import JpegStructure
+    from imgbatch.images.jpeg.container import JpegStructure
 
 EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _EXTENDED_XMP, _MULTI_PICTURE = b"http://ns.adobe.com/xmp/extension/\0", b"MPF\0"
@@ -44,9 +43,9 @@ def has_jfif(data: memoryview, segments: Sequence[Segment]) -> bool:
     return any(starts_with(data, segment, APP0, _JFIF) for segment in segments)
 
 
-def portable_segments(data: memoryview, segments: Sequence[Segment]) -> Portable:
+def metadata_of(data: memoryview, segments: Sequence[Segment]) -> Metadata:
     """Return what of the segments other formats have a place for."""
-    exif, xmp, density, has_more = None, None, None, False
+    exif, xmp, resolution, has_more = None, None, None, False
     for segment in segments:
         body = bytes(data[segment.start : segment.stop])
         if starts_with(data, segment, APP1, EXIF) and exif is None:
@@ -54,21 +53,21 @@ def portable_segments(data: memoryview, segments: Sequence[Segment]) -> Portable
         elif starts_with(data, segment, APP1, XMP) and xmp is None:
             xmp = body[len(XMP) :]
         elif starts_with(data, segment, APP0, _JFIF):
-            density = _jfif_density(body)
+            resolution = _jfif_resolution(body)
         elif not (
             starts_with(data, segment, APP2, ICC) or starts_with(data, segment, APP14, _ADOBE)
         ):
             has_more = True
-    return Portable(exif, xmp, _join_profile(data, segments), density, has_more)
+    return Metadata(exif, xmp, _join_profile(data, segments), resolution, has_more)
 
 
-def _jfif_density(body: bytes) -> Density | None:
+def _jfif_resolution(body: bytes) -> Resolution | None:
     if len(body) < 12 or body[7] not in _JFIF_UNITS:
         return None
     x, y = int.from_bytes(body[8:10], "big"), int.from_bytes(body[10:12], "big")
     if not x or not y or (body[7] == 0 and x == y):
         return None
-    return Density(x, y, _JFIF_UNITS[body[7]])
+    return Resolution(x, y, _JFIF_UNITS[body[7]])
 
 
 def _join_profile(data: memoryview, segments: Sequence[Segment]) -> bytes | None:
@@ -105,60 +104,48 @@ def kept_segments(
     return kept, notes
 
 
-def stripped_segments(portable: Portable) -> list[bytes | memoryview]:
-    """Return segments for the ICC profile and the orientation, and nothing else."""
-    return [*_exif_segment(orientation_only(portable.exif)), *_icc_segments(portable.icc)]
-
-
-def carried_segments(portable: Portable) -> tuple[list[bytes | memoryview], list[Note]]:
-    """Return segments for metadata that came in another format, and notes on the rest."""
+def carried_segments(metadata: Metadata) -> tuple[list[bytes | memoryview], list[Note]]:
+    """Return segments for EXIF, XMP and profile of another format, and notes on what has none."""
+    segments: list[bytes | memoryview] = []
     notes: list[Note] = []
-    segments: list[bytes | memoryview] = [_jfif_segment(portable.density)]
-    if portable.exif is not None:
-        segments += _exif_segment(portable.exif)
-        if len(EXIF) + len(portable.exif) > _LARGEST_BODY:
-            notes.append(Note.EXIF_DROPPED)
-    if portable.xmp is not None:
-        if len(XMP) + len(portable.xmp) > _LARGEST_BODY:
-            notes.append(Note.XMP_DROPPED)
-        else:
-            segments.append(_segment(APP1, XMP + portable.xmp))
-    if portable.icc is not None and len(portable.icc) > 255 * _LARGEST_ICC_PART:
+    for kind, body, note in (
+        (EXIF, metadata.exif, Note.EXIF_DROPPED),
+        (XMP, metadata.xmp, Note.XMP_DROPPED),
+    ):
+        if body is not None and len(kind) + len(body) <= _LARGEST_BODY:
+            segments.append(_segment(APP1, kind + body))
+        elif body is not None:
+            notes.append(note)
+    profile = list(profile_segments(metadata.icc))
+    if metadata.icc is not None and not profile:
         notes.append(Note.ICC_DROPPED)
-    else:
-        segments += _icc_segments(portable.icc)
-    if portable.has_more:
+    if metadata.has_more:
         notes.append(Note.METADATA_DROPPED)
-    return segments, notes
+    return [*segments, *profile], notes
 
 
 def _segment(marker: int, body: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
 
 
-def _exif_segment(exif: bytes | None) -> list[bytes | memoryview]:
-    if exif is None or len(EXIF) + len(exif) > _LARGEST_BODY:
-        return []
-    return [_segment(APP1, EXIF + exif)]
-
-
-def _icc_segments(icc: bytes | None) -> Iterator[bytes]:
-    if icc is None:
+def profile_segments(icc: bytes | None) -> Iterator[bytes]:
+    """Yield the segments of a profile; none if there is none, or it is too large for any JPEG."""
+    parts = range(0, len(icc or b""), _LARGEST_ICC_PART)
+    if icc is None or len(parts) > 255:
         return
-    total = -(-len(icc) // _LARGEST_ICC_PART)
-    for number in range(total):
-        part = icc[number * _LARGEST_ICC_PART : (number + 1) * _LARGEST_ICC_PART]
-        yield _segment(APP2, ICC + bytes((number + 1, total)) + part)
+    for number, start in enumerate(parts, 1):
+        part = icc[start : start + _LARGEST_ICC_PART]
+        yield _segment(APP2, ICC + bytes((number, len(parts))) + part)
 
 
-def _jfif_segment(density: Density | None) -> bytes:
+def jfif_segment(resolution: Resolution | None) -> bytes:
     """Return a JFIF header; resolutions that don't fit its 16-bit whole numbers are left out."""
     unit, x, y = 0, 1, 1
-    if density is not None:
-        density = density.in_unit("inch")
-        rounded_x, rounded_y = round(density.x), round(density.y)
+    if resolution is not None:
+        resolution = resolution.in_unit("inch")
+        rounded_x, rounded_y = round(resolution.x), round(resolution.y)
         if 0 < rounded_x < 65536 and 0 < rounded_y < 65536:
-            unit, x, y = int(density.unit == "inch"), rounded_x, rounded_y
+            unit, x, y = int(resolution.unit == "inch"), rounded_x, rounded_y
     sizes = x.to_bytes(2, "big") + y.to_bytes(2, "big")
     return _segment(APP0, _JFIF + b"\x01\x01" + bytes((unit,)) + sizes + b"\0\0")
 

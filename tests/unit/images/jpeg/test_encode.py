@@ -5,11 +5,17 @@ import pytest
 from tests.support import images
 
 from imgbatch.errors import RefusedImage
-from imgbatch.images.jpeg_encode import encode_style
-from imgbatch.images.jpeg_markers import parse_jpeg
-from imgbatch.images.jpeg_style import JpegStyle, subsampling_of
-from imgbatch.images.jpeg_tables import standard_tables
+from imgbatch.images.jpeg.container import Component, parse_jpeg, subsampling_of
+from imgbatch.images.jpeg.encode import (
+    DEFAULT_QUALITY,
+    JpegStyle,
+    default_style,
+    encode_style,
+    style_of,
+)
+from imgbatch.images.jpeg.tables import standard_tables
 from imgbatch.images.notes import Note
+from imgbatch.recipe import Encoding, Progressive
 
 ODD_TABLES = tuple(tuple((v * 7 + k) % 40 + 1 for v in range(64)) for k in range(2))
 SMOOTH = np.add.outer(np.arange(64), np.arange(96))[:, :, None].repeat(3, 2).astype(np.uint8)
@@ -70,3 +76,71 @@ def test_a_side_that_a_jpeg_can_not_have_is_refused_with_the_way_out():
     wide = np.zeros((1, 65_501, 1), np.uint8)
     with pytest.raises(RefusedImage, match="PNG"):
         encode_style(wide, JpegStyle(standard_tables(90), 90, "gray"))
+
+
+def style(file: bytes, encoding: Encoding = Encoding()):
+    return style_of(parse_jpeg(memoryview(file)), encoding, is_rgb=False)
+
+
+def components(*factors: tuple[int, int]) -> tuple[Component, ...]:
+    return tuple(Component(k, h, v, 0) for k, (h, v) in enumerate(factors))
+
+
+@pytest.mark.parametrize(
+    ("factors", "name"),
+    [
+        ([(1, 1)], "gray"),
+        ([(2, 2)], "gray"),
+        ([(1, 1), (1, 1), (1, 1)], "444"),
+        ([(2, 2), (2, 2), (2, 2)], "444"),
+        ([(2, 1), (1, 1), (1, 1)], "422"),
+        ([(2, 2), (1, 2), (1, 2)], "422"),
+        ([(2, 2), (1, 1), (1, 1)], "420"),
+        ([(1, 2), (1, 1), (1, 1)], "440"),
+        ([(4, 1), (1, 1), (1, 1)], "411"),
+        ([(3, 1), (1, 1), (1, 1)], None),
+        ([(2, 2), (1, 1), (2, 1)], None),
+        ([(1, 1), (2, 1), (2, 1)], None),
+    ],
+)
+def test_subsampling_has_its_usual_name_or_none(factors, name):
+    assert subsampling_of(components(*factors)) == name
+
+
+def test_the_sources_style_is_kept():
+    kept, notes = style(images.jpeg(quality=83, subsampling="4:2:2", progressive=True))
+    assert (kept.quality, kept.subsampling, kept.progressive) == (83, "422", True)
+    assert kept.tables[:2] == standard_tables(83)
+    assert notes == []
+
+
+def test_a_quality_that_is_asked_for_replaces_the_sources():
+    kept, _ = style(images.jpeg(quality=83, subsampling="4:2:2"), Encoding(quality=40))
+    assert (kept.quality, kept.tables, kept.subsampling) == (40, standard_tables(40), "422")
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("yes", True), ("no", False), ("keep", True)])
+def test_progressive_follows_the_option(asked, expected):
+    kept, _ = style(images.jpeg(progressive=True), Encoding(progressive=Progressive(asked)))
+    assert kept.progressive is expected
+
+
+@pytest.mark.parametrize("optimised", [True, False])
+def test_huffman_tables_are_made_if_the_source_had_made_ones(optimised):
+    assert style(images.jpeg(optimize=optimised))[0].optimised is optimised
+
+
+def test_an_unusual_sampling_becomes_full_and_is_noted():
+    file = bytearray(images.jpeg(subsampling="4:4:4"))
+    frame = file.index(b"\xff\xc0")
+    file[frame + 11] = 0x31
+    kept, notes = style(bytes(file))
+    assert kept.subsampling == "444"
+    assert notes == [Note.SUBSAMPLING_CHANGED]
+
+
+def test_pictures_of_other_formats_get_full_chroma():
+    plain = default_style(3, Encoding())
+    assert (plain.quality, plain.subsampling, plain.progressive) == (DEFAULT_QUALITY, "444", False)
+    asked = default_style(1, Encoding(quality=50, progressive=Progressive.YES))
+    assert (asked.quality, asked.subsampling, asked.progressive) == (50, "gray", True)

@@ -3,25 +3,26 @@ from __future__ import annotations
 import pytest
 from tests.support import images
 
-from imgbatch.images.jpeg_markers import parse_jpeg
-from imgbatch.images.jpeg_segments import (
+from imgbatch.images.jpeg.container import parse_jpeg
+from imgbatch.images.jpeg.metadata import (
     adobe_transform,
     carried_segments,
     has_jfif,
+    jfif_segment,
     kept_segments,
-    portable_segments,
+    metadata_of,
     split_encoded,
 )
+from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Density, Portable
 
 ADOBE = images.segment(0xEE, b"Adobe\0\x64\0\0\0\0\1")
 MULTI_PICTURE = images.segment(0xE2, b"MPF\0MM\0*\0\0\0\x08")
 
 
-def portable(*segments: bytes) -> Portable:
+def metadata(*segments: bytes) -> Metadata:
     file = memoryview(images.with_segments(images.jpeg(), *segments))
-    return portable_segments(file, parse_jpeg(file).segments)
+    return metadata_of(file, parse_jpeg(file).segments)
 
 
 def icc_part(number: int, total: int, part: bytes) -> bytes:
@@ -29,29 +30,29 @@ def icc_part(number: int, total: int, part: bytes) -> bytes:
 
 
 def test_a_profile_is_joined_from_its_parts_in_whatever_order():
-    assert portable(icc_part(2, 2, b"world"), icc_part(1, 2, b"hello ")).icc == b"hello world"
+    assert metadata(icc_part(2, 2, b"world"), icc_part(1, 2, b"hello ")).icc == b"hello world"
 
 
 @pytest.mark.parametrize("parts", [[(1, 2)], [(2, 2)], [(1, 3), (3, 3)], [(0, 1)]])
 def test_a_profile_with_a_missing_part_is_none(parts):
-    assert portable(*(icc_part(n, total, b"x") for n, total in parts)).icc is None
+    assert metadata(*(icc_part(n, total, b"x") for n, total in parts)).icc is None
 
 
 @pytest.mark.parametrize(
     ("unit", "expected"),
-    [(1, Density(300, 150, "inch")), (2, Density(300, 150, "centimetre"))],
+    [(1, Resolution(300, 150, "inch")), (2, Resolution(300, 150, "centimetre"))],
 )
-def test_density_is_read_from_jfif(unit, expected):
+def test_resolution_is_read_from_jfif(unit, expected):
     body = b"JFIF\0\1\1" + bytes((unit,)) + b"\x01\x2c\0\x96\0\0"
     file = memoryview(
         images.with_segments(images.jpeg(), images.segment(0xE0, body), keep_jfif=False)
     )
-    assert portable_segments(file, parse_jpeg(file).segments[:1]).density == expected
+    assert metadata_of(file, parse_jpeg(file).segments[:1]).resolution == expected
 
 
 def test_what_no_other_format_has_a_place_for_is_said_to_be_there():
-    assert portable(images.segment(0xFE, b"a comment")).has_more
-    assert not portable(ADOBE).has_more
+    assert metadata(images.segment(0xFE, b"a comment")).has_more
+    assert not metadata(ADOBE).has_more
 
 
 def test_adobes_transform_and_jfif_are_found():
@@ -77,40 +78,43 @@ def test_what_describes_ink_is_dropped_with_the_ink():
 
 
 @pytest.mark.parametrize(
-    ("portable", "note"),
+    ("metadata", "note"),
     [
-        (Portable(exif=bytes(65_528)), Note.EXIF_DROPPED),
-        (Portable(xmp=bytes(65_505)), Note.XMP_DROPPED),
-        (Portable(icc=bytes(255 * 65_519 + 1)), Note.ICC_DROPPED),
-        (Portable(has_more=True), Note.METADATA_DROPPED),
+        (Metadata(exif=bytes(65_528)), Note.EXIF_DROPPED),
+        (Metadata(xmp=bytes(65_505)), Note.XMP_DROPPED),
+        (Metadata(icc=bytes(255 * 65_519 + 1)), Note.ICC_DROPPED),
+        (Metadata(has_more=True), Note.METADATA_DROPPED),
     ],
 )
-def test_what_finds_no_place_in_a_jpeg_is_noted(portable, note):
-    segments, notes = carried_segments(portable)
+def test_what_finds_no_place_in_a_jpeg_is_noted(metadata, note):
+    segments, notes = carried_segments(metadata)
     assert notes == [note]
-    assert len(segments) == 1
+    assert segments == []
 
 
 @pytest.mark.parametrize(
-    "portable",
-    [Portable(exif=bytes(65_527)), Portable(xmp=bytes(65_504)), Portable(icc=bytes(300_000))],
+    "metadata",
+    [Metadata(exif=bytes(65_527)), Metadata(xmp=bytes(65_504)), Metadata(icc=bytes(300_000))],
 )
-def test_what_just_fits_is_carried_and_found_again(portable):
-    segments, notes = carried_segments(portable)
+def test_what_just_fits_is_carried_and_found_again(metadata):
+    segments, notes = carried_segments(metadata)
     file = images.with_segments(images.jpeg(), *map(bytes, segments), keep_jfif=False)
     view = memoryview(file)
-    found = portable_segments(view, parse_jpeg(view).segments)
-    assert (found.exif, found.xmp, found.icc) == (portable.exif, portable.xmp, portable.icc)
+    found = metadata_of(view, parse_jpeg(view).segments)
+    assert (found.exif, found.xmp, found.icc) == (metadata.exif, metadata.xmp, metadata.icc)
     assert notes == []
 
 
 @pytest.mark.parametrize(
-    ("density", "dpi"),
-    [(Density(300, 300, "inch"), (300, 300)), (Density(118.11, 59.06, "centimetre"), (300, 150))],
+    ("resolution", "dpi"),
+    [
+        (Resolution(300, 300, "inch"), (300, 300)),
+        (Resolution(118.11, 59.06, "centimetre"), (300, 150)),
+    ],
 )
-def test_resolutions_are_written_in_dots_per_inch(density, dpi):
-    segments, _ = carried_segments(Portable(density=density))
-    file = images.with_segments(images.jpeg(), *map(bytes, segments), keep_jfif=False)
+def test_resolutions_are_written_in_dots_per_inch(resolution, dpi):
+    segment = jfif_segment(resolution)
+    file = images.with_segments(images.jpeg(), segment, keep_jfif=False)
     start = file.index(b"JFIF")
     assert file[start + 7] == 1
     assert (

@@ -1,0 +1,93 @@
+"""WebP: decoding, of a file with nothing in it but the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from imgbatch.images.failures import decoder_failure, several_pictures, truncated
+from imgbatch.images.metadata import Metadata
+from imgbatch.images.picture import Picture, Pixels, Shape
+from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp, parse_webp
+from imgbatch.recipe import DamagedPolicy
+
+if TYPE_CHECKING:
+    from imgbatch.images.buffers import Buffers
+    from imgbatch.images.limits import Limits
+
+_METADATA = (b"EXIF", b"XMP ", b"ICCP")
+_LOSSLESS_MEMORY_PER_BYTE = 14
+"""Of RGB; the lossless encoder takes 42 bytes a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebpSource:
+    """A WebP file whose structure has been checked."""
+
+    data: memoryview
+    structure: WebpStructure
+    file_format: ClassVar[str] = "webp"
+
+    @property
+    def shape(self) -> Shape:
+        """RGB or RGBA, 8 bits."""
+        structure = self.structure
+        channels = 4 if structure.has_alpha else 3
+        return Shape(structure.width_pixels, structure.height_pixels, channels)
+
+    def metadata(self) -> Metadata:
+        """Return EXIF, XMP and ICC, each from the first chunk of its name."""
+        found = [self.structure.first(name) for name in _METADATA]
+        exif, xmp, icc = (None if body is None else bytes(body) for body in found)
+        beside = [name for name, _ in self.structure.chunks if name not in PICTURE_CHUNKS]
+        return Metadata(
+            exif=None if exif is None else exif.removeprefix(b"Exif\0\0"),
+            xmp=xmp,
+            icc=icc,
+            has_more=len(beside) > len(set(beside) & set(_METADATA)),
+        )
+
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
+        """Decode to RGB or RGBA."""
+        if damaged is DamagedPolicy.STRICT and not self.structure.is_complete:
+            raise truncated("the WebP is shorter than its header says")
+        return Picture(self._decode_opencv())
+
+    def _decode_opencv(self) -> Pixels:
+        import cv2
+
+        has_alpha = self.structure.has_alpha
+        file = np.frombuffer(join_webp(self.structure.picture), np.uint8)
+        try:
+            pixels = cv2.imdecode(file, cv2.IMREAD_UNCHANGED if has_alpha else cv2.IMREAD_COLOR_RGB)
+        except cv2.error as error:
+            raise decoder_failure("the WebP can't be decoded", self.shape) from error
+        if pixels is None or pixels.shape != self.shape.array_shape:
+            raise decoder_failure("the WebP can't be decoded", self.shape)
+        if has_alpha:
+            cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
+        return pixels  # type: ignore[return-value]
+
+
+def read(data: memoryview, limits: Limits) -> WebpSource:
+    """Check a WebP's structure and size.
+
+    Raises
+    ------
+    DamagedImage
+        As `parse_webp` does.
+    RefusedImage
+        If it is animated.
+    LimitExceeded
+        If it has more pixels than allowed, or a lossless one would take too much memory.
+    """
+    structure = parse_webp(data)
+    if structure.is_animated:
+        raise several_pictures("the WebP is animated")
+    limits.check_pixels(structure.width_pixels, structure.height_pixels)
+    source = WebpSource(data, structure)
+    if structure.is_lossless:
+        limits.check_memory(source.shape, _LOSSLESS_MEMORY_PER_BYTE)
+    return source
