@@ -321,6 +321,41 @@ def test_a_queue_whose_name_is_of_no_use_ends_its_own_subscription_only(
     assert waiting(channel, queue) == 0
 
 
+@pytest.fixture
+def impatient(broker: Broker) -> Iterator[None]:
+    """Have the broker take messages back that are not answered in a second or two."""
+
+    def set_milliseconds(timeout: int, tick: int) -> None:
+        for name, value in (("consumer_timeout", timeout), ("channel_tick_interval", tick)):
+            broker.control("eval", f"application:set_env(rabbit, {name}, {value}).")
+
+    set_milliseconds(1000, 500)
+    yield
+    set_milliseconds(1_800_000, 60_000)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_message_that_is_held_for_too_long_ends_its_own_subscription_only(
+    consumer: Consumer,
+    channel: BlockingChannel,
+    queue: str,
+    topology: Topology,
+    inbox: Inbox,
+    eventually: Eventually,
+) -> None:
+    other = topology.work_queue("other")
+    for name in (queue, other):
+        consumer.subscribe(subscription(topology, name, inbox))
+    put(channel, queue, b"1")
+    eventually(lambda: inbox.cancelled == [queue])
+    put(channel, other, b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    consumer.acknowledge(*inbox.deliveries)
+    eventually(lambda: waiting(channel, queue) == 1)
+    assert inbox.lost == 0
+    channel.queue_delete(other)
+
+
 def test_batches_that_come_and_go_leave_no_channel_behind(
     broker: Broker,
     consumer: Consumer,
