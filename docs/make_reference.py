@@ -4,7 +4,7 @@
 
     python -m docs.make_reference
 
-Options, codes, notes, presets and the report's schema are described once, in the code. The pages of
+Options, presets and the report's schema are described once, in the code. The pages of
 the commands and their manual pages are made as a whole; in the other pages, what stands between
 ``<!-- table of X -->`` and ``<!-- end -->`` is. A test holds the committed files to the data.
 """
@@ -18,8 +18,6 @@ from dataclasses import astuple
 from html import escape
 from pathlib import Path
 from typing import Any
-
-from docs.words import CODES, NOTES
 
 from imgbatch.cli.config import settable
 from imgbatch.cli.options import Program
@@ -39,7 +37,7 @@ def files() -> dict[Path, str]:
     for program in PROGRAMS:
         made[PAGES / f"{program.name}.md"] = "\n\n".join(command_page(program)) + "\n"
         made[MANUAL / f"{program.name}.1"] = "\n".join(manual_page(program)) + "\n"
-    for name in ("settings", "presets", "errors", "report"):
+    for name in ("settings", "presets", "report"):
         page = PAGES / f"{name}.md"
         made[page] = _BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
     return made
@@ -124,20 +122,6 @@ def presets_table() -> str:
     return table(("`--preset`", "brightness", "contrast", "sharpness"), rows)
 
 
-def codes_tables() -> str:
-    """Return the stable words for failures."""
-    parts = []
-    for title, codes in CODES.items():
-        rows = ((f"`{code}`", *texts) for code, texts in codes.items())
-        parts += [f"## {title}", table(("code", "what happened", "what to do"), rows)]
-    return "\n\n".join(parts)
-
-
-def notes_table() -> str:
-    """Return what a result can be noted for."""
-    return table(("note", "meaning"), ((f"`{note}`", text) for note, text in NOTES.items()))
-
-
 def report_tables() -> str:
     """Return the report's fields, from their JSON Schema."""
     schema = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))
@@ -204,9 +188,7 @@ def _prose(text: str) -> str:
 TABLES = {
     "settings": settings_table,
     "presets": presets_table,
-    "codes": codes_tables,
     "fields": report_tables,
-    "notes": notes_table,
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
 from imgbatch.settings import (
     Settings,
     check_paths,
-    field_names,
     found_of,
     left_out,
     names_of,
@@ -79,7 +78,12 @@ def run_batch(
     TypeError
         If there is no such option.
     """
-    settings = settings_from(_known(options) | {"source": input, "target": output})
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = settings_from(given | {"source": input, "target": output})
+    unknown = given.keys() - set(_names(asdict(settings)))
+    if unknown:
+        message = f"run_batch() has no option {min(unknown)!r}, or none without broker"
+        raise TypeError(message)
     if adjustment is not None:
         settings = replace(settings, recipe=replace(settings.recipe, adjustment=adjustment))
     finished = execute(settings, Tally(), Stop())
@@ -88,15 +92,11 @@ def run_batch(
     return finished
 
 
-def _known(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options, if there are such, without those that are None."""
-    from imgbatch.engines.rabbitmq import RabbitOptions
-
-    unknown = options.keys() - {*field_names(Settings), *field_names(RabbitOptions)}
-    if unknown:
-        message = f"run_batch() has no option {min(unknown)!r}"
-        raise TypeError(message)
-    return {name: value for name, value in options.items() if value is not None}
+def _names(tree: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in tree.items():
+        yield name
+        if isinstance(value, dict):
+            yield from _names(value)
 
 
 def execute(

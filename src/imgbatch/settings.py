@@ -134,15 +134,6 @@ def filled(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**chosen)
 
 
-def field_names(kind: type[DataclassInstance]) -> Iterator[str]:
-    """Yield the names that `filled` knows."""
-    for it in fields(kind):
-        part: Any = it.default_factory
-        yield it.name
-        if isinstance(part, type) and is_dataclass(part):
-            yield from field_names(part)
-
-
 def report_path(settings: Settings) -> Path:
     """Return where a run's report goes."""
     return settings.report or settings.target / REPORT_NAME
