@@ -99,37 +99,28 @@ def carry_out(
     return report.exit_status
 
 
-@dataclass(slots=True)
-class _Interruption:
-    """What signals do to a run: the first ends it gently, the second at once."""
-
-    stop: Stop
-    patience: threading.Timer | None = None
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stop.gently.is_set():
-            self.stop.now.set()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            return
-        self.stop.gently.set()
-        self.patience = threading.Timer(GRACE_SECONDS, self.stop.now.set)
-        self.patience.daemon = True
-        self.patience.start()
-
-
 @contextmanager
 def interruptible(stop: Stop) -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and the end of the terminal stop a run, for as long as the block lasts.
 
     The first lets the images at hand finish, for ten seconds at most; the second does not wait.
     """
-    handler = _Interruption(stop)
+    deadline = threading.Timer(GRACE_SECONDS, stop.now.set)
+    deadline.daemon = True
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if stop.gently.is_set():
+            stop.now.set()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        else:
+            stop.gently.set()
+            deadline.start()
+
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, handler) for number in signals}
+    before = {number: signal.signal(number, interrupt) for number in signals}
     try:
         yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-        if handler.patience is not None:
-            handler.patience.cancel()
+        deadline.cancel()

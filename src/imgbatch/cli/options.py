@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from imgbatch.cli.terminal import print_out
 from imgbatch.cli.values import YES_NO, Value, choice, path
 from imgbatch.version import __version__
 
@@ -85,8 +86,6 @@ class Option(click.Option):
 
 class Argument(click.Argument):
     """A value without an option's name; what is missing is left to the program to say."""
-
-    everywhere = False
 
     def __init__(self, help: str, field: str, kind: Value) -> None:  # noqa: A002
         super().__init__([field], metavar=kind.name, required=False, type=kind)
@@ -254,7 +253,7 @@ def _asking(
 
     def show(ctx: click.Context, _option: click.Parameter, asked: Any) -> None:
         if asked is not None and not ctx.resilient_parsing:
-            click.echo(answer(ctx, asked))
+            print_out(answer(ctx, asked))
             ctx.exit()
 
     hidden: dict[str, Any] = {"is_eager": True, "expose_value": False, "callback": show}

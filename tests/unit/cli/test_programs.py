@@ -64,3 +64,15 @@ def test_an_option_of_several_programs_means_one_thing_in_the_settings_file() ->
             if isinstance(option, Option) and option.everywhere:
                 kinds.setdefault(option.key, set()).add(option.type.name)
     assert {key for key, names in kinds.items() if len(names) > 1} == set()
+
+
+@programs
+def test_a_help_that_is_read_no_further_is_no_error(program: Program) -> None:
+    module = str(program.name).replace("imgbatch-", "imgbatch.cli.")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"")
