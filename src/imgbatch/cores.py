@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from imgbatch.errors import Code, UsageError
-
 _QuotaReader: TypeAlias = Callable[[Path], float | None]
 
 
@@ -46,23 +44,6 @@ def usable_cores(root: Path = Path("/")) -> int:
     affine = len(os.sched_getaffinity(0))
     allowed = min((affine, *(math.ceil(quota) for quota in _quotas(root))))
     return max(1, allowed)
-
-
-def parse_procs(text: str) -> int:
-    """Return the number of processes that ``auto`` or a whole number from 1 stands for.
-
-    Raises
-    ------
-    UsageError
-        If it is neither.
-    """
-    if text == "auto":
-        return usable_cores()
-    if text.isascii() and text.isdigit() and int(text) >= 1:
-        return int(text)
-    raise UsageError(
-        Code.BAD_OPTION, f"--procs is {text!r}; it takes 'auto' or a whole number from 1"
-    )
 
 
 def _quotas(root: Path) -> Iterator[float]:

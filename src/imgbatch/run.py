@@ -20,7 +20,6 @@ from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import OutputPolicy, create_new
-from imgbatch.cores import usable_cores
 from imgbatch.engines.base import Engine, Progress, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
 from imgbatch.settings import (
@@ -346,5 +345,6 @@ def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
         return RabbitEngine(settings.rabbit, settings.limits, policy)
     from imgbatch.engines.local.engine import LocalEngine
 
-    procs = settings.procs or usable_cores()
-    return LocalEngine(procs, settings.limits, policy, settings.image_timeout_seconds, server=ahead)
+    return LocalEngine(
+        settings.procs, settings.limits, policy, settings.image_timeout_seconds, server=ahead
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from imgbatch.batch.journal import SUFFIX
 from imgbatch.batch.scan import Found, LeftOut, Selection, base_of, scan, scan_names, walk
+from imgbatch.cores import usable_cores
 from imgbatch.errors import Code, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -59,7 +60,7 @@ class Settings:
     image_timeout_seconds
         How long a worker may take for one image.
     procs
-        Worker processes of the local engine; None: one for each usable core.
+        Worker processes of the local engine; by default one for each usable core.
     rabbit
         Use the machines behind a broker instead.
 
@@ -83,7 +84,7 @@ class Settings:
     html: bool = True
     limits: Limits = field(default_factory=Limits)
     image_timeout_seconds: float = 120.0
-    procs: int | None = None
+    procs: int = field(default_factory=usable_cores)
     rabbit: RabbitOptions | None = None
 
     def __post_init__(self) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from imgbatch.cores import parse_procs, usable_cores
-from imgbatch.errors import UsageError
+from imgbatch.cores import usable_cores
 
 MANY = 10**6
 V2 = "31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -126,14 +125,3 @@ def test_affinity_counts_where_it_is_the_smaller(
 
 def test_this_machine_has_as_many_as_it_lets_us_use() -> None:
     assert 1 <= usable_cores() <= len(os.sched_getaffinity(0))
-
-
-def test_procs_are_a_number_or_auto() -> None:
-    assert parse_procs("3") == 3
-    assert parse_procs("auto") == usable_cores()
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "²"])
-def test_procs_are_nothing_else(text: str) -> None:
-    with pytest.raises(UsageError, match="--procs"):
-        parse_procs(text)

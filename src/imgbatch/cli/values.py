@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from imgbatch.cores import parse_procs
-from imgbatch.errors import UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -155,20 +153,11 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _procs(text: str) -> int:
-    try:
-        return parse_procs(text)
-    except UsageError:
-        message = "'auto' or an integer from 1"
-        raise ValueError(message) from None
-
-
 def _amount(text: str) -> int:
-    digits = text.rstrip("KMGkmgiIbB ")
-    unit = text[len(digits) :].strip().upper().removesuffix("B")
+    found = re.fullmatch(r"([\d.]+) *([KMG]I?|)B?", text.upper())
     try:
-        value = int(float(digits) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
+        value = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    except (ValueError, OverflowError):
         value = 0
     if value < 1:
         message = "a number from 1, like 1000000, 250M or 256MiB"
@@ -178,8 +167,7 @@ def _amount(text: str) -> int:
 
 YES_NO = YesNo()
 SECONDS = Value("S", _seconds, unit="_seconds")
-PROCS = Value("auto|N", _procs, ["auto"])
-"""``auto`` is the number of cores that this process may use."""
+PROCS = or_word("auto", None, integer(1))
 COUNT = Value("N", _amount)
 SIZE = Value("SIZE", _amount)
 """Numbers from 1 with an optional unit: ``250M``, ``256MiB``, ``1000000``."""

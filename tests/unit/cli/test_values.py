@@ -8,7 +8,6 @@ import pytest
 
 from imgbatch.cli.programs import LONGEST_NAME, SERVER
 from imgbatch.cli.values import COUNT, PROCS, SECONDS, SIZE, Value, choice, integer, or_word
-from imgbatch.cores import usable_cores
 from imgbatch.protocol.fields import SHORT_TEXT
 
 
@@ -27,7 +26,7 @@ class Speed(StrEnum):
         (SIZE, "2 GB", 2_000_000_000),
         (SIZE, "1Ki", 1024),
         (SECONDS, "2.5", 2.5),
-        (PROCS, "auto", usable_cores()),
+        (PROCS, "auto", None),
         (PROCS, "3", 3),
         (or_word("keep", None, integer(1, 100)), "keep", None),
         (or_word("keep", None, integer(1, 100)), "85", 85),
@@ -41,11 +40,28 @@ def test_a_text_becomes_the_value_that_it_means(kind: Value, text: str, value: A
 @pytest.mark.parametrize(
     ("kind", "texts", "words"),
     [
-        (SIZE, ["", "0", "-1", "M", "1X", "many", "inf", "nan", "1e400"], "a number from 1"),
+        (
+            SIZE,
+            [
+                "",
+                "0",
+                "-1",
+                "M",
+                "1X",
+                "1MM",
+                "1.5.2",
+                "many",
+                "inf",
+                "nan",
+                "1e400",
+                "9" * 400 + ".5",
+            ],
+            "a number from 1",
+        ),
         (SECONDS, ["0", "-1", "x", "inf", "nan", ""], "a number of seconds above 0"),
         (integer(1), ["0", "1.5", "x", "", "True"], "an integer from 1"),
         (integer(1, 9), ["10"], "an integer from 1 to 9"),
-        (PROCS, ["0", "many"], "'auto' or an integer from 1"),
+        (PROCS, ["0", "-1", "1.5", "many", "", "²"], "'auto' or an integer from 1"),
         (or_word("keep", None, integer(1, 9)), ["0", "no"], "'keep' or an integer from 1 to 9"),
         (choice(Speed), ["slow"], "fast or small"),
         (choice(["a", "b", "c"]), ["d"], "a, b or c"),
