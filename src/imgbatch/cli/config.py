@@ -34,12 +34,18 @@ def settings_tables(program: Program, given: Mapping[str, Any]) -> Tables:
     UsageError
         Naming the file, if it can't be read or has something that is no option's value.
     """
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
-    default = Path(home) / "imgbatch.toml"
     named = given.get("config") or os.environ.get("IMGBATCH_CONFIG")
-    file = _read(program, Path(named or default)) if named or default.is_file() else {}
+    path = Path(named) if named else _default_file()
+    file = {} if path is None else _read(program, path)
     preset = given.get("preset") or os.environ.get("IMGBATCH_PRESET") or file.get("preset")
     return _preset(program, preset) if "preset" in settable(program) else {}, file
+
+
+def _default_file() -> Path | None:
+    # A service may have no home, or one that it can't enter: then there is no file.
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    path = f"{home}/imgbatch.toml"
+    return Path(path) if path.startswith("/") and os.path.isfile(path) else None  # noqa: PTH113
 
 
 def _preset(program: Program, named: str | None) -> dict[str, Any]:

@@ -60,6 +60,17 @@ def test_the_file_can_be_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert parse(SERVER, [])["procs"] == 2
 
 
+@pytest.mark.parametrize("home", ["here", "/" + "x" * 5000, "/proc/1/fd"])
+def test_a_home_without_sense_or_access_holds_no_settings(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    table(tmp_path / "here" / "imgbatch.toml", "procs = 1")
+    monkeypatch.setenv("XDG_CONFIG_HOME", home)
+    assert parse(SERVER, []) == {}
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_built_in_presets_have_a_name(home: Path, name: str) -> None:
     options = parse(CLIENT, ["--preset", name])
