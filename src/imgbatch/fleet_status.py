@@ -19,44 +19,49 @@ STALE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class Picture:
+class FleetSnapshot:
     """What is known of the machines and batches at a time.
 
     Parameters
     ----------
     machines, batches
-        The last that was heard of each, by id, with when.
+        The last status of each, by id, in the order in which they were heard of.
     foreign
-        Why somebody who answered could not be understood.
+        Why a peer that answered could not be understood; empty if none did.
     """
 
-    machines: dict[str, tuple[float, ServerStatus]] = field(default_factory=dict)
-    batches: dict[str, tuple[float, BatchStatus]] = field(default_factory=dict)
+    machines: dict[str, ServerStatus] = field(default_factory=dict)
+    batches: dict[str, BatchStatus] = field(default_factory=dict)
     foreign: str = ""
+    _heard_seconds: dict[str, float] = field(default_factory=dict)
 
     def hear(self, frame: object, now_seconds: float) -> None:
-        """Take note of an announcement or of a batch's news."""
+        """Take note of a machine's or a batch's status."""
         if isinstance(frame, ServerStatus):
-            self.machines.pop(frame.machine, None)
-            if not frame.leaving:
-                self.machines[frame.machine] = now_seconds, frame
+            self._heard_seconds[frame.machine] = now_seconds
+            self.machines[frame.machine] = frame
         elif isinstance(frame, BatchStatus):
-            self.batches.pop(frame.batch, None)
-            if not frame.ended:
-                self.batches[frame.batch] = now_seconds, frame
+            self._heard_seconds[frame.batch] = now_seconds
+            self.batches[frame.batch] = frame
 
-    def forget_silent(self, now_seconds: float) -> None:
-        """Leave out who has said nothing for a while."""
-        before = now_seconds - STALE_SECONDS
-        self.machines = {key: item for key, item in self.machines.items() if item[0] > before}
-        self.batches = {key: item for key, item in self.batches.items() if item[0] > before}
+    def present(self, now_seconds: float) -> FleetSnapshot:
+        """Return those that are not over and were heard of in the last `STALE_SECONDS`."""
+        lately = {
+            key for key, at in self._heard_seconds.items() if at > now_seconds - STALE_SECONDS
+        }
+        return FleetSnapshot(
+            {key: it for key, it in self.machines.items() if key in lately and not it.leaving},
+            {key: it for key, it in self.batches.items() if key in lately and not it.ended},
+            self.foreign,
+        )
 
     def fields(self) -> dict[str, Any]:
-        """Return the picture as plain values, machines by name and batches by age."""
-        machines = [asdict(machine) for _, machine in self.machines.values()]
-        batches = [asdict(batch) for _, batch in self.batches.values()]
-        for machine in machines:
-            machine["components"] = dict(machine["components"])
+        """Return all of it as plain values, machines by name and batches by age."""
+        machines = [
+            asdict(machine) | {"components": dict(machine.components)}
+            for machine in self.machines.values()
+        ]
+        batches = [asdict(batch) for batch in self.batches.values()]
         return {
             "machines": sorted(machines, key=lambda machine: (machine["name"], machine["machine"])),
             "batches": sorted(batches, key=lambda batch: -batch["seconds"]),
@@ -78,7 +83,7 @@ class Observer:
         self._address = Address(broker)
         self._topology = Topology(prefix)
         self._lock = threading.Lock()
-        self._picture = Picture()
+        self._heard = FleetSnapshot()
         self._listening = threading.Event()
         topology = self._topology
         self._consumer = Consumer(self._address, "imgbatch-status-in", topology.declare_exchanges)
@@ -107,30 +112,29 @@ class Observer:
         self._consumer.subscribe(self._subscription)
         self._publisher.start()
         deadline = time.monotonic() + timeout_seconds
-        links = self._consumer.connection, self._publisher.connection
-        while not (self._listening.is_set() and self._publisher.connection.was_up):
-            refusal = links[0].fatal_error or links[1].fatal_error
-            if refusal is not None:
-                raise refusal
+        incoming, outgoing = self._consumer.connection, self._publisher.connection
+        while not (self._listening.is_set() and outgoing.was_up):
+            fatal_error = incoming.fatal_error or outgoing.fatal_error
+            if fatal_error is not None:
+                raise fatal_error
             if time.monotonic() > deadline:
-                trouble = links[0].problem or links[1].problem or "the broker is silent"
-                raise BrokerError(Code.BROKER_UNREACHABLE, trouble)
+                problem = incoming.problem or outgoing.problem or "the broker is silent"
+                raise BrokerError(Code.BROKER_UNREACHABLE, problem)
             time.sleep(0.02)
 
-    def call(self) -> None:
+    def discover(self) -> None:
         """Ask everybody to answer at once."""
         body = encode(Discover("status"))
         self._publisher.post(Message(self._topology.calls, "", body, mandatory=False))
         # Batches listen where the machines announce themselves, and answer there.
         self._publisher.post(Message(self._topology.announcements, "", body, mandatory=False))
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> FleetSnapshot:
         """Return what has been heard until now."""
         with self._lock:
-            self._picture.forget_silent(time.monotonic())
-            return Picture(
-                dict(self._picture.machines), dict(self._picture.batches), self._picture.foreign
-            )
+            now_seconds = time.monotonic()
+            self._heard = self._heard.present(now_seconds)
+            return self._heard.present(now_seconds)
 
     def stop(self) -> None:
         """Listen no more."""
@@ -139,8 +143,8 @@ class Observer:
 
     def _on_frame(self, received: Received, _delivery: Delivery) -> None:
         with self._lock:
-            self._picture.hear(received.frame, time.monotonic())
+            self._heard.hear(received.frame, time.monotonic())
 
     def _on_unreadable(self, _delivery: Delivery, error: ProtocolError) -> None:
         if isinstance(error, VersionMismatch):
-            self._picture.foreign = str(error)
+            self._heard.foreign = str(error)

@@ -27,7 +27,7 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
         channel.queue_bind(heard, topology.calls)
         observer.start(30.0)
         try:
-            observer.call()
+            observer.discover()
             deadline = time.monotonic() + 30
             while (body := channel.basic_get(heard, auto_ack=True)[2]) is None:
                 assert time.monotonic() < deadline
@@ -35,13 +35,13 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
             later = b"\x95\x03" + encode(announcement())[2:]
             for body in (b"garbage", later, encode(announcement()), encode(news())):
                 channel.basic_publish(topology.announcements, "", body)
-            while not observer.picture().batches:
+            while not observer.snapshot().batches:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         finally:
             observer.stop()
-        picture = observer.picture()
-        assert list(picture.machines) == [announcement().machine]
-        assert "version 2" in picture.foreign
+        snapshot = observer.snapshot()
+        assert list(snapshot.machines) == [announcement().machine]
+        assert "version 2" in snapshot.foreign
         for exchange in (topology.calls, topology.announcements, topology.clients):
             channel.exchange_delete(exchange)

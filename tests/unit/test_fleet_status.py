@@ -9,61 +9,61 @@ from tests.support.frames import announcement, news
 from tests.support.rabbitmq import free_port
 
 from imgbatch.errors import BrokerError, Code, UsageError
-from imgbatch.fleet_status import STALE_SECONDS, Observer, Picture
+from imgbatch.fleet_status import STALE_SECONDS, FleetSnapshot, Observer
 from imgbatch.protocol import Discover
 
 
 @pytest.fixture
-def picture() -> Picture:
-    return Picture()
+def snapshot() -> FleetSnapshot:
+    return FleetSnapshot()
 
 
-def test_the_last_that_was_heard_counts(picture: Picture) -> None:
-    picture.hear(announcement(busy=1), 0.0)
-    picture.hear(announcement(busy=2), 3.0)
-    picture.hear(news(done=5), 1.0)
-    picture.hear(news(done=6), 4.0)
-    fields = picture.fields()
+def test_the_last_that_was_heard_counts(snapshot: FleetSnapshot) -> None:
+    snapshot.hear(announcement(busy=1), 0.0)
+    snapshot.hear(announcement(busy=2), 3.0)
+    snapshot.hear(news(done=5), 1.0)
+    snapshot.hear(news(done=6), 4.0)
+    fields = snapshot.fields()
     assert [machine["busy"] for machine in fields["machines"]] == [2]
     assert [batch["done"] for batch in fields["batches"]] == [6]
 
 
-def test_who_leaves_or_has_ended_is_gone(picture: Picture) -> None:
-    picture.hear(announcement(), 0.0)
-    picture.hear(news(), 0.0)
-    picture.hear(announcement(leaving=True), 1.0)
-    picture.hear(news(ended=True), 1.0)
-    assert picture.fields() == {"machines": [], "batches": []}
+def test_who_leaves_or_has_ended_is_gone(snapshot: FleetSnapshot) -> None:
+    snapshot.hear(announcement(), 0.0)
+    snapshot.hear(news(), 0.0)
+    snapshot.hear(announcement(leaving=True), 1.0)
+    snapshot.hear(news(ended=True), 1.0)
+    assert snapshot.present(1.0).fields() == {"machines": [], "batches": []}
 
 
-def test_who_has_said_nothing_for_a_while_is_gone(picture: Picture) -> None:
-    picture.hear(announcement(machine="a"), 0.0)
-    picture.hear(announcement(machine="b"), 5.0)
-    picture.hear(news(batch="c"), 0.0)
-    picture.forget_silent(STALE_SECONDS + 1.0)
-    assert list(picture.machines) == ["b"]
-    assert picture.batches == {}
+def test_who_has_said_nothing_for_a_while_is_gone(snapshot: FleetSnapshot) -> None:
+    snapshot.hear(announcement(machine="a"), 0.0)
+    snapshot.hear(announcement(machine="b"), 5.0)
+    snapshot.hear(news(batch="c"), 0.0)
+    present = snapshot.present(STALE_SECONDS + 1.0)
+    assert list(present.machines) == ["b"]
+    assert present.batches == {}
 
 
-def test_other_frames_are_not_looked_at(picture: Picture) -> None:
-    picture.hear(Discover("status"), 0.0)
-    assert picture == Picture()
+def test_other_frames_are_not_looked_at(snapshot: FleetSnapshot) -> None:
+    snapshot.hear(Discover("status"), 0.0)
+    assert snapshot == FleetSnapshot()
 
 
-def test_machines_come_by_name_and_batches_by_age(picture: Picture) -> None:
+def test_machines_come_by_name_and_batches_by_age(snapshot: FleetSnapshot) -> None:
     for name, machine in (("b", "b-1"), ("a", "a-2"), ("a", "a-1")):
-        picture.hear(announcement(name=name, machine=machine), 0.0)
+        snapshot.hear(announcement(name=name, machine=machine), 0.0)
     for batch, seconds in (("young", 1.0), ("old", 9.0)):
-        picture.hear(news(batch=batch, seconds=seconds), 0.0)
-    fields = picture.fields()
+        snapshot.hear(news(batch=batch, seconds=seconds), 0.0)
+    fields = snapshot.fields()
     assert [machine["machine"] for machine in fields["machines"]] == ["a-1", "a-2", "b-1"]
     assert [batch["batch"] for batch in fields["batches"]] == ["old", "young"]
 
 
-def test_a_picture_is_plain_values(picture: Picture) -> None:
-    picture.hear(announcement(), 0.0)
-    picture.hear(news(), 0.0)
-    fields = json.loads(json.dumps(picture.fields()))
+def test_a_snapshot_is_plain_values(snapshot: FleetSnapshot) -> None:
+    snapshot.hear(announcement(), 0.0)
+    snapshot.hear(news(), 0.0)
+    fields = json.loads(json.dumps(snapshot.fields()))
     assert fields["machines"][0]["components"] == {"imgbatch": "1.0.0", "numba": "0.62.1"}
     assert fields["batches"][0]["scanning"] is True
 

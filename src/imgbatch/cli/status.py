@@ -15,7 +15,7 @@ from imgbatch.cli.programs import STATUS
 from imgbatch.cli.terminal import print_out
 
 if TYPE_CHECKING:
-    from imgbatch.fleet_status import Observer, Picture
+    from imgbatch.fleet_status import FleetSnapshot, Observer
 
 WATCH_SECONDS = 2.0
 _MACHINE_COLUMNS = {
@@ -82,33 +82,33 @@ def _observe(options: StatusOptions) -> int:
     observer = Observer(options.broker)
     try:
         observer.start()
-        observer.call()
+        observer.discover()
         time.sleep(options.wait_seconds)
         if options.watch:
             _watch(observer, options.broker)
-        picture = observer.picture()
+        snapshot = observer.snapshot()
     finally:
         observer.stop()
     if options.json:
-        print_out(json.dumps(picture.fields(), indent=2))
+        print_out(json.dumps(snapshot.fields(), indent=2))
     else:
-        print_out(render(picture, options.broker))
-    return 0 if picture.machines or picture.batches else 1
+        print_out(render(snapshot, options.broker))
+    return 0 if snapshot.machines or snapshot.batches else 1
 
 
 def _watch(observer: Observer, broker: str) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(Text(render(observer.picture(), broker)), auto_refresh=False, screen=True) as live:
+    with Live(Text(render(observer.snapshot(), broker)), auto_refresh=False, screen=True) as live:
         while True:
             time.sleep(WATCH_SECONDS)
-            live.update(Text(render(observer.picture(), broker)), refresh=True)
+            live.update(Text(render(observer.snapshot(), broker)), refresh=True)
 
 
-def render(picture: Picture, broker: str) -> str:
-    """Return the picture as a table for people, 80 columns wide where names are short."""
-    fields = picture.fields()
+def render(snapshot: FleetSnapshot, broker: str) -> str:
+    """Return it as a table for people, 80 columns wide where names are short."""
+    fields = snapshot.fields()
     lines = [f"on {redact(broker)}", ""]
     if fields["machines"]:
         for machine in fields["machines"]:
@@ -116,8 +116,8 @@ def render(picture: Picture, broker: str) -> str:
         lines += _table(_MACHINE_COLUMNS, fields["machines"])
     else:
         lines.append("no server is listening; start one with: imgbatch-server --broker URL")
-    if picture.foreign:
-        lines += ["", picture.foreign]
+    if snapshot.foreign:
+        lines += ["", snapshot.foreign]
     if fields["batches"]:
         for batch in fields["batches"]:
             batch["more"] = "+" if batch["scanning"] else ""

@@ -11,26 +11,26 @@ from tests.support.rabbitmq import free_port
 
 from imgbatch import fleet_status
 from imgbatch.cli import status
-from imgbatch.fleet_status import Picture
+from imgbatch.fleet_status import FleetSnapshot
 
 BROKER = "amqp://user:s3cret@broker.example/"
 
 
-def picture_of(*frames: object) -> Picture:
-    picture = Picture()
+def snapshot_of(*frames: object) -> FleetSnapshot:
+    snapshot = FleetSnapshot()
     for frame in frames:
-        picture.hear(frame, 0.0)
-    return picture
+        snapshot.hear(frame, 0.0)
+    return snapshot
 
 
 def test_machines_and_batches_are_a_table() -> None:
-    picture = picture_of(
+    snapshot = snapshot_of(
         announcement(),
         announcement(machine="den-1", name="den", host="den", busy=0, batches=()),
         news(),
         news(batch="ffffffffffff", scanning=False, seconds=99.6),
     )
-    assert status.render(picture, BROKER) == (
+    assert status.render(snapshot, BROKER) == (
         "on amqp://user@broker.example/\n"
         "\n"
         "MACHINE              HOST                PROCS  BUSY  IMAGES  IMAGES/S  BATCHES  VERSION\n"
@@ -44,36 +44,36 @@ def test_machines_and_batches_are_a_table() -> None:
 
 
 def test_without_machines_it_says_how_to_start_one() -> None:
-    text = status.render(Picture(), BROKER)
+    text = status.render(FleetSnapshot(), BROKER)
     assert "no server is listening; start one with: imgbatch-server --broker URL" in text
     assert "s3cret" not in text
 
 
 def test_who_could_not_be_understood_is_told() -> None:
-    picture = Picture(foreign="a peer speaks version 2 of the protocol")
-    assert "a peer speaks version 2" in status.render(picture, BROKER)
+    snapshot = FleetSnapshot(foreign="a peer speaks version 2 of the protocol")
+    assert "a peer speaks version 2" in status.render(snapshot, BROKER)
 
 
 class Stage:
-    """In the observer's place: shows one picture."""
+    """In the observer's place: shows one snapshot."""
 
-    picture_shown = Picture()
+    shown = FleetSnapshot()
 
     def __init__(self, broker: str) -> None:
         assert broker == BROKER
 
     def start(self) -> None: ...
-    def call(self) -> None: ...
+    def discover(self) -> None: ...
     def stop(self) -> None: ...
 
-    def picture(self) -> Picture:
-        return self.picture_shown
+    def snapshot(self) -> FleetSnapshot:
+        return self.shown
 
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
     monkeypatch.setattr(fleet_status, "Observer", Stage)
-    monkeypatch.setattr(Stage, "picture_shown", Picture())
+    monkeypatch.setattr(Stage, "shown", FleetSnapshot())
     monkeypatch.setenv("IMGBATCH_BROKER", BROKER)
     return Stage
 
@@ -84,15 +84,15 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
 def test_the_exit_status_says_whether_anybody_answered(
     stage: type[Stage], capsys: Any, frames: tuple[object, ...], exit_status: int
 ) -> None:
-    stage.picture_shown = picture_of(*frames)
+    stage.shown = snapshot_of(*frames)
     assert status.main(["--wait", "0.01"]) == exit_status
     assert capsys.readouterr().out.startswith("on amqp://user@broker.example/\n")
 
 
 def test_json_is_the_same_for_programs(stage: type[Stage], capsys: Any) -> None:
-    stage.picture_shown = picture_of(announcement(), news())
+    stage.shown = snapshot_of(announcement(), news())
     assert status.main(["--json", "--wait", "0.01"]) == 0
-    expected = json.dumps(stage.picture_shown.fields())
+    expected = json.dumps(stage.shown.fields())
     assert json.loads(capsys.readouterr().out) == json.loads(expected)
 
 
@@ -121,5 +121,5 @@ def test_ctrl_c_ends_it_without_a_fuss(stage: type[Stage], monkeypatch: pytest.M
     def interrupt(_self: Stage) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage, "call", interrupt)
+    monkeypatch.setattr(stage, "discover", interrupt)
     assert status.main([]) == 0
