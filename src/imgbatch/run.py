@@ -253,16 +253,18 @@ class _Run:
 
     def _write(self, report: Report) -> Report:
         """Write the report; return it with what kept it from being written, if anything did."""
-        from imgbatch.batch.page.view import PageFiles, write_page
-
-        page = None
-        if self.settings.html and not self.stop.now.is_set():
-            page = PageFiles(report.seconds, report.totals)
+        has_page = self.settings.html and not self.stop.now.is_set()
         try:
-            report.write(self.journal.files(), None if page is None else page.add)
+            if not has_page:
+                report.write(self.journal.files())
+                return report
+            from imgbatch.batch.page.view import PageFiles, write_page
+
+            page = PageFiles(report.seconds, report.totals)
+            report.write(self.journal.files(), page.add)
+            return write_page(report, page)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
-        return write_page(report, page) if page else report
 
 
 def _named(failure: Failure | None, job: Job) -> Failure | None:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -36,6 +36,7 @@ _LOOK_UP_SECONDS = 0.1
 _GIVEN_UP_SECONDS = 1.0
 
 
+@dataclass(eq=False)
 class Planner:
     """Fills a journal with what is found, in a thread of its own, and hands out the jobs.
 
@@ -72,40 +73,28 @@ class Planner:
         Whether all jobs were taken and none will come, as the last `take` found it.
     """
 
-    def __init__(  # noqa: PLR0913  # where files come from, where they go, and by which rules
-        self,
-        journal: Journal,
-        found: Iterator[Found | None],
-        source: Path,
-        target: Path,
-        naming: Naming,
-        tally: Tally,
-        *,
-        checksum: bool = False,
-        guard: bool = False,
-        stopped: threading.Event | None = None,
-    ) -> None:
-        self._journal = journal
-        self._found = found
-        self._source = source
-        self._target = target
-        self._naming = naming
-        self._tally = tally
-        self._checksum = checksum
-        self._guard = guard
-        self._stopped = stopped or threading.Event()
-        self._real_source = source.resolve()
-        self._is_below_source = target.is_relative_to(self._real_source)
+    journal: Journal
+    found: Iterator[Found | None]
+    source: Path
+    target: Path
+    naming: Naming
+    tally: Tally
+    checksum: bool = False
+    guard: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.is_exhausted = False
         self._next: deque[Job] = deque()
         self._last_id = -1
         self._taken: dict[int, Job] = {}
         self._is_found = False
         self._closed = False
         self._error: BaseException | None = None
+        self._real_source = self.source.resolve()
         self._swept: str | None = None
         self._thread = threading.Thread(target=self._search, name="imgbatch-scan", daemon=True)
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.is_exhausted = False
 
     def start(self) -> None:
         """Begin the search."""
@@ -139,7 +128,7 @@ class Planner:
 
     def __iter__(self) -> Iterator[Job]:
         """Yield the jobs of the plan as it grows, until the search has ended or is `stopped`."""
-        while not (self._stopped.is_set() or self.is_exhausted):
+        while not (self.stopped.is_set() or self.is_exhausted):
             jobs = self.take(1)
             yield from jobs
             if not jobs and not self.is_exhausted:
@@ -159,14 +148,14 @@ class Planner:
         self.is_exhausted = True
         if not self._thread.is_alive():  # otherwise it writes to `wake` when it comes back
             os.close(self.wake)
-        return self._tally.plan_complete
+        return self.tally.plan_complete
 
     def _look_up(self) -> bool:
         """Fetch the next jobs from the journal; return whether there are any."""
         if self.is_exhausted:
             return False
         is_found = self._is_found  # before looking: what is found later is looked up later
-        rows = self._journal.open_files(self._last_id, _JOBS_AT_ONCE)
+        rows = self.journal.open_files(self._last_id, _JOBS_AT_ONCE)
         self.is_exhausted = is_found and not rows
         if rows:
             self._last_id = rows[-1]["id"]
@@ -179,8 +168,8 @@ class Planner:
         name = os.fsdecode(row["source"])
         return Job(
             index=row["id"],
-            source=self._source / name,
-            target=self._target / self._naming.target(name),
+            source=self.source / name,
+            target=self.target / self.naming.target(name),
             size_bytes=row["size_bytes"],
             modified_ns=row["modified_ns"],
             mode=row["mode"],
@@ -197,7 +186,7 @@ class Planner:
     def _plan_all(self) -> None:
         batch: list[Planned] = []
         flushed = time.monotonic()
-        for found in self._found:
+        for found in self.found:
             if found is not None:
                 batch.append(self._planned(found))
             late = time.monotonic() - flushed > _BATCH_SECONDS
@@ -207,34 +196,35 @@ class Planner:
             if self._closed:
                 return
         self._flush(batch)
-        self._journal.end_of_plan()
-        self._tally.plan_complete = True
+        self.journal.end_of_plan()
+        self.tally.plan_complete = True
 
     def _flush(self, batch: list[Planned]) -> None:
-        settled = self._journal.plan(batch)
-        self._tally.plan(len(batch), sum(item.found.size_bytes for item in batch))
+        settled = self.journal.plan(batch)
+        self.tally.plan(len(batch), sum(item.found.size_bytes for item in batch))
         for size_bytes, outcome in settled:
             earlier = outcome.attempts > 0
-            self._tally.end(outcome.status, size_bytes, outcome.bytes_out, earlier=earlier)
+            self.tally.end(outcome.status, size_bytes, outcome.bytes_out, earlier=earlier)
         os.eventfd_write(self.wake, 1)
 
     def _planned(self, found: Found) -> Planned:
-        name = self._naming.target(found.name)
-        target = self._target / name
+        name = self.naming.target(found.name)
+        target = self.target / name
         self._sweep_once(os.path.dirname(name))  # noqa: PTH120  # for each of 100,000 names
         if found.failure is None:
             found = replace(found, failure=self._obstacle(found.name, target))
         checksum = None
-        if self._checksum and found.failure is None:
-            checksum = checksum_of(self._source / found.name)
+        if self.checksum and found.failure is None:
+            checksum = checksum_of(self.source / found.name)
         return Planned(found, target, checksum)
 
     def _obstacle(self, name: str, target: Path) -> Failure | None:
         """Return why a file can't have its output name, if it can't."""
-        if not self._is_below_source and target.is_relative_to(self._real_source):
+        source = self._real_source
+        if target.is_relative_to(source) and not self.target.is_relative_to(source):
             sentence = f"its result {target} would lie in the input folder; choose another OUTPUT"
             return Failure(Code.OUTPUT_EXISTS, sentence)
-        if self._guard and os.path.lexists(target) and not self._journal.planned_before(name):
+        if self.guard and os.path.lexists(target) and not self.journal.planned_before(name):
             sentence = f"{target} exists, and was not written by this run; --overwrite replaces it"
             return Failure(Code.OUTPUT_EXISTS, sentence)
         return None
@@ -243,7 +233,7 @@ class Planner:
         """Remove what dead runs left, folder by folder: that is how a search comes along."""
         if folder != self._swept:
             self._swept = folder
-            sweep(self._target / folder)
+            sweep(self.target / folder)
 
 
 def checksum_of(path: Path) -> bytes | None:
