@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
-from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
 from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
@@ -227,6 +227,7 @@ class _Run:
             self.tally,
             checksum=settings.checksum,
             guard=guard,
+            thumbnails=settings.html,
             stopped=self.stop.gently,
         )
 
@@ -260,11 +261,20 @@ class _Run:
                 return report
             from imgbatch.batch.page.view import PageFiles, write_page
 
-            page = PageFiles(report.seconds, report.totals)
+            page = PageFiles(report, self.journal.thumbnails() or self._thumbnails(report))
             report.write(self.journal.files(), page.add)
             return write_page(report, page)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
+
+    def _thumbnails(self, report: Report) -> dict[bytes, tuple[bytes, bytes]]:
+        """Return thumbnails that are made afterwards, as long as not all workers bring theirs."""
+        from imgbatch.batch.gallery import thumbnails_of
+
+        files = self.journal.files()
+        names = [row["source"] for row in files if row["status"] == Status.WRITTEN]
+        source = base_of(report.source)
+        return thumbnails_of(names, source, report.target, report.naming, report.seconds)
 
 
 def _named(failure: Failure | None, job: Job) -> Failure | None:

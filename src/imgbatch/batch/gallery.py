@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from imgbatch.batch.names import Naming
 from imgbatch.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ LARGEST_PROFILE_BYTES = 4096
 """A Display P3 profile has 500 bytes; large ones would outweigh the picture."""
 LARGEST_GALLERY_BYTES = 10_000_000
 """Encoded in base64; keeps the whole file below 15 MB."""
+MOST_PICTURES = 48
 MOST_WORKERS = 4
 FEWEST_PICTURES = 12
 """Made even if the time is over: on a busy machine, a worker takes a second to start."""
@@ -114,6 +117,28 @@ def make_thumbnails(pairs: Sequence[Pair], seconds: float) -> dict[int, Thumbnai
     for thread in threads:
         thread.join()
     return dict(sorted(work.done.items()))
+
+
+def thumbnails_of(
+    names: Sequence[bytes], source: Path, target: Path, naming: Naming, run_seconds: float
+) -> dict[bytes, tuple[bytes, bytes]]:
+    """Return thumbnails of files that were written, for runs whose workers bring none.
+
+    Parameters
+    ----------
+    names
+        Paths of the files below `source`; of 48 at most, spread evenly, thumbnails are made.
+    run_seconds
+        Of that, the thumbnails may take a tenth, but one second at least and 15 at most.
+    """
+    names = names[:: len(names) // (MOST_PICTURES + 1) + 1]
+    paths = [Path(os.fsdecode(name)) for name in names]
+    pairs = [Pair(source / path, target / naming.target(str(path))) for path in paths]
+    made = make_thumbnails(pairs, min(max(run_seconds / 10, 1.0), 15.0))
+    return {
+        names[number]: (base64.b64decode(pair.before), base64.b64decode(pair.after))
+        for number, pair in made.items()
+    }
 
 
 def spread(count: int) -> list[int]:

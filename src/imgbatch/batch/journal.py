@@ -27,6 +27,7 @@ from imgbatch.batch.rows import (
     FINISH,
     GROUPS,
     INSERT,
+    KEEP_THUMBNAILS,
     SCHEMA,
     TABLES,
     Planned,
@@ -38,6 +39,7 @@ from imgbatch.batch.rows import (
     totals_of,
 )
 from imgbatch.batch.scan import Found
+from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
 FORMAT = 2
@@ -170,6 +172,10 @@ class Journal:
                         outcome = _outcome_before(before, item) or outcome
                     elif before["status"] is None or _is_unchanged(before, item.found):
                         continue
+                    if outcome.status is not Status.WRITTEN:
+                        self._connection.execute(
+                            "DELETE FROM thumbnails WHERE source = ?", (before["source"],)
+                        )
                 self._connection.execute(INSERT, {**planned_columns(item), **columns(outcome)})
                 if outcome.status is not Status.NOT_DONE:
                     settled.append((item.found.size_bytes, outcome))
@@ -188,6 +194,9 @@ class Journal:
         """Forget what earlier runs did with files that are no longer there."""
         with self._transaction():
             self._connection.execute("DELETE FROM files WHERE id <= ?", (self._last_earlier,))
+            self._connection.execute(
+                "DELETE FROM thumbnails WHERE source NOT IN (SELECT source FROM files)"
+            )
 
     def open_files(self, after: int, limit: int) -> list[sqlite3.Row]:
         """Return the next files without an outcome: id, source, and what the scan saw.
@@ -214,6 +223,12 @@ class Journal:
         row = {**columns(outcome), "id": outcome.index, "finished_seconds": finished_seconds}
         with self._transaction():
             done = self._connection.execute(FINISH, row)
+            if done.rowcount and outcome.thumbnails and all(map(jpeg_size, outcome.thumbnails)):
+                before, after = outcome.thumbnails
+                place = {"rank": rank(outcome.index), "most": MOST_KEPT}
+                for statement in KEEP_THUMBNAILS:
+                    pair = {"id": outcome.index, "before": before, "after": after, **place}
+                    self._connection.execute(statement, pair)
         return done.rowcount == 1
 
     def note_machines(self, machines: Iterable[MachineUse]) -> None:
@@ -228,6 +243,11 @@ class Journal:
         """Return the sums over all files of the plan, of which SQLite makes a few dozen groups."""
         machines = self._rows("SELECT id, host, procs, digest FROM machines ORDER BY id")
         return totals_of(self._rows(GROUPS, (self._last_earlier,)), machines)
+
+    def thumbnails(self) -> dict[bytes, tuple[bytes, bytes]]:
+        """Return the thumbnails that are kept, before and after, by the names of their sources."""
+        rows = self._rows("SELECT source, before, after FROM thumbnails")
+        return {row["source"]: (row["before"], row["after"]) for row in rows}
 
     def files(self) -> Iterator[sqlite3.Row]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""

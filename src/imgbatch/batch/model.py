@@ -34,6 +34,8 @@ class Job:
         What the scan saw of the source.
     mode
         The source's permission bits.
+    wants_thumbnails
+        Whether its outcome should bring thumbnails for the report's page.
     """
 
     index: int
@@ -42,6 +44,7 @@ class Job:
     size_bytes: int
     modified_ns: int
     mode: int
+    wants_thumbnails: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Outcome:
         Stable codes for what could not be kept.
     attempts
         How many workers began it.
+    thumbnails
+        The photograph before and after, as small JPEGs; see `imgbatch.batch.thumbnails`.
     """
 
     index: int
@@ -93,6 +98,7 @@ class Outcome:
     bytes_out: int = 0
     notes: tuple[str, ...] = ()
     attempts: int = 1
+    thumbnails: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from imgbatch.batch.names import Naming
 from imgbatch.batch.rows import Planned
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tally import Tally
+from imgbatch.batch.thumbnails import is_wanted
 from imgbatch.batch.write import sweep
 from imgbatch.errors import Code
 
@@ -63,6 +64,8 @@ class Planner:
     guard
         Whether a file whose output name is taken, by a file that the run it continues had not
         planned, fails; where all names were checked before, this costs for nothing.
+    thumbnails
+        Whether those of a sample of the files are wanted.
 
     Attributes
     ----------
@@ -81,6 +84,7 @@ class Planner:
     tally: Tally
     checksum: bool = False
     guard: bool = False
+    thumbnails: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -173,6 +177,7 @@ class Planner:
             size_bytes=row["size_bytes"],
             modified_ns=row["modified_ns"],
             mode=row["mode"],
+            wants_thumbnails=self.thumbnails and is_wanted(row["id"], self.tally.planned_files),
         )
 
     def _search(self) -> None:

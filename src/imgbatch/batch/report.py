@@ -79,6 +79,11 @@ class Report:
     page_failure: Failure | None = None
 
     @property
+    def naming(self) -> Naming:
+        """How output names were made."""
+        return Naming(self.recipe.encoding.output_format)
+
+    @property
     def exit_status(self) -> int:
         """0 all written or skipped, 1 some failed, 3 the run could not go on, 130 interrupted."""
         if self.failure is not None:
@@ -121,7 +126,7 @@ class Report:
         }
 
     def write(
-        self, files: Iterable[Row], note: Callable[[Mapping[str, Any]], None] | None = None
+        self, files: Iterable[Row], note: Callable[[bytes, Mapping[str, Any]], None] | None = None
     ) -> None:
         """Write the JSON and the CSV file, each at once complete, in one pass over the files.
 
@@ -130,7 +135,7 @@ class Report:
         files
             As `imgbatch.batch.journal.Journal.files` gives them.
         note
-            Is told the fields of each file, for whatever else is to be made of them.
+            Is told the name and the fields of each file, for whatever else is made of them.
 
         Raises
         ------
@@ -144,23 +149,23 @@ class Report:
             table = csv.writer(as_csv)
             table.writerow(_COLUMNS)
             separator = "\n    "
-            for fields in self._files(files):
+            for name, fields in self._files(files):
                 as_json.write(separator + encode(fields))  # each file on a line of its own
                 separator = ",\n    "
                 table.writerow(_cells(fields))
                 if note is not None:
-                    note(fields)
+                    note(name, fields)
             as_json.write("\n  ]\n}\n")
 
-    def _files(self, files: Iterable[Row]) -> Iterator[dict[str, Any]]:
-        """Yield the fields of each file: its paths absolute, its numbers without noise."""
+    def _files(self, files: Iterable[Row]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+        """Yield name and fields of each file: its paths absolute, its numbers without noise."""
         source = printable(str(self.source if self.source.is_dir() else self.source.parent))
         target = printable(str(self.target))
-        naming = Naming(self.recipe.encoding.output_format)
+        naming = self.naming
         for row in files:
             name = row["source"].decode("utf-8", "backslashreplace")
             code, finished = row["code"], row["finished_seconds"]
-            yield {
+            fields = {
                 "input": f"{source}/{name}",
                 "output": f"{target}/{naming.target(name)}",
                 "status": row["status"] or "not-done",
@@ -175,6 +180,7 @@ class Report:
                 "notes": row["notes"].split(),
                 "attempts": row["attempts"],
             }
+            yield row["source"], fields
 
 
 def _cells(fields: Mapping[str, Any]) -> list[object]:

@@ -40,6 +40,8 @@ SCHEMA = (
         attempts INTEGER NOT NULL,
         finished_seconds REAL
     )""",
+    "CREATE TABLE thumbnails (source BLOB PRIMARY KEY, rank REAL NOT NULL, before BLOB NOT NULL, "
+    "after BLOB NOT NULL)",
 )
 """A file without a status is open; one that an earlier run planned has an id below the others'."""
 _INPUT = ("size_bytes", "modified_ns", "mode", "checksum")
@@ -60,6 +62,12 @@ FILE = "SELECT * FROM files WHERE source = ?"
 FILES = (
     f"SELECT source, size_bytes, finished_seconds, {', '.join(OUTCOME)} FROM files "
     "WHERE source > ? AND id > ? ORDER BY source LIMIT 500"
+)
+KEEP_THUMBNAILS = (
+    "INSERT OR REPLACE INTO thumbnails SELECT source, :rank, :before, :after FROM files "
+    "WHERE id = :id",
+    "DELETE FROM thumbnails WHERE source NOT IN "
+    "(SELECT source FROM thumbnails ORDER BY rank LIMIT :most)",
 )
 GROUPS = (
     "SELECT status, code, machine, count(*) AS files, count(finished_seconds) AS timed, "

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import signal
 import sqlite3
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.rows import Planned, outcome_of
 from imgbatch.batch.scan import Found
+from imgbatch.batch.thumbnails import MOST_KEPT
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
 ABOUT = {"input": "/photos", "output": "/out", "recipe": {"contrast": 20}}
@@ -362,6 +365,52 @@ def test_the_journal_is_plain_sqlite(path: Path) -> None:
         rows = dict(connection.execute("SELECT key, value FROM about"))
     connection.close()
     assert rows["format"] == "2"
+
+
+def jpeg(width: int = 48, height: int = 36) -> bytes:
+    kept = io.BytesIO()
+    Image.new("RGB", (width, height)).save(kept, "JPEG")
+    return kept.getvalue()
+
+
+def test_thumbnails_are_kept_by_a_resumed_run_as_long_as_their_file_is_the_same(
+    path: Path, tmp_path: Path
+) -> None:
+    names = "a.jpg", "b.jpg", "c.jpg"
+    journal = Journal.create(path, about(tmp_path))
+    journal.plan([planned(name) for name in names])
+    pair = jpeg(), jpeg(30, 20)
+    for index, name in zip(indices(journal), names, strict=True):
+        journal.finish(written(index, thumbnails=pair), 0.0)
+        put(tmp_path, name)
+    assert journal.thumbnails() == {name.encode(): pair for name in names}
+    journal.close()
+    journal = Journal.resume(path, about(tmp_path))
+    journal.plan([planned("a.jpg"), planned("b.jpg", modified_ns=2)])
+    journal.end_of_plan()
+    assert journal.thumbnails() == {b"a.jpg": pair}
+    journal.close()
+
+
+def test_no_more_thumbnails_are_kept_than_the_page_shows(path: Path) -> None:
+    journal = Journal.create(path, ABOUT)
+    journal.plan([planned(f"{number}.jpg") for number in range(100)])
+    for index in indices(journal):
+        journal.finish(written(index, thumbnails=(jpeg(), jpeg())), 0.0)
+    assert len(journal.thumbnails()) == MOST_KEPT
+    journal.close()
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"<svg/>", jpeg(2000, 10), jpeg() + bytes(70_000)])
+def test_rubbish_for_a_thumbnail_costs_the_picture_and_nothing_else(
+    path: Path, rubbish: bytes
+) -> None:
+    journal = Journal.create(path, ABOUT)
+    journal.plan([planned("a.jpg")])
+    assert journal.finish(written(*indices(journal), thumbnails=(jpeg(), rubbish)), 0.0)
+    assert journal.thumbnails() == {}
+    assert journal.totals().by_status == {Status.WRITTEN: 1}
+    journal.close()
 
 
 def changed_by_hand(path: Path, *statements: str) -> None:

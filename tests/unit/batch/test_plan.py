@@ -160,6 +160,15 @@ def test_jobs_are_taken_without_waiting_and_news_wakes_whoever_waits_for_them(
     assert planner.finish(10)
 
 
+@pytest.mark.parametrize(("has_page", "wanted"), [(True, range(12, 37)), (False, range(1))])
+def test_thumbnails_of_a_sample_are_wanted_if_there_is_a_page(
+    journal: Journal, folders: Folders, has_page: bool, wanted: range
+) -> None:
+    names = [f"{number}.jpg" for number in range(200)]
+    planner = planner_of(journal, iter(found(*names)), folders, thumbnails=has_page)
+    assert sum(job.wants_thumbnails for job in planned(planner)) in wanted
+
+
 def test_a_job_that_was_taken_is_known_until_it_is_forgotten(
     journal: Journal, folders: Folders
 ) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -17,11 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from imgbatch.batch.gallery import Pair, Thumbnails, make_thumbnails
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.page.throughput import SHADES, Throughput
 from imgbatch.batch.report import Report, replacing
-from imgbatch.batch.rows import Totals
+from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.errors import OutputError
 from imgbatch.text import duration, size
 
@@ -29,13 +29,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
-MOST_PICTURES = 48
 MOST_LISTED = 200
 OPEN_FAILURES = 12
 """Shown at once; the others wait behind a click, so that the rest of the page is not buried."""
-GALLERY_SHARE = 0.1
-"""Of the run's own time, that its gallery may take; within the bounds below."""
-GALLERY_SECONDS = (1.0, 15.0)
 
 _USUAL = (None, False, "keep", "strict", "fast")
 """Values of encoding options that change nothing; the page leaves these out."""
@@ -65,11 +61,14 @@ class FileList:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A photograph of the gallery: its fields in the report, and its thumbnails."""
+    """A photograph of the gallery: its fields in the report, and its thumbnails in base64."""
 
     file: Fields
-    thumbnails: Thumbnails
-    link: str = ""
+    link: str
+    before: str
+    after: str
+    width: int
+    height: int
 
 
 class PageFiles:
@@ -77,27 +76,31 @@ class PageFiles:
 
     Parameters
     ----------
-    seconds
-        Duration of the run.
-    totals
-        Its sums.
+    report
+        Whose page it is.
+    thumbnails
+        As `imgbatch.batch.journal.Journal.thumbnails` gives them.
     """
 
-    def __init__(self, seconds: float, totals: Totals) -> None:
+    def __init__(self, report: Report, thumbnails: Mapping[bytes, tuple[bytes, bytes]]) -> None:
         self.lists = {status: FileList() for status in Status if status is not Status.WRITTEN}
         self.failed_codes: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self.sample: list[Fields] = []
-        self._written = 0
-        self._written_in_all = max(totals.by_status.get(Status.WRITTEN, 0), 1)
-        machines = [machine.id for machine in sorted(totals.machines, key=lambda it: -it.images)]
-        self.throughput = Throughput(seconds, totals.timed, machines)
+        self.pictures: list[Picture] = []
+        machines = sorted(report.totals.machines, key=lambda machine: -machine.images)
+        self.throughput = Throughput(
+            report.seconds, report.totals.timed, [machine.id for machine in machines]
+        )
+        self._report = report
+        self._thumbnails = thumbnails
 
-    def add(self, file: Fields) -> None:
-        """Take note of a file."""
+    def add(self, name: bytes, file: Fields) -> None:
+        """Take note of a file; `name` is its path below the input folder."""
         status = file["status"]
         if status == Status.WRITTEN:
-            self._add_written(file)
+            self.notes.update(file["notes"])
+            if name in self._thumbnails:
+                self.pictures.append(self._picture(name, file))
         else:
             self.lists[status].add(file)
             if status == Status.FAILED:
@@ -105,40 +108,32 @@ class PageFiles:
         if file["finished_seconds"] is not None and status in (Status.WRITTEN, Status.FAILED):
             self.throughput.add(file["finished_seconds"], file["machine"])
 
-    def _add_written(self, file: Fields) -> None:
-        self.notes.update(file["notes"])
-        self._written += 1
-        # As many as there is room for, spread evenly over all.
-        if self._written * MOST_PICTURES // self._written_in_all > len(self.sample):
-            self.sample.append(file)
+    def _picture(self, name: bytes, file: Fields) -> Picture:
+        before, after = self._thumbnails[name]
+        width, height = jpeg_size(after) or (0, 0)
+        path = self._report.target / self._report.naming.target(os.fsdecode(name))
+        return Picture(
+            file,
+            quote(os.fsencode(os.path.relpath(path, self._report.path.parent))),
+            b64encode(before).decode(),
+            b64encode(after).decode(),
+            width,
+            height,
+        )
 
 
 def write_page(report: Report, files: PageFiles) -> Report:
-    """Write the page beside the report; return the report with where it lies, or why it does not.
-
-    Photographs that can't be decoded are left out of its gallery.
-    """
+    """Write the page beside the report; return the report with its path, or why there is none."""
     path = report.path.with_suffix(".html")
     try:
         with replacing(path) as page:
-            page.write(render(report.summary(), files, _pictures(report, files.sample)))
+            page.write(render(report.summary(), files))
     except OutputError as error:
         return replace(report, page_failure=Failure.of(error))
     return replace(report, page=path)
 
 
-def _pictures(report: Report, sample: Sequence[Fields]) -> list[Picture]:
-    pairs = [Pair(Path(file["input"]), Path(file["output"])) for file in sample]
-    least, most = GALLERY_SECONDS
-    made = make_thumbnails(pairs, min(max(GALLERY_SHARE * report.seconds, least), most))
-    folder = report.path.parent
-    return [
-        Picture(sample[number], thumbnails, link_to(pairs[number].after, folder))
-        for number, thumbnails in made.items()
-    ]
-
-
-def render(report: Fields, files: PageFiles, pictures: Sequence[Picture] = ()) -> str:
+def render(report: Fields, files: PageFiles) -> str:
     """Return the page of a report.
 
     Parameters
@@ -147,8 +142,6 @@ def render(report: Fields, files: PageFiles, pictures: Sequence[Picture] = ()) -
         The fields of imgbatch-report.json but its files.
     files
         What there is to show of these.
-    pictures
-        The photographs of the gallery.
     """
     return _template().render(
         report=report,
@@ -159,16 +152,11 @@ def render(report: Fields, files: PageFiles, pictures: Sequence[Picture] = ()) -
         throughput=files.throughput if files.throughput.images > 1 else None,
         hosts={machine["id"]: machine["host"] for machine in report["machines"]},
         machines=sorted(report["machines"], key=lambda machine: -machine["images"]),
-        pictures=pictures,
+        pictures=files.pictures,
         notes=files.notes.most_common(),
         not_done=files.lists[Status.NOT_DONE],
         skipped=files.lists[Status.SKIPPED],
     )
-
-
-def link_to(path: Path, folder: Path) -> str:
-    """Return the address of a file relative to the page."""
-    return quote(os.fsencode(os.path.relpath(path, folder)))
 
 
 @cache

@@ -1,21 +1,18 @@
+import io
 import json
+from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
 import pytest
 from PIL import Image
 
-from imgbatch.batch.gallery import Thumbnails
 from imgbatch.batch.model import MachineUse, Status
 from imgbatch.batch.page.view import (
     MOST_LISTED,
-    MOST_PICTURES,
     PageFiles,
-    Picture,
-    link_to,
     render,
     write_page,
 )
@@ -82,25 +79,35 @@ def a_report(*files, **fields):
     return report
 
 
-def files_of(report):
-    """Gather what a report's page shows of its files, as a run does while it writes the report."""
+def run_of(report):
+    """Return the run that a report's fields tell of."""
     statuses = [file["status"] for file in report["files"]]
-    machines = tuple(
-        MachineUse(it["id"], it["host"], it["procs"], it["images"]) for it in report["machines"]
-    )
     totals = Totals(
         {status: statuses.count(status) for status in Status},
         timed=sum(file["finished_seconds"] is not None for file in report["files"]),
-        machines=machines,
+        machines=tuple(
+            MachineUse(it["id"], it["host"], it["procs"], it["images"]) for it in report["machines"]
+        ),
     )
-    files = PageFiles(report["seconds"], totals)
+    return Report(
+        Path("/out/imgbatch-report.json"), Path("/photos"), Path("/out"), Recipe(), "local",
+        "1.0.0", "", report["seconds"], False, None, totals,
+    )  # fmt: skip
+
+
+def html_of(report, **thumbnails):
+    """Return a report's page, with thumbnails of files by their numbers."""
+    pairs = {f"{number}.jpg".encode(): pair for number, pair in thumbnails.items()}
+    files = PageFiles(run_of(report), pairs)
     for file in report["files"]:
-        files.add(file)
-    return files
+        files.add(Path(file["input"]).name.encode(), file)
+    return render(report, files)
 
 
-def html_of(report, pictures=()):
-    return render(report, files_of(report), pictures)
+def jpeg(red, width=48, height=36):
+    kept = io.BytesIO()
+    Image.new("RGB", (width, height), (red, 99, 0)).save(kept, "JPEG")
+    return kept.getvalue()
 
 
 class Page(HTMLParser):
@@ -202,8 +209,10 @@ def test_names_are_text_never_markup():
         machines=[{"id": "m1", "host": evil, "procs": 1, "images": 2, "busy_seconds": 1.0}],
         input=f"/photos/{evil}",
     )
-    picture = Picture(report["files"][0], Thumbnails("AAAA", "BBBB", 4, 3), "a%20b.jpg")
-    page = Page(html_of(report, [picture]))
+    files = PageFiles(run_of(report), {evil.encode(): (jpeg(1), jpeg(2))})
+    for file in report["files"]:
+        files.add(evil.encode(), file)
+    page = Page(render(report, files))
     assert page.tags.count("img") == 2
     assert "x" not in page.addresses
     assert evil in page.text
@@ -216,10 +225,9 @@ def test_options_in_sentences_are_set_as_such():
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    picture = Picture(a_file(), Thumbnails("AAAA", "BBBB", 4, 3), "sub/a.jpg")
-    html = html_of(a_report(a_file()), [picture])
+    html = html_of(a_report(a_file(7)), **{"00007": (jpeg(1), jpeg(2))})
     assert all(
-        address.startswith("data:") or address == "sub/a.jpg" for address in Page(html).addresses
+        address.startswith("data:") or address == "00007.jpg" for address in Page(html).addresses
     )
     assert "default-src 'none'" in html
     assert "@import" not in html
@@ -227,18 +235,27 @@ def test_the_page_needs_nothing_from_elsewhere():
 
 
 def test_the_gallery_shows_before_and_after_and_loads_late():
-    picture = Picture(a_file(7), Thumbnails("AAAA", "BBBB", 4, 3), "00007.jpg")
-    html = html_of(a_report(a_file(7)), [picture])
+    before, after = jpeg(1), jpeg(2)
+    html = html_of(a_report(a_file(7)), **{"00007": (before, after)})
     assert html.count('loading="lazy"') == 2
-    assert "data:image/jpeg;base64,AAAA" in html
-    assert "data:image/jpeg;base64,BBBB" in html
+    assert html.count('width="48" height="36"') == 2
+    assert f'base64,{b64encode(before).decode()}" alt="00007.jpg, before"' in html
+    assert f'base64,{b64encode(after).decode()}" alt="00007.jpg, after"' in html
     assert 'aria-label="Before and after, 00007.jpg"' in html
 
 
 def test_a_sample_says_of_how_many():
     files = [a_file(number) for number in range(1500)]
-    picture = Picture(files[0], Thumbnails("AAAA", "BBBB", 4, 3))
-    assert "1 of 1,500." in Page(html_of(a_report(*files), [picture])).text
+    html = html_of(a_report(*files), **{"00700": (jpeg(1), jpeg(2))})
+    assert "1 of 1,500." in Page(html).text
+
+
+def test_a_picture_leads_to_the_photograph_whatever_its_name_and_wherever_the_page_lies():
+    report = a_report(a_file(1, output="/out/caf\\xe9 1.jpg"))
+    run = replace(run_of(report), path=Path("/reports/imgbatch-report.json"))
+    files = PageFiles(run, {b"caf\xe9 1.jpg": (jpeg(1), jpeg(2))})
+    files.add(b"caf\xe9 1.jpg", report["files"][0])
+    assert files.pictures[0].link == "../out/caf%E9%201.jpg"
 
 
 @pytest.mark.parametrize(
@@ -253,50 +270,11 @@ def test_runs_of_next_to_nothing_have_a_page(report):
     assert Page(html_of(a_report(a_file(), **report))).text
 
 
-def test_the_sample_is_bounded_and_spread_evenly():
-    for count in (0, 1, 47, 48, 49, 1000):
-        files = [a_file(number, "written") for number in range(count)]
-        sample = files_of(a_report(*files)).sample
-        assert len(sample) == min(count, MOST_PICTURES)
-        numbers = [files.index(file) for file in sample]
-        gaps = [after - before for before, after in pairwise(numbers)]
-        assert max(gaps, default=1) - min(gaps, default=1) <= 1
-
-
-def test_links_lead_from_the_page_to_the_photographs():
-    photograph = Path("/photos/out/a b.jpg")
-    assert link_to(photograph, Path("/photos/out")) == "a%20b.jpg"
-    assert link_to(photograph, Path("/photos/reports")) == "../out/a%20b.jpg"
-    assert link_to(Path("/out/caf\udce9.jpg"), Path("/out")) == "caf%E9.jpg"
-
-
-def photographs(folder, count):
-    """Make photographs; return the report of their run, and what its page shows of them."""
-    sources, targets = folder / "in", folder / "out"
-    sources.mkdir()
-    targets.mkdir()
-    totals = Totals({Status.WRITTEN: count})
-    report = Report(
-        targets / "imgbatch-report.json", sources, targets, Recipe(), "local", "1.0.0", "", 1.0,
-        False, None, totals,
-    )  # fmt: skip
-    files = PageFiles(1.0, totals)
-    for number in range(count):
-        before, after = sources / f"{number}.jpg", targets / f"{number}.jpg"
-        Image.new("RGB", (64, 48), (number, 0, 0)).save(before)
-        Image.new("RGB", (64, 48), (number, 99, 0)).save(after)
-        files.add(a_file(number, input=str(before), output=str(after)))
-    return report, files
-
-
-def test_the_page_is_written_beside_the_report_with_damaged_files_left_out(tmp_path):
-    report, files = photographs(tmp_path, 3)
-    (tmp_path / "out/1.jpg").write_bytes(b"no image any more")
-    written = write_page(report, files)
-    assert written.page == tmp_path / "out/imgbatch-report.html"
-    page = Page(written.page.read_text("utf-8"))
-    assert page.tags.count("figure") == 2
-    assert sorted(path.name for path in written.page.parent.glob(".*")) == []
+def test_the_page_is_written_beside_the_report(tmp_path):
+    report = replace(run_of(a_report()), path=tmp_path / "imgbatch-report.json")
+    written = write_page(report, PageFiles(report, {}))
+    assert written.page == tmp_path / "imgbatch-report.html"
+    assert [path.name for path in tmp_path.iterdir()] == ["imgbatch-report.html"]
 
 
 def test_a_page_of_many_files_stays_small(tmp_path):
@@ -307,8 +285,7 @@ def test_a_page_of_many_files_stays_small(tmp_path):
 
 
 def test_a_page_that_cannot_be_written_says_so(tmp_path):
-    report, files = photographs(tmp_path, 0)
-    lost = replace(report, path=tmp_path / "gone/imgbatch-report.json")
-    written = write_page(lost, files)
+    report = replace(run_of(a_report()), path=tmp_path / "gone/imgbatch-report.json")
+    written = write_page(report, PageFiles(report, {}))
     assert written.page is None
     assert "gone/imgbatch-report.html can't be written" in written.page_failure.sentence
