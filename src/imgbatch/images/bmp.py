@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from imgbatch.images.failures import beyond_repair, truncated, unsupported
+from imgbatch.images.failures import truncated
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
@@ -17,86 +17,73 @@ if TYPE_CHECKING:
     from imgbatch.images.codec import Source
     from imgbatch.images.limits import Limits
 
-_CORE, _V5 = 12, 124
-_PLAIN, _BITFIELDS, _JPEG, _PNG, _ALPHA_BITFIELDS = 0, 3, 4, 5, 6
-_KNOWN_HEADERS = (_CORE, 16, 40, 52, 56, 64, 108, _V5)
-_EMBEDDED_PROFILE = int.from_bytes(b"MBED", "big")
-_RESOLUTION_OFFSET = 38
-
-
-@dataclass(frozen=True, slots=True)
-class BmpHeader:
-    """The fields that matter of a BMP's headers."""
-
-    size_bytes: int
-    width_pixels: int
-    height_pixels: int
-    bits: int
-    compression: int = _PLAIN
-    across_per_metre: int = 0
-    down_per_metre: int = 0
+_RESOLUTION_OFFSET, _PROFILE_OFFSET = 38, 126
+_EMBEDDED_PROFILE = b"DEBM"
+_MODES = {"1": "L", "L": "L", "RGBA": "RGBA"}
+"""What each of Pillow's modes is decoded to; all others to RGB."""
 
 
 @dataclass(frozen=True, slots=True)
 class BmpSource:
-    """A BMP file whose headers have been checked."""
+    """A BMP file whose headers have been checked.
+
+    Parameters
+    ----------
+    data
+        The file.
+    shape
+        Grey palettes are delivered as grey, others as RGB.
+    mode
+        Pillow's word for how the pixels are stored.
+    end
+        Where the pixels end in the file; 0 if that is not known, since they are run-length encoded.
+    """
 
     data: memoryview
-    header: BmpHeader
-    channels: int
+    shape: Shape
+    mode: str
+    end: int
     file_format: ClassVar[str] = "bmp"
 
     @property
-    def shape(self) -> Shape:
-        """Grey palettes are delivered as grey, others as RGB."""
-        return Shape(self.header.width_pixels, self.header.height_pixels, self.channels)
-
-    def metadata(self) -> Metadata:
-        """Return profile and resolution."""
-        across, down = self.header.across_per_metre, self.header.down_per_metre
-        has_resolution = across > 0 and down > 0
-        return Metadata(
-            icc=self.profile,
-            resolution=Resolution(across / 100, down / 100, "centimetre")
-            if has_resolution
-            else None,
-        )
+    def resolution(self) -> tuple[int, int]:
+        """Dots per metre across and down; 0 if the header has no place for them."""
+        if self._number(14) < 40:
+            return 0, 0
+        return struct.unpack_from("<ii", self.data, _RESOLUTION_OFFSET)
 
     @property
     def profile(self) -> bytes | None:
         """The embedded colour profile."""
-        if self.header.size_bytes < _V5:
+        if self._number(14) < 124 or bytes(self.data[70:74]) != _EMBEDDED_PROFILE:
             return None
-        kind, start, size = (
-            struct.unpack_from("<I", self.data, 14 + offset)[0] for offset in (56, 112, 116)
-        )
-        profile = bytes(self.data[14 + start : 14 + start + size])
-        return profile if kind == _EMBEDDED_PROFILE and size and len(profile) == size else None
+        start, size = 14 + self._number(_PROFILE_OFFSET), self._number(_PROFILE_OFFSET + 4)
+        profile = bytes(self.data[start : start + size])
+        return profile if profile and len(profile) == size else None
+
+    def _number(self, offset: int) -> int:
+        return int.from_bytes(self.data[offset : offset + 4], "little")
+
+    def metadata(self) -> Metadata:
+        """Return profile and resolution."""
+        across, down = self.resolution
+        if across <= 0 or down <= 0:
+            return Metadata(icc=self.profile)
+        resolution = Resolution(across / 100, down / 100, "centimetre")
+        return Metadata(icc=self.profile, resolution=resolution)
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to 8-bit grey, RGB or RGBA."""
         from imgbatch.images.pillow import as_array, load, opened
 
-        is_strict = damaged is DamagedPolicy.STRICT
-        if is_strict and self.is_short:
+        is_strict, is_short = damaged is DamagedPolicy.STRICT, self.end > len(self.data)
+        if is_strict and is_short:
             raise truncated("the BMP is shorter than its pixels")
-        modes = {1: "L", 3: "RGB", 4: "RGBA"}
         with opened(self.data, "BMP", is_strict=is_strict) as image:
             load(image, self.shape, is_strict=is_strict)
-            pixels = as_array(image, modes[self.channels])
-        facts = {
-            Note.PALETTE_EXPANDED: self.header.bits <= 8 and self.channels == 3,
-            Note.SALVAGED: self.is_short,
-        }
+            pixels = as_array(image, _MODES.get(self.mode, "RGB"))
+        facts = {Note.PALETTE_EXPANDED: self.mode == "P", Note.SALVAGED: is_short}
         return Picture(pixels, tuple(note for note, holds in facts.items() if holds))
-
-    @property
-    def is_short(self) -> bool:
-        """Whether rows are missing; how long a run-length encoded file should be is not known."""
-        header = self.header
-        stride = -(-header.width_pixels * header.bits // 32) * 4
-        is_plain = header.compression in (_PLAIN, _BITFIELDS, _ALPHA_BITFIELDS)
-        return is_plain and len(self.data) < 14 + header.size_bytes + stride * header.height_pixels
 
 
 def read(data: memoryview, limits: Limits) -> BmpSource:
@@ -107,42 +94,19 @@ def read(data: memoryview, limits: Limits) -> BmpSource:
     DamagedImage
         If the headers are not complete, or say nothing sensible.
     RefusedImage
-        If it wraps a JPEG or PNG for a printer.
+        If they are of an unusual kind, such as those of a JPEG for a printer.
     LimitExceeded
         If it has more pixels than allowed.
     """
-    header = _parse_header(data)
-    limits.check_pixels(header.width_pixels, header.height_pixels)
-    if header.compression in (_JPEG, _PNG):
-        raise unsupported("the BMP holds a JPEG or PNG for a printer")
-    return BmpSource(data, header, _delivered_channels(data))
-
-
-def _parse_header(data: memoryview) -> BmpHeader:
-    if len(data) < 26:
-        raise truncated("the BMP ends within its header")
-    (size,) = struct.unpack_from("<I", data, 14)
-    if size not in _KNOWN_HEADERS:
-        raise beyond_repair(f"the BMP has a header of {size} bytes")
-    if len(data) < 14 + size:
-        raise truncated("the BMP ends within its header")
-    if size == _CORE:
-        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-        compression, across, down = _PLAIN, 0, 0
-    else:
-        width, height, _, bits = struct.unpack_from("<iiHH", data, 18)
-        compression, _, across, down = struct.unpack_from("<IIii", bytes(data[30:46]) + bytes(16))
-    if width <= 0 or height == 0 or bits not in (1, 2, 4, 8, 16, 24, 32):
-        raise beyond_repair(f"the BMP's header says {width} x {height} pixels of {bits} bits")
-    return BmpHeader(size, width, abs(height), bits, compression, across, down)
-
-
-def _delivered_channels(data: memoryview) -> int:
-    """Return how many channels the decoder will deliver, as it finds from header and palette."""
     from imgbatch.images.pillow import opened
 
+    # Pillow reads headers and palette, and decodes no pixel before it is told to.
     with opened(data, "BMP", is_strict=True) as image:
-        return {"1": 1, "L": 1, "RGBA": 4}.get(image.mode, 3)
+        limits.check_pixels(*image.size)
+        pixels: Any = image.tile[0]
+        end = pixels.offset + pixels.args[1] * image.height if pixels.codec_name == "raw" else 0
+        shape = Shape(*image.size, len(_MODES.get(image.mode, "RGB")))
+        return BmpSource(data, shape, image.mode, end)
 
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
@@ -155,7 +119,6 @@ def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) 
         pixels = cv2.cvtColor(pixels, order)  # type: ignore[assignment]
     file = bytearray(cv2.imencode(".bmp", pixels)[1])
     if not encoding.strip_metadata:
-        resolution = source.header.across_per_metre, source.header.down_per_metre
-        struct.pack_into("<ii", file, _RESOLUTION_OFFSET, *resolution)
+        struct.pack_into("<ii", file, _RESOLUTION_OFFSET, *source.resolution)
     notes = () if source.profile is None else (Note.ICC_DROPPED,)
     return Encoded([memoryview(file)], notes)

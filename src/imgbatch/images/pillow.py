@@ -81,7 +81,7 @@ def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[ImageFil
             raise unsupported(f"the {name} is of an unusual kind ({error})") from error
         if not is_strict:
             raise beyond_repair(f"the {name} can't be decoded ({error})") from error
-        if "truncated" in str(error):
+        if "truncated" in str(error).lower():
             raise truncated(f"the {name} breaks off ({error})") from error
         raise damaged(f"the {name} can't be decoded ({error})") from error
 
