@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from imgbatch.images.failures import truncated
 from imgbatch.images.metadata import Metadata, Resolution
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
 from imgbatch.recipe import DamagedPolicy, Encoding
 
@@ -83,7 +83,7 @@ class BmpSource:
             load(image, self.shape, is_strict=is_strict)
             pixels = as_array(image, _MODES.get(self.mode, "RGB"))
         facts = {Note.PALETTE_EXPANDED: self.mode == "P", Note.SALVAGED: is_short}
-        return Picture(pixels, tuple(note for note, holds in facts.items() if holds))
+        return Picture(pixels, notes_where(facts))
 
 
 def read(data: memoryview, limits: Limits) -> BmpSource:

@@ -42,18 +42,6 @@ def beyond_repair(what: str) -> DamagedImage:
     )
 
 
-def decoder_failure(what: str, shape: Shape) -> DamagedImage:
-    """Return the failure of a file whose pixels a decoder refuses.
-
-    Raises
-    ------
-    MemoryError
-        If it may be for want of memory.
-    """
-    probe_memory(shape)
-    return damaged(what)
-
-
 def probe_memory(shape: Shape) -> None:
     """Raise MemoryError if there is not enough for what a decoder needs.
 

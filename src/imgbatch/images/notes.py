@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -32,3 +33,8 @@ class Note(StrEnum):
     EMBEDDED_PICTURES_DROPPED = "embedded-pictures-dropped"
     TRAILING_DATA_DROPPED = "trailing-data-dropped"
     PADDING_DROPPED = "padding-dropped"
+
+
+def notes_where(facts: Mapping[Note, bool]) -> tuple[Note, ...]:
+    """Return the notes of facts that hold."""
+    return tuple(note for note, holds in facts.items() if holds)

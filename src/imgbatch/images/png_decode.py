@@ -9,11 +9,12 @@ are handed to it without them.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgbatch.images.failures import beyond_repair, damaged, probe_memory
+from imgbatch.images.failures import beyond_repair, damaged
+from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Pixels, Shape
 from imgbatch.images.png_chunks import (
     GREY,
@@ -79,13 +80,11 @@ def decode_intact(data: memoryview, structure: PngStructure, buffers: Buffers) -
         plain = decode_plain(data, structure, shape_of(structure), buffers)
         if plain is not None:
             return plain
-    pixels = _decode_intact_by_opencv(data, structure)
-    if pixels is None:
-        raise damaged("the PNG's image data can't be decoded")
-    return pixels
+    return decode_any(data, structure)
 
 
-def _decode_intact_by_opencv(data: memoryview, structure: PngStructure) -> Pixels | None:
+def decode_any(data: memoryview, structure: PngStructure) -> Pixels:
+    """Decode a file of any kind by OpenCV; raises DamagedImage."""
     needed = _needed_chunks(structure)
     others = len(structure.chunks) - len(needed)
     is_plain = others == sum(chunk.kind in _PLAIN for chunk in structure.chunks)
@@ -115,10 +114,7 @@ def decode_salvaged(data: memoryview, structure: PngStructure) -> Pixels:
     needed = [c for c in _needed_chunks(structure) if c.kind != b"IDAT"]
     repaired = zlib.compress(rows + filler.tobytes(), 1)
     bodies = [(c.kind, data[c.start : c.stop]) for c in needed]
-    pixels = _decode(join_png(header, [*bodies, (b"IDAT", repaired)]), data, structure)
-    if pixels is None:
-        raise beyond_repair("the PNG's image data can't be decoded")
-    return pixels
+    return _decode(join_png(header, [*bodies, (b"IDAT", repaired)]), data, structure)
 
 
 def _inflate_what_is_there(body: bytes, most_bytes: int) -> bytes:
@@ -145,30 +141,17 @@ def _needed_chunks(structure: PngStructure) -> list[Chunk]:
     ]
 
 
-def _decode(
-    encoded: bytes | memoryview, data: memoryview, structure: PngStructure
-) -> Pixels | None:
-    """Return the pixels in the order of `Pixels`; None if OpenCV refuses the file."""
-    import cv2
-
-    flags = cv2.IMREAD_UNCHANGED
-    if shape_of(structure).channels == 3:
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        probe_memory(shape_of(structure))
-        return None
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
+def _decode(encoded: bytes | memoryview, data: memoryview, structure: PngStructure) -> Pixels:
+    """Return the pixels as `shape_of` says, by OpenCV; raises DamagedImage."""
+    shape = shape_of(structure)
+    pixels = decode_by_opencv(encoded, "PNG", shape)
     if structure.header.colour_type == GREY_ALPHA and pixels.shape[2] == 4:
-        pixels = np.ascontiguousarray(pixels[:, :, ::3])
+        pixels = np.ascontiguousarray(pixels[:, :, ::3])  # type: ignore[assignment]
     elif structure.header.colour_type == GREY:
         pixels = _with_keyed_alpha(pixels, data, structure)
-    elif pixels.shape[2] == 4:
-        cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
-    return pixels if pixels.shape == shape_of(structure).array_shape else None
+    if pixels.shape != shape.array_shape:
+        raise damaged("the PNG's pixels are not as its header says")
+    return pixels
 
 
 def _with_keyed_alpha(grey: Pixels, data: memoryview, structure: PngStructure) -> Pixels:

@@ -35,9 +35,7 @@ def plain(file: bytes, buffers: Buffers | None = None):
 
 
 def by_opencv(file: bytes):
-    return png_decode._decode_intact_by_opencv(
-        memoryview(file), parse_png(memoryview(file), Limits())
-    )
+    return png_decode.decode_any(memoryview(file), parse_png(memoryview(file), Limits()))
 
 
 def filtered_file(image: np.ndarray, kinds: list[int], **options: bytes) -> bytes:

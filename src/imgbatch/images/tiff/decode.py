@@ -9,12 +9,12 @@ import numpy as np
 
 from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.failures import (
-    decoder_failure,
     several_pictures,
     truncated,
     unsupported_format,
 )
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
+from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import (
@@ -31,7 +31,7 @@ from imgbatch.images.tiff.metadata import metadata_of
 from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.limits import Limits
@@ -82,13 +82,12 @@ class TiffSource:
         is_strict = damaged is DamagedPolicy.STRICT
         if is_strict and self.is_short:
             raise truncated("the TIFF is shorter than its pixels")
-        if layout.is_planar:
-            pixels = self._decode_planes(is_strict=is_strict)
-        elif layout.bits == 16:
-            pixels = self._decode_deep()
-        else:
-            icc = self.directory.data(tags.ICC)
-            pixels = _decode_pillow(self._file_for_decoder({}), self.shape, icc, is_strict)
+        channels = 1 if layout.is_planar else self.shape.channels
+        planes = [
+            self._decode_file(file, replace(self.shape, channels=channels), is_strict=is_strict)
+            for file in self._files_for_decoder()
+        ]
+        pixels = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
         if pixels.shape != self.shape.array_shape:
             raise damaged_image("the TIFF's pixels are not as its directory says")
         facts = {
@@ -98,90 +97,59 @@ class TiffSource:
             Note.CMYK_CONVERTED: self.is_ink,
             Note.SALVAGED: self.is_short,
         }
-        return Picture(pixels, tuple(note for note, holds in facts.items() if holds))
+        return Picture(pixels, notes_where(facts))  # type: ignore[arg-type]
 
-    def _decode_deep(self) -> Pixels:
-        """Decode 16 bits, which Pillow would make 8."""
-        import cv2
+    def _decode_file(self, file: bytearray, shape: Shape, *, is_strict: bool) -> Pixels:
+        """Decode 16 bits by OpenCV, since Pillow would make them 8, and all others by Pillow."""
+        from imgbatch.images.cmyk import cmyk_to_srgb
+        from imgbatch.images.pillow import as_array, load, opened
 
-        pixels = _decode_opencv(self._file_for_decoder({}), self.shape)
-        if self.shape.channels == 3:
-            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
-        if self.shape.channels == 4:
-            return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)  # type: ignore[return-value]
-        return pixels
+        if shape.bits_per_sample == 16:
+            return decode_by_opencv(file, "TIFF", shape)
+        with opened(memoryview(file), "TIFF", is_strict=is_strict) as image:
+            load(image, shape, is_strict=is_strict)
+            if image.mode == "CMYK":
+                return cmyk_to_srgb(image, self.directory.data(tags.ICC))
+            return as_array(image, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[shape.channels])
 
-    def _decode_planes(self, *, is_strict: bool) -> Pixels:
-        """Decode each plane as the grey picture that it is: OpenCV mixes planes of 16 bits up."""
-        order, shape = self.directory.order, replace(self.shape, channels=1)
-        grey: dict[int, Entry | None] = {
-            tags.EXTRA_SAMPLES: None,
-            tags.BITS: shorts(order, self.layout.bits),
-            tags.PHOTOMETRIC: shorts(order, tags.BLACK_IS_ZERO),
-            tags.SAMPLES: shorts(order, 1),
-            tags.PLANAR: shorts(order, 1),
-        }
-        is_tiled = tags.TILE_OFFSETS in self.directory.entries
-        starts_tag, sizes_tag = tags.TILE_BLOCKS if is_tiled else tags.STRIP_BLOCKS
-        count = len(self.layout.blocks) // self.layout.samples
-        planes = []
-        for first in range(0, len(self.layout.blocks), count):
-            starts, sizes = zip(*self.layout.blocks[first : first + count], strict=True)
-            blocks = {starts_tag: longs(order, *starts), sizes_tag: longs(order, *sizes)}
-            file = self._file_for_decoder(grey | blocks)
-            if self.layout.bits == 16:
-                planes.append(_decode_opencv(file, shape))
-            else:
-                planes.append(_decode_pillow(file, shape, None, is_strict))
-        return np.concatenate(planes, axis=2)  # type: ignore[return-value]
+    def _files_for_decoder(self) -> Iterator[bytearray]:
+        """Yield the file with a directory of nothing but what a decoder needs, as was checked.
 
-    def _file_for_decoder(self, changed: Mapping[int, Entry | None]) -> bytearray:
-        """Return the file with a directory of nothing but what a decoder needs, as was checked.
-
-        What is missing behind the end of a file that breaks off is black.
+        If it is stored in planes, once for each of them, as the grey picture that it is: OpenCV
+        mixes planes of 16 bits up. What is missing of a file that breaks off is black.
         """
         order, layout = self.directory.order, self.layout
-        entries: dict[int, Entry | None] = {
+        needed = {
             tag: entry if tag in tags.SEVERAL else entry.first
             for tag, entry in self.directory.entries.items()
             if tag in tags.DECODED
         }
-        entries[tags.BITS] = shorts(order, *(layout.bits,) * layout.samples)
+        needed[tags.BITS] = shorts(order, *(layout.bits,) * layout.samples)
         if layout.compression not in tags.PREDICTED_COMPRESSIONS:
-            entries.pop(tags.PREDICTOR, None)
-        start = max(len(self.data), min(layout.end, len(self.data) + self.shape.size_bytes))
+            needed.pop(tags.PREDICTOR, None)
+        if not layout.is_planar:
+            yield self._with_directory(needed)
+            return
+        needed.pop(tags.EXTRA_SAMPLES, None)
+        needed[tags.BITS] = shorts(order, layout.bits)
+        needed[tags.PHOTOMETRIC] = shorts(order, tags.BLACK_IS_ZERO)
+        needed[tags.SAMPLES] = needed[tags.PLANAR] = shorts(order, 1)
+        block_tags = tags.TILE_BLOCKS if tags.TILE_OFFSETS in needed else tags.STRIP_BLOCKS
+        count = len(layout.blocks) // layout.samples
+        for first in range(0, len(layout.blocks), count):
+            fields = zip(*layout.blocks[first : first + count], strict=True)
+            for tag, values in zip(block_tags, fields, strict=True):
+                needed[tag] = longs(order, *values)
+            yield self._with_directory(needed)
+
+    def _with_directory(self, entries: Mapping[int, Entry]) -> bytearray:
+        order, size = self.directory.order, len(self.data)
+        start = max(size, min(self.layout.end, size + self.shape.size_bytes))
         start += start % 2
         file = bytearray(start)
-        file[: len(self.data)] = self.data
+        file[:size] = self.data
         file[:8] = header(order, start)
-        needed = {tag: entry for tag, entry in {**entries, **changed}.items() if entry is not None}
-        file += serialise(Directory(order, needed), start)
-        return file
-
-
-def _decode_opencv(file: bytearray, shape: Shape) -> Pixels:
-    """Decode grey, or colours in OpenCV's order."""
-    import cv2
-
-    try:
-        pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise decoder_failure("the TIFF can't be decoded", shape) from error
-    if pixels is None:
-        raise decoder_failure("the TIFF can't be decoded", shape)
-    return pixels.reshape(*pixels.shape[:2], -1)  # type: ignore[return-value]
-
-
-def _decode_pillow(file: bytearray, shape: Shape, icc: bytes | None, is_strict: bool) -> Pixels:
-    from imgbatch.images.cmyk import cmyk_to_srgb
-    from imgbatch.images.pillow import as_array, load, opened
-
-    modes = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-    with opened(memoryview(file), "TIFF", is_strict=is_strict) as image:
-        load(image, shape, is_strict=is_strict)
-        if image.mode == "CMYK":
-            return cmyk_to_srgb(image, icc)
-        return as_array(image, modes[shape.channels])
+        return file + serialise(Directory(order, entries), start)
 
 
 def read(data: memoryview, limits: Limits) -> TiffSource:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from imgbatch.images.failures import decoder_failure, several_pictures, truncated
+from imgbatch.images.failures import damaged as damaged_image
+from imgbatch.images.failures import several_pictures, truncated
 from imgbatch.images.metadata import Metadata
-from imgbatch.images.picture import Picture, Pixels, Shape
+from imgbatch.images.opencv import decode_by_opencv
+from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp, parse_webp
 from imgbatch.recipe import DamagedPolicy
 
@@ -53,22 +53,11 @@ class WebpSource:
         """Decode to RGB or RGBA."""
         if damaged is DamagedPolicy.STRICT and not self.structure.is_complete:
             raise truncated("the WebP is shorter than its header says")
-        return Picture(self._decode_opencv())
-
-    def _decode_opencv(self) -> Pixels:
-        import cv2
-
-        has_alpha = self.structure.has_alpha
-        file = np.frombuffer(join_webp(self.structure.picture), np.uint8)
-        try:
-            pixels = cv2.imdecode(file, cv2.IMREAD_UNCHANGED if has_alpha else cv2.IMREAD_COLOR_RGB)
-        except cv2.error as error:
-            raise decoder_failure("the WebP can't be decoded", self.shape) from error
-        if pixels is None or pixels.shape != self.shape.array_shape:
-            raise decoder_failure("the WebP can't be decoded", self.shape)
-        if has_alpha:
-            cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
-        return pixels  # type: ignore[return-value]
+        # The decoder is shown the picture alone: nothing else of the file concerns it.
+        pixels = decode_by_opencv(join_webp(self.structure.picture), "WebP", self.shape)
+        if pixels.shape != self.shape.array_shape:
+            raise damaged_image("the WebP's pixels are not as its headers say")
+        return Picture(pixels)
 
 
 def read(data: memoryview, limits: Limits) -> WebpSource:
