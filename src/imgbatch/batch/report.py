@@ -21,7 +21,7 @@ from imgbatch.batch.rows import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
-from imgbatch.text import printable
+from imgbatch.text import os_reason, printable
 
 SCHEMA = 1
 _FACTORS = ("brightness", "contrast", "sharpness")
@@ -218,7 +218,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
             yield file
         temporary.replace(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE, f"the report {path} can't be written: {reason}"
         ) from error

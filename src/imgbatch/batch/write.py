@@ -23,6 +23,7 @@ from pathlib import Path
 from imgbatch.batch.model import Job
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, FileError, LimitExceeded, OutputError, SkippedFile
+from imgbatch.text import os_reason
 
 _NO_MORE_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _TEMPORARY = re.compile(r"\.imgbatch-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.part")
@@ -109,7 +110,7 @@ def check_size(source: Path, size_bytes: int, max_bytes: int) -> None:
 
 def source_error(job: Job, error: OSError) -> FileError:
     """Return what an error of the operating system means for the file that was to be read."""
-    return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {_reason(error)}")
+    return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {os_reason(error)}")
 
 
 def write_output(job: Job, parts: Iterable[Buffer], policy: OutputPolicy) -> int:
@@ -374,16 +375,11 @@ def _target_error(job: Job, error: OSError) -> FileError | OutputError:
     if error.errno in _NO_MORE_ROOM:
         return OutputError(
             Code.DISK_FULL,
-            f"{job.target} can't be written: {_reason(error)}; make room, then continue with "
+            f"{job.target} can't be written: {os_reason(error)}; make room, then continue with "
             "--resume",
         )
     if error.errno == errno.EROFS:
         return OutputError(
-            Code.OUTPUT_FOLDER_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}"
+            Code.OUTPUT_FOLDER_UNWRITABLE, f"{job.target} can't be written: {os_reason(error)}"
         )
-    return FileError(Code.OUTPUT_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}")
-
-
-def _reason(error: OSError) -> str:
-    """Return what the operating system says, without its number and the path again."""
-    return (error.strerror or str(error)).lower()
+    return FileError(Code.OUTPUT_UNWRITABLE, f"{job.target} can't be written: {os_reason(error)}")

@@ -12,6 +12,7 @@ from imgbatch.cli.main import run
 from imgbatch.cli.programs import SERVER
 from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
+from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
     from imgbatch.server.metrics import Metrics
@@ -72,7 +73,7 @@ def _metrics(watching: Watching) -> Metrics | None:
         return Metrics(watching.metrics_port, watching.metrics_address)
     except OSError as error:
         where = f"{watching.metrics_address}, port {watching.metrics_port}"
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise UsageError(
             Code.BAD_OPTION,
             f"figures can't be shown at {where}: {reason}; --metrics-address and --metrics-port "
