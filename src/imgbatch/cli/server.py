@@ -45,19 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(given: Mapping[str, Any]) -> int:
     from imgbatch.broker.address import Address
-    from imgbatch.processes import log_to_stderr
-    from imgbatch.server.supervisor import ServerSettings, Supervisor, warm_up
+    from imgbatch.server.logs import log_to_stderr
+    from imgbatch.server.self_test import run_self_test
+    from imgbatch.server.supervisor import ServerSettings, Supervisor
     from imgbatch.settings import filled
 
     watching, settings = filled(Watching, given), filled(ServerSettings, given)
     log_to_stderr(watching.verbose)
     # Refuses what makes no sense, before anything is compiled.
     Address(settings.broker).parameters("")
-    fitness = warm_up()
+    self_test = run_self_test()
     if watching.check:
-        print_out(f"ready after {fitness.seconds:.1f} s; digest {fitness.digest}")
+        print_out(f"ready after {self_test.seconds:.1f} s; digest {self_test.digest}")
         return 0
-    supervisor = Supervisor(settings, fitness, _metrics(watching))
+    supervisor = Supervisor(settings, self_test, _metrics(watching))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     supervisor.run()
