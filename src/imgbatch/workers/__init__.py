@@ -10,9 +10,7 @@
 
 CODECS = (
     "imgbatch.images.jpeg",
-    "imgbatch.images.jpeg_encode",
     "imgbatch.images.png",
-    "imgbatch.images.png_encode",
     "imgbatch.pipeline",
     "imgbatch_kernels",
     "simplejpeg",
