@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgbatch_kernels.arguments import (
-    check_factor,
-    check_image,
-    check_out,
-    check_threads,
-    same_samples,
-)
-from imgbatch_kernels.bands import adjust_image
-from imgbatch_kernels.coefficients import coefficients
-from imgbatch_kernels.compiled import is_executable
+from imgbatch_kernels.arguments import check_factor, check_image, check_out, check_threads
+from imgbatch_kernels.coefficients import coefficients_of
+from imgbatch_kernels.compiled import is_executable, kernel
+from imgbatch_kernels.loops import KERNELS
+from imgbatch_kernels.threads import adjust_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -52,7 +49,8 @@ def adjust(
         1/256; that of the centre is 1 and four times as much more.
     out
         Where the result goes: an array of the image's shape and dtype, with any strides. It may
-        be the image itself, and must not share memory with it otherwise.
+        be the image itself, and must not share memory with it otherwise. In place, and where image
+        or `out` is not in C order, the pixels are copied once more.
     threads
         At most so many threads; the result does not depend on it. Fewer are used for an image
         that would not be done sooner.
@@ -64,46 +62,65 @@ def adjust(
     Raises
     ------
     TypeError
-        If a factor is no whole number, the image no array of uint8 or uint16, or the dtype of
-        `out` another.
+        If a factor is not an integer, the image not an array of uint8 or uint16, or `out` of
+        another dtype.
     ValueError
         If a factor is out of range, the image empty or of another shape, or `out` read-only, of
         another shape, or sharing memory with the image without being the same.
     """
     check_image(image)
-    steps = coefficients(
+    coefficients = coefficients_of(
         check_factor("brightness", brightness),
         check_factor("contrast", contrast),
         check_factor("sharpness", sharpness),
         8 * image.dtype.itemsize,
     )
     threads = check_threads(threads)
+    is_in_place = False
     if out is None:
         out = np.empty(image.shape, image.dtype)
     else:
-        check_out(out, image)
-    if not is_executable():
+        is_in_place = check_out(out, image)
+    if not (coefficients.has_point_step or coefficients.weight):
+        if not is_in_place:
+            np.copyto(out, image)
+    elif not is_executable():
         from imgbatch_kernels import reference
 
         reference.adjust(
             image, brightness=brightness, contrast=contrast, sharpness=sharpness, out=out
         )
-    elif steps.has_point_step or steps.weight:
-        adjust_image(image, out, steps, threads)
-    elif not same_samples(out, image):
-        np.copyto(out, image)
+    else:
+        is_plain = not is_in_place and _is_plain(image)
+        source = image if is_plain else np.array(image, order="C")
+        target = out if _is_plain(out) else np.empty(image.shape, image.dtype)
+        adjust_image(source, target, coefficients, threads)
+        if target is not out:
+            np.copyto(out, target)
     return out
 
 
-def warm_up() -> None:
+def _is_plain(array: NDArray[Any]) -> bool:
+    """Whether a kernel may read or write an array where it is."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
+def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
     """Make all kernels ready: compile them and keep them, or load them if they are kept already.
 
-    Compiling takes a few seconds, loading about 0.1 s. Call it once before starting workers, so
-    that each of them only has to load. It may be called again, from any thread, and from several
-    processes at once.
-    """
-    from imgbatch_kernels.native import DTYPE_NAMES, kernel
+    Compiling takes about 15 s on one core, loading 0.05 s. Call it once before starting workers, so
+    that each of them only has to load; without it, each kernel is compiled when it is first needed.
+    It may be called again, from any thread, and from several processes at once.
 
-    if is_executable():
-        for name in DTYPE_NAMES:
-            kernel(name)
+    Parameters
+    ----------
+    progress
+        Is told how many kernels are ready, and of how many, after each.
+    """
+    if not is_executable():
+        return
+    for number, name in enumerate(KERNELS, 1):
+        kernel(name)
+        if progress is not None:
+            progress(number, len(KERNELS))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgbatch_kernels.coefficients import RANGES
+from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,36 +24,30 @@ def check_factor(name: str, value: object) -> int:
     Raises
     ------
     TypeError
-        If it is no whole number (booleans are not).
+        If it is not an integer (booleans are not).
     ValueError
         If it is out of its range.
     """
-    lowest, highest = RANGES[name]
-    number = _whole_number(name, value, f"from {lowest} to {highest}")
-    if not lowest <= number <= highest:
-        raise ValueError(f"{name} is {number}; it takes a whole number from {lowest} to {highest}")
-    return number
+    return _integer(name, value, *FACTOR_RANGES[name])
 
 
 def check_threads(value: object) -> int:
     """Return the number of threads as an int, at least 1."""
-    number = _whole_number("threads", value, "from 1 upwards")
-    if number < 1:
-        raise ValueError(f"threads is {number}; it takes a whole number from 1 upwards")
-    return number
+    return _integer("threads", value, 1, None)
 
 
-def _whole_number(name: str, value: object, accepted: str) -> int:
+def _integer(name: str, value: object, lowest: int, highest: int | None) -> int:
+    number: int | None = None
     if type(value) is int:
-        return value
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError  # True has an index, but is no amount
-        return index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(
-            f"{name} is {value!r} ({type(value).__name__}); it takes a whole number {accepted}"
-        ) from None
+        number = value
+    elif not isinstance(value, bool | np.bool_):  # True has an index, but is no amount
+        with suppress(TypeError):
+            number = index(value)  # type: ignore[arg-type]
+    if number is not None and lowest <= number and (highest is None or number <= highest):
+        return number
+    bound = "upwards" if highest is None else f"to {highest}"
+    error = TypeError if number is None else ValueError
+    raise error(f"{name} must be an integer from {lowest} {bound}, not {value!r}")
 
 
 def check_image(image: object) -> None:
@@ -61,59 +56,60 @@ def check_image(image: object) -> None:
     Raises
     ------
     TypeError
-        If it is no array, or its samples are neither uint8 nor uint16 in native byte order.
+        If it is not an array, or its samples are neither uint8 nor uint16 in native byte order.
     ValueError
         If it is empty, or its shape is not (H, W) or (H, W, 1..4).
     """
     if not isinstance(image, np.ndarray):
-        raise TypeError(f"image is a {type(image).__name__}; it takes a numpy array")
+        raise TypeError(f"image must be a numpy array, not a {type(image).__name__}")
     if image.dtype not in _DTYPES:
         raise TypeError(
-            f"image has dtype {image.dtype.str!r} ({image.dtype}); "
-            "it takes uint8 or uint16 in native byte order"
+            f"image must be of uint8 or uint16 in native byte order, not of {image.dtype.str!r}"
         )
     if image.ndim not in (2, 3) or (image.ndim == 3 and not 1 <= image.shape[2] <= 4):
-        raise ValueError(f"image has shape {image.shape}; it takes (H, W) or (H, W, C), C = 1..4")
+        raise ValueError(f"image must have the shape (H, W) or (H, W, 1..4), not {image.shape}")
     if image.size == 0:
-        raise ValueError(f"image has shape {image.shape}; it takes at least one row and column")
+        raise ValueError(f"image must have a row and a column; its shape is {image.shape}")
 
 
-def check_out(out: object, image: NDArray[Any]) -> None:
+def check_out(out: object, image: NDArray[Any]) -> bool:
     """Refuse an output that can't take the result, or that would spoil the input.
+
+    Returns
+    -------
+        Whether it is the image itself: the same memory in the same order.
 
     Raises
     ------
     TypeError
-        If it is no array, or has another dtype than the image.
+        If it is not an array, or has another dtype than the image.
     ValueError
         If its shape differs, it is read-only, several of its samples share one place in memory,
         or it shares memory with the image without being the same samples in the same order.
     """
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; it takes a numpy array or None")
+        raise TypeError(f"out must be a numpy array or None, not a {type(out).__name__}")
     if out.dtype != image.dtype:
-        raise TypeError(f"out has dtype {out.dtype}; it takes the image's, {image.dtype}")
+        raise TypeError(f"out must have the image's dtype, {image.dtype}, not {out.dtype}")
     if out.shape != image.shape:
-        raise ValueError(f"out has shape {out.shape}; it takes the image's, {image.shape}")
+        raise ValueError(f"out must have the image's shape, {image.shape}, not {out.shape}")
     if not out.flags.writeable:
-        raise ValueError("out is read-only; it takes an array that can be written")
+        raise ValueError("out must be writable; it is read-only")
     if not out.flags.c_contiguous and any(
         step == 0 and count > 1 for step, count in zip(out.strides, out.shape, strict=True)
     ):
-        raise ValueError("out repeats samples (a stride of 0); it takes distinct ones")
-    if out is not image and _overlap(out, image) and not same_samples(out, image):
+        raise ValueError("out must have a place for each sample; one of its strides is 0")
+    if out is not image and not _overlap(out, image):
+        return False
+    if out is not image and (
+        out.strides != image.strides
+        or out.__array_interface__["data"][0] != image.__array_interface__["data"][0]
+    ):
         raise ValueError(
-            "out shares memory with image but is not the same samples in the same order; "
-            "it takes image itself, or memory of its own"
+            "out must be image itself or share no memory with it; it shares memory, but is not the "
+            "same samples in the same order"
         )
-
-
-def same_samples(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether two arrays of one shape and dtype are the same memory in the same order."""
-    return one is other or (
-        one.strides == other.strides
-        and one.__array_interface__["data"][0] == other.__array_interface__["data"][0]
-    )
+    return True
 
 
 def _overlap(one: NDArray[Any], other: NDArray[Any]) -> bool:

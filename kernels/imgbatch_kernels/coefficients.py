@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-RANGES = {"brightness": (-100, 100), "contrast": (-100, 100), "sharpness": (0, 100)}
+FACTOR_RANGES = {"brightness": (-100, 100), "contrast": (-100, 100), "sharpness": (0, 100)}
 """The lowest and highest value of each factor; 0 leaves the image as it is."""
 
 UNIT = 256
@@ -48,7 +48,9 @@ def _nearest(numerator: int, denominator: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def coefficients(brightness: int, contrast: int, sharpness: int, sample_bits: int) -> Coefficients:
+def coefficients_of(
+    brightness: int, contrast: int, sharpness: int, sample_bits: int
+) -> Coefficients:
     """Translate factors into the coefficients for samples of 8 or 16 bits.
 
     Parameters

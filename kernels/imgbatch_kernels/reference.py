@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from imgbatch_kernels.arguments import check_factor, check_image, check_out
-from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients
+from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,12 +40,12 @@ def adjust(
     )
     if out is not None:
         check_out(out, image)
-    steps = coefficients(*factors, 8 * image.dtype.itemsize)
+    coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
     height, width = image.shape[:2]
     samples = image.reshape(height, width, -1)
     channels = samples.shape[2]
     colour_channels = channels - 1 if channels in {2, 4} else channels
-    adjusted = _adjust_colours(samples[:, :, :colour_channels].copy(), steps)
+    adjusted = _adjust_colours(samples[:, :, :colour_channels].copy(), coefficients)
     if out is None:
         out = np.empty_like(image, order="C")
     result = out.reshape(samples.shape)
@@ -54,28 +54,30 @@ def adjust(
     return out
 
 
-def _adjust_colours(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+def _adjust_colours(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
     """Adjust an array (H, W, C) of uint8 or uint16, none of its channels alpha."""
     if image.dtype == np.uint8:
-        return sharpen(move_levels(image, steps), steps)
-    moved = _to_uint16(move_levels(image.astype(np.float64), steps))
-    return _to_uint16(sharpen(moved.astype(np.float64), steps))
+        return sharpen(scale_offset(image, coefficients), coefficients)
+    scaled = _to_uint16(scale_offset(image.astype(np.float64), coefficients))
+    return _to_uint16(sharpen(scaled.astype(np.float64), coefficients))
 
 
-def move_levels(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+def scale_offset(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
     """Brightness and contrast by `cv2.addWeighted`, for uint8 or float64."""
-    moved = cv2.addWeighted(image, steps.slope / UNIT, image, 0.0, steps.offset / UNIT)
-    return moved.reshape(image.shape)
+    scaled = cv2.addWeighted(
+        image, coefficients.slope / UNIT, image, 0.0, coefficients.offset / UNIT
+    )
+    return scaled.reshape(image.shape)
 
 
-def sharpen(image: NDArray[Any], steps: Coefficients) -> NDArray[Any]:
+def sharpen(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
     """Sharpness by `cv2.filter2D` with its default border, for uint8 or float64."""
-    return cv2.filter2D(image, -1, sharpening_kernel(steps)).reshape(image.shape)
+    return cv2.filter2D(image, -1, sharpening_kernel(coefficients)).reshape(image.shape)
 
 
-def sharpening_kernel(steps: Coefficients) -> NDArray[np.float64]:
+def sharpening_kernel(coefficients: Coefficients) -> NDArray[np.float64]:
     """Return the 3x3 kernel of a weight."""
-    side = -steps.weight / UNIT
+    side = -coefficients.weight / UNIT
     return np.array([[0, side, 0], [side, 1 - 4 * side, side], [0, side, 0]], dtype=np.float64)
 
 

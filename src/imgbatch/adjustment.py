@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgbatch.errors import Code, UsageError
-
-FACTOR_RANGES: dict[str, tuple[int, int]] = {
-    "brightness": (-100, 100),
-    "contrast": (-100, 100),
-    "sharpness": (0, 100),
-}
-"""The lowest and highest value of each factor; 0 leaves the image as it is."""
+from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +24,7 @@ class Adjustment:
     Raises
     ------
     UsageError
-        If a factor is not an integer, or outside its range.
+        If a factor is no whole number, or outside its range.
     """
 
     brightness: int = 0
@@ -43,7 +37,7 @@ class Adjustment:
             if type(value) is not int or not lowest <= value <= highest:
                 raise UsageError(
                     Code.FACTOR_OUT_OF_RANGE,
-                    f"{name} must be an integer from {lowest} to {highest}, not {value!r}",
+                    f"{name} is {value!r}; it takes a whole number from {lowest} to {highest}",
                 )
 
     @property

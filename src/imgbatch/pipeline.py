@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, ImageError, LimitExceeded
@@ -97,10 +95,11 @@ class Pipeline:
     def _run(self, data: memoryview, recipe: Recipe, limits: Limits) -> Processed:
         source = inspect(data, limits)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
-        pixels = self._adjust(picture.pixels, recipe.adjustment)
+        pixels, decoding_notes = self._adjust(picture.pixels, recipe.adjustment), picture.notes
+        del picture  # of a giant, whose buffers are not kept, this frees the decoded pixels
         encoded = encode(pixels, source, recipe.encoding, self._buffers)
         shape = source.shape
-        notes = tuple(dict.fromkeys(str(note) for note in (*picture.notes, *encoded.notes)))
+        notes = tuple(dict.fromkeys(str(note) for note in (*decoding_notes, *encoded.notes)))
         return Processed(b"".join(encoded.parts), shape.width_pixels, shape.height_pixels, notes)
 
     def _adjust(self, pixels: Pixels, adjustment: Adjustment) -> Pixels:
@@ -108,7 +107,9 @@ class Pipeline:
 
         if adjustment.is_neutral:
             return pixels
-        out = pixels if pixels.flags.writeable else np.empty_like(pixels)
+        # Not in place, where the kernel could not read and write in long even streams.
+        memory = self._buffers.bytes_of("adjusted", (pixels.nbytes,))
+        out = memory.view(pixels.dtype).reshape(pixels.shape)
         adjust(
             pixels,
             brightness=adjustment.brightness,

@@ -31,7 +31,6 @@ from imgbatch.settings import (
     report_path,
     settings_from,
 )
-from imgbatch.text import os_reason
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
@@ -334,7 +333,7 @@ def _make_folder(folder: Path) -> list[Path]:
         probe.unlink()
     except OSError as error:
         _unmake(made)
-        reason = os_reason(error)
+        reason = (error.strerror or str(error)).lower()
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE,
             f"the output folder {folder} can't be written: {reason}",

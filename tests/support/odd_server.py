@@ -5,15 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 
-from imgbatch.server.logs import log_to_stderr
-from imgbatch.server.self_test import SelfTest, run_self_test
-from imgbatch.server.supervisor import ServerSettings, Supervisor
+from imgbatch.processes import log_to_stderr
+from imgbatch.server.supervisor import Fitness, ServerSettings, Supervisor, warm_up
 
 
 def main(broker: str, name: str) -> None:
     log_to_stderr(verbose=False)
-    found = run_self_test()
-    odd = SelfTest("0" * 64, {**found.components, "simplejpeg": "0.0.1"}, found.seconds)
+    fitness = warm_up()
+    odd = Fitness("0" * 64, {**fitness.components, "simplejpeg": "0.0.1"}, fitness.seconds)
     supervisor = Supervisor(ServerSettings(broker, procs=1, name=name), odd)
     signal.signal(signal.SIGTERM, lambda _number, _frame: supervisor.stop())
     supervisor.run()

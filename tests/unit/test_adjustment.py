@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgbatch.adjustment import FACTOR_RANGES, Adjustment
+from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, UsageError
+from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 
 @given(st.integers(-100, 100), st.integers(-100, 100), st.integers(0, 100))
@@ -19,9 +20,7 @@ def test_all_factors_in_range_are_taken(brightness: int, contrast: int, sharpnes
 def test_factors_out_of_range_are_refused_by_name(name: str, off: int) -> None:
     lowest, highest = FACTOR_RANGES[name]
     value = lowest - 1 if off < 0 else highest + 1
-    with pytest.raises(
-        UsageError, match=f"^{name} .* {lowest} to {highest}, not {value}$"
-    ) as caught:
+    with pytest.raises(UsageError, match=f"{name} is {value}; .* {lowest} to {highest}") as caught:
         Adjustment(**{name: value})
     assert caught.value.code is Code.FACTOR_OUT_OF_RANGE
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"images", "protocol"},
     {"pipeline"},
     {"fingerprint"},
-    {"batch", "broker", "workers"},
+    {"batch", "broker", "processes", "workers"},
     {"engines", "server", "fleet_status"},
     {"settings"},
     {"run"},

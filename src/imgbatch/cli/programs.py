@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from imgbatch.adjustment import FACTOR_RANGES
 from imgbatch.broker.address import DEFAULT_URL
 from imgbatch.cli import values
 from imgbatch.cli.listing import NameList
@@ -12,6 +11,7 @@ from imgbatch.cli.options import Argument, Group, Option, Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.values import Value, choice, integer
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
+from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 Typed = partial(Option, everywhere=False)
 """An option that neither the environment nor a settings file sets."""
@@ -75,7 +75,7 @@ CLIENT = Program(
             "--preset",
             f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
             "of options; single options given beside it win",
-            Value("NAME|FILE.toml", words=tuple(PRESETS), completes="file"),
+            Value("NAME|FILE.toml", words=PRESETS, completes="file"),
         ),
         Typed("--explain", "print the exact arithmetic for these factors and exit"),
     ),

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from imgbatch.cores import usable_cores
-from imgbatch.images import png_native
 from imgbatch.images.picture import Pixels
 from imgbatch.recipe import PngLevel
+from imgbatch_kernels.png import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter_rows
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
@@ -35,16 +35,10 @@ _LIBDEFLATE_LEVEL = 7
 _BAND_ROWS = 16
 _LEAST_SAMPLE_BYTES, _MOST_SAMPLE_BYTES = 2**15, 2**19
 _SAMPLED_SHARE = 48
-_FAST_FILTERS = (
-    png_native.NONE,
-    png_native.SUB,
-    png_native.UP,
-    png_native.AVERAGE,
-    png_native.PAETH,
-)
-_SMALL_FILTERS = (*_FAST_FILTERS, png_native.ADAPTIVE)
+_FAST_FILTERS = (NONE, SUB, UP, AVERAGE, PAETH)
+_SMALL_FILTERS = (*_FAST_FILTERS, ADAPTIVE)
 _FLAT_RATIO = 1 / 8
-_FLAT_FILTERS = (png_native.NONE, png_native.ADAPTIVE)
+_FLAT_FILTERS = (NONE, ADAPTIVE)
 
 
 def compress_pixels(pixels: Pixels, level: PngLevel, buffers: Buffers) -> bytes:
@@ -99,8 +93,7 @@ def _sample(rows: Rows) -> Rows:
 def _filtered(rows: Rows, step: int, kind: int, buffers: Buffers) -> Rows:
     height, row_bytes = rows.shape
     out = buffers.bytes_of("filtered", (height, 1 + row_bytes))
-    scratch = buffers.bytes_of("filter rows", (2, row_bytes))
-    png_native.filter_rows(rows, out, scratch, step, kind)
+    filter_rows(rows, out, step, kind)
     return out
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from imgbatch.images import png_native
 from imgbatch.images.picture import Pixels, Shape
 from imgbatch.images.png_chunks import PALETTE, Chunk, PngStructure
 from imgbatch_kernels.compiled import is_executable
+from imgbatch_kernels.png import unfilter_rows
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
@@ -117,13 +117,13 @@ def _decode_rows(stream: _Stream, rows: npt.NDArray[Any], shape: Shape, buffers:
     step = shape.channels * rows.itemsize
     stride = 1 + shape.width_pixels * step
     band_rows = min(max(1, _BAND_BYTES // stride), shape.height_pixels)
-    memory = buffers.bytes_of("png band", ((1 + band_rows) * stride + png_native.PAD_BYTES,))
+    memory = buffers.bytes_of("png band", ((1 + band_rows) * stride,))
     memory[:stride] = 0
     for first in range(0, shape.height_pixels, band_rows):
         out = rows[first : first + band_rows]
         size = (1 + len(out)) * stride
         if not stream.fill(memory[stride:size]):
             return False
-        if not png_native.unfilter_rows(memory[: size + png_native.PAD_BYTES], out, step):
+        if not unfilter_rows(memory[:size], out, step):
             return False
     return True

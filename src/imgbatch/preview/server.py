@@ -20,11 +20,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from imgbatch.adjustment import FACTOR_RANGES, Adjustment
+from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImgbatchError
 from imgbatch.preview.command import Album, command_line
 from imgbatch.preview.darkroom import Darkroom, Overtaken
 from imgbatch.preview.rendering import Box
+from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

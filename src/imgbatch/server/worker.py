@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -50,20 +51,19 @@ from imgbatch.server.answers import (
     frames_of,
     result_of,
 )
+from imgbatch.server.board import Board
 from imgbatch.server.hands import Hands, HeldTicket
-from imgbatch.server.logs import log_to_stderr
-from imgbatch.server.messages import (
+from imgbatch.server.orders import (
     ClientGone,
     Drain,
     Leave,
+    Order,
     QueueGone,
+    Ready,
     Serve,
-    WorkerCommand,
-    WorkerEvent,
+    Word,
     WorkerSettings,
 )
-from imgbatch.workers.process import Ready
-from imgbatch.workers.status import WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +79,11 @@ IDLE_CHECK_SECONDS = 5.0
 FLUSH_SECONDS = 20.0
 
 
-def main(settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
+def main(settings: WorkerSettings, pipe: Connection, board: Board) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
-    log_to_stderr(verbose=False)
-    Worker(settings, pipe, status).run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Worker(settings, pipe, board).run()
 
 
 class Worker:
@@ -94,13 +95,13 @@ class Worker:
         From the supervisor.
     pipe
         To and from the supervisor.
-    status
+    board
         Where the supervisor sees what is computed.
     """
 
-    def __init__(self, settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
+    def __init__(self, settings: WorkerSettings, pipe: Connection, board: Board) -> None:
         self._settings = settings
-        self._status = status
+        self._board = board
         self._pipe = pipe
         self._speaking = threading.Lock()
         self._topology = Topology(settings.prefix)
@@ -151,7 +152,7 @@ class Worker:
         """Follow the supervisor's orders; when it is gone, so is this process."""
         while True:
             try:
-                order: WorkerCommand = self._pipe.recv()
+                order: Order = self._pipe.recv()
             except (EOFError, OSError):
                 os._exit(1)
             match order:
@@ -163,7 +164,7 @@ class Worker:
                     self._draining.set()
                     self._hands.interrupt()
 
-    def _say(self, word: WorkerEvent | Ready) -> None:
+    def _say(self, word: Word) -> None:
         with self._speaking:
             self._pipe.send(word)
 
@@ -293,12 +294,12 @@ class Worker:
         if not self._has_image(held) or not self._hands.begin(held):
             return
         ticket = held.ticket
-        self._status.begin(ticket.batch, ticket.job)
+        self._board.begin(ticket.batch, ticket.job)
         begun = time.monotonic()
         result, data = self._compute(held, begun)
         # Before the result is published: a broker that takes nothing for minutes is no reason to
         # kill the worker for being slow.
-        self._status.end(time.monotonic() - begun)
+        self._board.end(time.monotonic() - begun)
         held.image = None
         frames, answered = frames_of(result, data), partial(self._answered, held)
         # The result of a suspect is never kept: the next image may kill this worker, too.

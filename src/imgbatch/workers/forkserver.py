@@ -39,7 +39,8 @@ class ForkServer:
     Parameters
     ----------
     preload
-        Modules that it imports, if they can be imported.
+        Modules that it imports, if they can be imported, and functions that it calls:
+        ``module:function``. They must start no thread.
 
     Raises
     ------
@@ -116,13 +117,15 @@ def _import_path() -> str:
 def serve(descriptor: int, preload: Sequence[str]) -> None:
     """Fork workers until the program closes its end or is gone; then kill those that are left."""
     import gc
-    import importlib
+    import pkgutil
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for module in preload:
-        with suppress(ImportError):  # the worker that needs it will say so
-            importlib.import_module(module)
+    for name in preload:
+        with suppress(ImportError, AttributeError):  # the worker that needs it will say so
+            found = pkgutil.resolve_name(name)
+            if callable(found):
+                found()
     gc.freeze()  # or each worker's first collection would copy all those modules' pages
     channel = socket.socket(fileno=descriptor)
     numbers: dict[int, int] = {}
@@ -139,10 +142,8 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
         _serve(channel, numbers)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for pid in numbers:
-        # One whose exit was to be reported when the program closed its end is still among them.
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     os._exit(0)  # the interpreter's own end, with all that it has loaded, takes 50 ms
 
 

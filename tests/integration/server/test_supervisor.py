@@ -26,12 +26,11 @@ from imgbatch.protocol import (
     decode,
     encode,
 )
-from imgbatch.server import supervisor as supervisor_module
-from imgbatch.server.self_test import SelfTest
-from imgbatch.server.supervisor import ServerSettings, Supervisor
+from imgbatch.server import crew as crew_module
+from imgbatch.server.supervisor import Fitness, ServerSettings, Supervisor
 
 pytestmark = pytest.mark.broker
-SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)
+FITNESS = Fitness("d1657e57", {"numba": "0.62.1"}, 0.0)
 
 
 class Client:
@@ -95,9 +94,9 @@ def client(broker: Broker, topology: Topology) -> Iterator[Client]:
 def supervisor(
     broker: Broker, topology: Topology, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Supervisor]:
-    monkeypatch.setattr(supervisor_module, "WORKER", f"{small_worker.__name__}:main")
+    monkeypatch.setattr(crew_module, "_enter", small_worker.enter)
     settings = ServerSettings(broker.url, procs=2, name="den", prefix=topology.prefix)
-    supervisor = Supervisor(settings, SELF_TEST)
+    supervisor = Supervisor(settings, FITNESS)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     yield supervisor

@@ -19,8 +19,8 @@ from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
 from imgbatch.images.png_chunks import parse_png
 from imgbatch.images.png_decode import decode_intact, shape_of
-from imgbatch.images.png_native import filter_rows
 from imgbatch.images.png_plain import decode_plain
+from imgbatch_kernels.png import filter_rows
 
 IMAGE = images.pixels()
 RAW = np.hstack((np.zeros((32, 1), np.uint8), IMAGE.reshape(32, -1))).tobytes()
@@ -45,8 +45,7 @@ def filtered_file(image: np.ndarray, kinds: list[int], **options: bytes) -> byte
     rows = np.ascontiguousarray(big_endian).view(np.uint8).reshape(height, -1)
     every = np.empty((5, height, rows.shape[1] + 1), np.uint8)
     for kind in range(5):
-        scratch = np.empty((2, rows.shape[1]), np.uint8)
-        filter_rows(rows, every[kind], scratch, channels * image.itemsize, kind)
+        filter_rows(rows, every[kind], channels * image.itemsize, kind)
     lines = b"".join(every[kind, y].tobytes() for y, kind in enumerate(kinds))
     return images.png(lines, width, height, 8 * image.itemsize, COLOUR_TYPES[channels])
 

@@ -15,8 +15,10 @@ def function(request):
 
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("value", [1.0, "1", None, True, np.bool_(True), 1j, [1]])
-def test_a_factor_that_is_no_whole_number_is_refused(function, name, value):
-    with pytest.raises(TypeError, match=rf"{name} is .*{LIMITS[name][0]} to 100"):
+def test_a_factor_that_is_not_an_integer_is_refused(function, name, value):
+    with pytest.raises(
+        TypeError, match=rf"{name} must be an integer from {LIMITS[name][0]} to 100"
+    ):
         function(IMAGE, **{name: value})
 
 
@@ -24,15 +26,15 @@ def test_a_factor_that_is_no_whole_number_is_refused(function, name, value):
 def test_a_factor_out_of_range_is_refused_and_the_ends_are_taken(function, name):
     lowest, highest = LIMITS[name]
     for value in (lowest - 1, highest + 1, 10**30):
-        with pytest.raises(ValueError, match=rf"{name} is {value}; .* {lowest} to {highest}"):
+        with pytest.raises(ValueError, match=f"from {lowest} to {highest}, not {value}"):
             function(IMAGE, **{name: value})
     for value in (lowest, highest, np.int8(highest), np.uint16(0)):
         function(IMAGE, **{name: value})
 
 
 @pytest.mark.parametrize("image", [[[1, 2]], b"1234", None, 7])
-def test_what_is_no_array_is_refused(function, image):
-    with pytest.raises(TypeError, match="it takes a numpy array"):
+def test_what_is_not_an_array_is_refused(function, image):
+    with pytest.raises(TypeError, match="must be a numpy array"):
         function(image, brightness=1)
 
 
@@ -44,48 +46,48 @@ def test_other_dtypes_are_refused(function, dtype):
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 3, 5), (3, 3, 0), (1, 3, 3, 3)])
 def test_other_shapes_are_refused(function, shape):
-    with pytest.raises(ValueError, match=r"\(H, W\) or \(H, W, C\), C = 1\.\.4"):
+    with pytest.raises(ValueError, match=r"\(H, W\) or \(H, W, 1\.\.4\)"):
         function(np.zeros(shape, np.uint8), brightness=1)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (0, 3, 3), (3, 0, 4)])
 def test_empty_images_are_refused(function, shape):
-    with pytest.raises(ValueError, match="at least one row and column"):
+    with pytest.raises(ValueError, match="a row and a column"):
         function(np.zeros(shape, np.uint8), brightness=1)
 
 
 @pytest.mark.parametrize("threads", [0, -1])
 def test_fewer_threads_than_one_are_refused(threads):
-    with pytest.raises(ValueError, match=f"threads is {threads}; .* from 1 upwards"):
+    with pytest.raises(ValueError, match=f"threads must be .* from 1 upwards, not {threads}"):
         adjust(IMAGE, threads=threads)
 
 
 @pytest.mark.parametrize("threads", [1.0, "auto", None, True])
-def test_threads_that_are_no_whole_number_are_refused(threads):
-    with pytest.raises(TypeError, match=r"threads is .* from 1 upwards"):
+def test_threads_that_is_not_an_integer_are_refused(threads):
+    with pytest.raises(TypeError, match="threads must be an integer from 1 upwards"):
         adjust(IMAGE, threads=threads)
 
 
-def test_an_output_that_is_no_array_is_refused(function):
-    with pytest.raises(TypeError, match="out is a bytearray; it takes"):
+def test_an_output_that_is_not_an_array_is_refused(function):
+    with pytest.raises(TypeError, match="must be a numpy array or None, not a bytearray"):
         function(IMAGE, out=bytearray(60))
 
 
 def test_an_output_of_another_dtype_is_refused(function):
-    with pytest.raises(TypeError, match="out has dtype uint16; it takes"):
+    with pytest.raises(TypeError, match="must have the image's dtype, uint8, not uint16"):
         function(IMAGE, out=np.zeros((4, 5, 3), np.uint16))
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (5, 4, 3), (4, 5, 4), (4, 15)])
 def test_an_output_of_another_shape_is_refused(function, shape):
-    with pytest.raises(ValueError, match="out has shape"):
+    with pytest.raises(ValueError, match="must have the image's shape"):
         function(IMAGE, out=np.zeros(shape, np.uint8))
 
 
 def test_a_read_only_output_is_refused(function):
     out = np.zeros_like(IMAGE)
     out.flags.writeable = False
-    with pytest.raises(ValueError, match="out is read-only"):
+    with pytest.raises(ValueError, match="must be writable"):
         function(IMAGE, out=out)
 
 
@@ -93,7 +95,7 @@ def test_an_output_that_repeats_samples_is_refused(function):
     out = np.lib.stride_tricks.as_strided(
         np.zeros((1, 5, 3), np.uint8), IMAGE.shape, (0, 3, 1), writeable=True
     )
-    with pytest.raises(ValueError, match="out repeats samples"):
+    with pytest.raises(ValueError, match="a place for each sample"):
         function(IMAGE, out=out)
 
 
@@ -108,7 +110,7 @@ def test_an_output_that_repeats_samples_is_refused(function):
 )
 def test_an_output_that_shares_memory_with_the_image_is_refused(function, overlap):
     image, out = overlap(np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match="out shares memory with image"):
+    with pytest.raises(ValueError, match="must be image itself or share no memory"):
         function(image, out=out, brightness=1)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
-from imgbatch_kernels.kernel import KERNELS
-from imgbatch_kernels.layout import scratch_pitch, scratch_samples
+from imgbatch_kernels.loops import scratch_pitch, scratch_samples
+from imgbatch_kernels.loops.adjust_image import KERNELS
 
 
 def test_a_kernel_stays_within_its_scratch_memory():
@@ -12,11 +12,11 @@ def test_a_kernel_stays_within_its_scratch_memory():
     image = np.random.default_rng(1).integers(0, 256, height * samples, np.uint8)
     target = np.zeros_like(image)
     halo = image[:samples]
-    shape = [height, samples, channels, samples, samples, 1, 0, pitch]
-    steps = np.array([1, 77, -18, 128, 154], np.int16)
-    kernel = KERNELS["uint8"]
+    shape = [height, samples, channels, pitch]
+    coefficients = np.array([1, 77, -18, 128, 154], np.int16)
+    kernel = KERNELS["adjust-uint8"]
     inner = scratch[guard : guard + size]
-    kernel(image, target, halo, halo, inner, np.array(shape), steps)
+    kernel(image, target, halo, halo, inner, np.array(shape), coefficients)
     assert (scratch[:guard] == 77).all()
     assert (scratch[guard + size :] == 77).all()
     assert (inner != 77).any()

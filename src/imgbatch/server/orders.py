@@ -49,12 +49,17 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """To a worker: finish the image in hand, give back all others, and end."""
+    """To a worker: finish the image at hand, give back all others, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: it can compute."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientGone:
-    """From a worker: nothing takes this batch's results."""
+    """From a worker: nobody takes this batch's results."""
 
     batch: str
 
@@ -66,6 +71,5 @@ class QueueGone:
     batch: str
 
 
-WorkerCommand = Serve | Leave | Drain
-WorkerEvent = ClientGone | QueueGone
-"""Besides `imgbatch.workers.process.Ready`."""
+Order = Serve | Leave | Drain
+Word = Ready | ClientGone | QueueGone
