@@ -51,7 +51,7 @@ def command_page(program: Program) -> Iterator[str]:
     """Yield the parts of a command's page in Markdown."""
     yield "<!-- made by docs/make_reference.py from the program's own data; edit that -->"
     yield f"# {program.name}"
-    yield program.summary
+    yield program.prose["summary"]
     yield f"```\n{program.name} {program.usage}\n```"
     for title, rows in program.sections():
         yield f"## {title.capitalize()}"
@@ -70,12 +70,12 @@ def manual_page(program: Program) -> Iterator[str]:
     yield r".\" Made by docs/make_reference.py from the program's own data; edit that."
     yield f'.TH {str(program.name).upper()} 1 "" "imgbatch {__version__}" "imgbatch"'
     yield ".SH NAME"
-    first_words = re.split(r"[,.:]", program.summary, maxsplit=1)[0]
+    first_words = re.split(r"[,.:]", program.prose["summary"], maxsplit=1)[0]
     yield rf"{plain(str(program.name))} \- {plain(first_words[0].lower() + first_words[1:])}"
     yield ".SH SYNOPSIS"
     yield rf"\fB{plain(str(program.name))}\fR \fI{plain(program.usage)}\fR"
     yield ".SH DESCRIPTION"
-    yield plain(program.summary)
+    yield plain(program.prose["summary"])
     yield ".SH OPTIONS"
     for number, (title, rows) in enumerate(program.sections()):
         is_group = number < len(program.groups)

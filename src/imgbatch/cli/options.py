@@ -9,6 +9,8 @@ value; an option that was given nowhere leaves the field's own default.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import click
@@ -117,34 +119,25 @@ class Program(click.Command):
 
     Parameters
     ----------
-    name, summary
-        What it is called, and what it does.
+    name
+        What it is called; what it says of itself stands under that name in ``programs.toml``.
     *groups
         Its options in the order of the help.
-    examples
-        Command lines, and what each is good for.
-    exit_statuses
-        What each number means that it ends with.
-    remarks
-        Paragraphs by their headings.
     """
 
-    def __init__(
-        self,
-        name: str,
-        summary: str,
-        *groups: Group,
-        examples: Mapping[str, str],
-        exit_statuses: Mapping[int, str],
-        remarks: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, name: str, *groups: Group) -> None:
         self.groups = (*groups, _COMMON)
         self.options = [option for group in self.groups for option in group.options]
-        self.summary = summary
-        self.examples = examples
-        self.remarks = remarks or {}
-        self.exit_statuses = exit_statuses
         super().__init__(name, params=[*self.options], add_help_option=False)
+
+    @cached_property
+    def prose(self) -> dict[str, Any]:
+        """Its summary, examples, remarks and exit statuses."""
+        import tomllib
+
+        text = Path(__file__).with_name("programs.toml").read_text(encoding="utf-8")
+        prose: dict[str, Any] = tomllib.loads(text)[str(self.name)]
+        return prose
 
     @property
     def usage(self) -> str:
@@ -159,16 +152,16 @@ class Program(click.Command):
         """
         for group in self.groups:
             yield group.title, [(", ".join(it.forms), it.help or "") for it in group.options]
-        yield "examples", list(self.examples.items())
-        for title, text in self.remarks.items():
+        yield "examples", list(self.prose["examples"].items())
+        for title, text in self.prose.get("remarks", {}).items():
             yield title, [("", text)]
-        yield "exit status", [(str(number), what) for number, what in self.exit_statuses.items()]
+        yield "exit status", list(self.prose["exit-statuses"].items())
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the help."""
         formatter.write_usage(str(self.name), self.usage)
         formatter.write_paragraph()
-        formatter.write_text(self.summary)
+        formatter.write_text(self.prose["summary"])
         for title, rows in self.sections():
             with formatter.section(title):
                 if not rows[0][0]:

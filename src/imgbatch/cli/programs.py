@@ -40,8 +40,6 @@ _CERTIFICATES = Group(
 
 CLIENT = Program(
     "imgbatch-client",
-    "Make a folder of photographs brighter, richer in contrast, sharper, into another folder: on "
-    "this machine, or on many through RabbitMQ.",
     Group(
         "what and where to",
         Argument(
@@ -195,36 +193,6 @@ CLIENT = Program(
         Option("--json/--no-json", "print the run's figures as JSON on standard output"),
         Typed("--dry-run", "say which files would be written, and write nothing"),
     ),
-    examples={
-        "imgbatch-client photos/ out/ --contrast 20 --sharpness 30": (
-            "every photograph below photos/, on this machine's cores; originals stay as they are"
-        ),
-        "imgbatch-client photos/ out/ --preset punchy --dry-run": "only say what would be done",
-        "imgbatch-client photos/ out/ --include '*.png' --format jpeg --quality 85": (
-            "PNGs as JPEGs"
-        ),
-        "imgbatch-client photos/ out/ --contrast 20 --resume": (
-            "go on after Ctrl-C, a crash or a full disk; what is done is not done again"
-        ),
-        "imgbatch-client photos/ out/ --contrast 20 --broker amqp://user:secret@host/": (
-            "on all machines that run imgbatch-server there"
-        ),
-    },
-    remarks={
-        "environment and settings file": (
-            "Most options can also be given as IMGBATCH_<NAME> (IMGBATCH_BROKER, "
-            "IMGBATCH_IMAGE_TIMEOUT, ...) or in the [imgbatch] table of ~/.config/imgbatch.toml "
-            "(or --config FILE). The command line counts most, then --preset, the environment, "
-            "the settings file."
-        ),
-    },
-    exit_statuses={
-        0: "every image was written (other files are skipped, and listed in the report)",
-        1: "some images failed; all others are written, and the report says why",
-        2: "the command makes no sense, or would replace files",
-        3: "the run could not go on: broker, disk, or worker processes",
-        130: "interrupted by Ctrl-C; --resume continues",
-    },
 )
 
 LONGEST_NAME = 100
@@ -245,7 +213,6 @@ _BROKER = Option(
 
 SERVER = Program(
     "imgbatch-server",
-    "Lend this machine's cores to everyone whose imgbatch-client uses the same broker.",
     Group(
         "who and where",
         _BROKER,
@@ -289,30 +256,10 @@ SERVER = Program(
         Typed("--check", "compile and test the kernels, say how long it took, and exit"),
         Option("--verbose", "log more, to standard error"),
     ),
-    examples={
-        "imgbatch-server": "all cores, for the RabbitMQ on this machine",
-        "imgbatch-server --broker amqp://user:secret@host/ --procs 4": "four of them",
-        "IMGBATCH_BROKER=amqps://user:secret@host/ imgbatch-server": (
-            "over TLS, with the password out of the list of processes"
-        ),
-    },
-    remarks={
-        "beginning and end": (
-            "It may be started before its broker, and waits for as long as it runs. Ctrl-C or "
-            "SIGTERM: the images at hand are finished, the others given back, within 30 seconds; "
-            "a second one: at once."
-        ),
-    },
-    exit_statuses={
-        0: "told to leave",
-        2: "the command makes no sense",
-        3: "the broker refuses us, or the kernels can't be compiled",
-    },
 )
 
 STATUS = Program(
     "imgbatch-status",
-    "Show the machines that listen on a broker, and the batches that run there.",
     Group(
         "what",
         _BROKER,
@@ -321,23 +268,10 @@ STATUS = Program(
         Option("--wait", "how long to listen for answers (default: 1.5)", values.SECONDS),
     ),
     _CERTIFICATES,
-    examples={
-        "imgbatch-status": "once, as a table",
-        "imgbatch-status --broker amqp://user:secret@host/ --watch": "again and again",
-        "imgbatch-status --json | jq '.machines[].images_per_second'": "for programs",
-    },
-    exit_statuses={
-        0: "at least one server or client answered",
-        1: "none answered",
-        2: "the command makes no sense",
-        3: "the broker can't be reached, or refuses us",
-    },
 )
 
 PREVIEW = Program(
     "imgbatch-preview",
-    "See brightness, contrast and sharpness on your own photographs, and copy the "
-    "imgbatch-client command that applies them.",
     Group(
         "what",
         Argument("a photograph, or a folder of them", "source", values.path("INPUT")),
@@ -354,23 +288,6 @@ PREVIEW = Program(
         Typed("--no-browser", "print the page's address and open no browser"),
         Option("--verbose", "print each request, to standard error"),
     ),
-    examples={
-        "imgbatch-preview photos/": "go through the folder, choose, copy the command",
-        "imgbatch-preview photo.jpg --sheet variants.jpg": (
-            "no browser: a picture of variants side by side"
-        ),
-    },
-    remarks={
-        "privacy": (
-            "The page is served to this machine only, at an address that cannot be guessed; "
-            "nothing leaves the machine, and no file is changed. Ctrl-C ends it."
-        ),
-    },
-    exit_statuses={
-        0: "ended by Ctrl-C, or the sheet is written",
-        1: "the photograph for the sheet can't be processed",
-        2: "the command makes no sense",
-    },
 )
 
 PROGRAMS = (CLIENT, SERVER, STATUS, PREVIEW)

@@ -19,7 +19,6 @@ def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TOOL = Program(
     "tool",
-    "Does things.",
     Group("what", Argument("the input", "source", path("INPUT"))),
     Group(
         "how",
@@ -30,10 +29,13 @@ TOOL = Program(
         Option("--dry-run", "do nothing at 100 %", everywhere=False),
     ),
     Group("else", Option("--dryer", "drier"), needs="dry_run"),
-    examples={"tool INPUT --level 3": "does three things"},
-    remarks={"more": "There is more."},
-    exit_statuses={0: "all is well"},
 )
+TOOL.prose = {
+    "summary": "Does things.",
+    "examples": {"tool INPUT --level 3": "does three things"},
+    "remarks": {"more": "There is more."},
+    "exit-statuses": {"0": "all is well"},
+}
 
 
 def status_of(*arguments: str) -> int:

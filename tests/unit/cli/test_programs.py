@@ -52,7 +52,7 @@ def test_the_help_loads_nothing_that_is_slow(program: Program) -> None:
 
 @programs
 def test_every_example_is_a_command_that_the_parser_understands(program: Program) -> None:
-    for example in program.examples:
+    for example in program.prose["examples"]:
         words = shlex.split(example.partition("|")[0])
         parse(program, words[words.index(str(program.name)) + 1 :])
 
