@@ -61,7 +61,7 @@ class Bundler:
             self.flush()
 
     def flush(self) -> None:
-        """Publish what waits."""
+        """Publish what waits, without waiting for room: there is no more of it than a message."""
         with self._lock:
             frames, self._frames = self._frames, []
             told, self._settled = self._settled, []
@@ -74,4 +74,4 @@ class Bundler:
                 settled(settlement)
 
         message = Message(self._exchange, routing_key, b"".join(frames))
-        self._publisher.publish(message, all_settled)
+        self._publisher.post(message, all_settled)

@@ -143,6 +143,13 @@ class Connection:
         self._loop.add_callback_threadsafe(self._run_calls)
         self._thread.start()
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Run a function at once on the connection's thread, from others as `call_threadsafe`."""
+        if threading.current_thread() is self._thread:
+            self.run_callback(function)
+        else:
+            self.call_threadsafe(function)
+
     def call_threadsafe(self, function: Callable[[], None]) -> None:
         """Have a function run on the connection's thread, once it is started; from any thread.
 
@@ -154,6 +161,25 @@ class Connection:
         if not self._woken and self._loop is not None:  # waking costs more than most functions
             self._woken = True
             self._loop.add_callback_threadsafe(self._run_calls)
+
+    def call_every(self, seconds: float, function: Callable[[], None]) -> None:
+        """Have a function run on the connection's thread, now and again and again."""
+
+        def run() -> None:
+            self._loop.call_later(seconds, run)
+            self.run_callback(function)
+
+        self.call_threadsafe(run)
+
+    def watch(self, descriptor: int, function: Callable[[], None]) -> None:
+        """Have a function run on the connection's thread whenever a descriptor is readable."""
+
+        def add() -> None:
+            self._loop.add_handler(
+                descriptor, lambda _descriptor, _events: self.run_callback(function), IOLoop.READ
+            )
+
+        self.call_threadsafe(add)
 
     def run_callback(self, function: Callable[[], None]) -> None:
         """Run an owner's function: a bug in it costs a reconnection and a line in the log."""

@@ -234,7 +234,7 @@ class Consumer:
     def _answer(self, answer: Answer, *deliveries: Delivery) -> None:
         ended = [delivery for delivery in deliveries if delivery.frames.end(answer)]
         if ended:
-            self.connection.call_threadsafe(lambda: self._send_answers(ended))
+            self.connection.call(lambda: self._send_answers(ended))
 
     def _send_answers(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:

@@ -121,6 +121,8 @@ TRANSITIONS: dict[
     (_S.READY, _E.BEGIN): (_S.COMPUTING, None),
     (_S.COMPUTING, _E.RECALL): (_S.READY, None),
     (_S.COMPUTING, _E.COMPUTED): (_S.ANSWERED, None),
+    (_S.COMPUTING, _E.CONFIRMED): (_S.GONE, Acknowledge),
+    (_S.COMPUTING, _E.UNROUTABLE): (_S.GONE, Requeue),
     (_S.ANSWERED, _E.CONFIRMED): (_S.GONE, Acknowledge),
     (_S.ANSWERED, _E.UNROUTABLE): (_S.GONE, Requeue),
     (_S.WAITING, _E.RELEASE): (_S.GONE, Requeue),
@@ -199,7 +201,6 @@ class WorkerSession:
         self._batches: dict[str, list[PendingTicket]] = {}  # in the order of their turns
         self._asked: dict[int, PendingTicket] = {}  # by transfer
         self._transfers = itertools.count(1)
-        self._computing = 0
         self._told_seconds = 0.0
         self._actions: list[Action] = []
 
@@ -207,6 +208,11 @@ class WorkerSession:
     def pending(self) -> list[PendingTicket]:
         """Every ticket for which something is done or will be."""
         return list(itertools.chain.from_iterable(self._batches.values()))
+
+    @property
+    def computing(self) -> int:
+        """How many images are handed out to be computed."""
+        return sum(pending.state is TicketState.COMPUTING for pending in self.pending)
 
     # What the broker and the supervisor say
 
@@ -328,13 +334,11 @@ class WorkerSession:
 
     def recall(self, pending: PendingTicket) -> None:
         """Take an image back that was handed out and not begun; to be followed by another event."""
-        if self._apply(pending, TicketEvent.RECALL):
-            self._computing -= 1
+        self._apply(pending, TicketEvent.RECALL)
 
     def computed(self, pending: PendingTicket, now: float) -> list[Action]:
-        """Take note that an image is computed, and its result about to be published."""
+        """Take note that an image is computed and its result published, maybe confirmed already."""
         self._apply(pending, TicketEvent.COMPUTED)
-        self._computing -= 1
         pending.image = None
         return self._after(now)
 
@@ -376,21 +380,25 @@ class WorkerSession:
             waiting = pending.state is TicketState.WAITING and not pending.redelivered
             if waiting and self._has_room(pending.ticket.size_bytes):
                 self._ask(pending, now)
-        while self._computing < HANDED_OUT and (pending_next := self._next(now)) is not None:
-            batch = pending_next.ticket.batch
+        computing = self.computing
+        while computing < HANDED_OUT:
+            ready = self._next(now, computing)
+            if ready is None:
+                break
+            batch = ready.ticket.batch
             self._batches[batch] = self._batches.pop(batch)  # its next turn comes last
-            self._apply(pending_next, TicketEvent.BEGIN)
-            self._computing += 1
-            self._actions.append(Compute(pending_next))
+            self._apply(ready, TicketEvent.BEGIN)
+            computing += 1
+            self._actions.append(Compute(ready))
         actions, self._actions = self._actions, []
         return actions
 
-    def _next(self, now: float) -> PendingTicket | None:
+    def _next(self, now: float, computing: int) -> PendingTicket | None:
         """Return the ticket to be handed out next, the batches taking turns."""
         for tickets in self._batches.values():
             asks = any(it.redelivered and it.state is TicketState.ASKED for it in tickets)
             for pending in tickets:
-                if pending.redelivered and self._computing:
+                if pending.redelivered and computing:
                     if pending.state is TicketState.READY or (
                         pending.state is TicketState.WAITING and not asks
                     ):

@@ -1,62 +1,97 @@
-"""From what the pipeline made of an image to the frames that tell its client."""
+"""From a ticket and its image to the frames that tell its client what became of it."""
 
 from __future__ import annotations
 
+import logging
+import random
+import time
 from collections.abc import Iterator
 
-from imgbatch.errors import ImageError, SkippedFile
-from imgbatch.pipeline import Processed
+from imgbatch.errors import Code, ImageError, ImgbatchError, LimitExceeded, SkippedFile, UsageError
+from imgbatch.images.limits import Limits
+from imgbatch.pipeline import Pipeline
 from imgbatch.protocol import Chunk, Result, ResultKind, Ticket, encode
 from imgbatch.protocol.fields import SENTENCE
 from imgbatch.protocol.slicing import pieces
+from imgbatch.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 LARGEST_BUNDLED_BYTES = 128 * 1024
 """Of a larger result, the bytes cost more than the message's turn, so it waits for no others."""
 
 
-def result_of(
-    ticket: Ticket, machine: str, transfer: int, seconds: float, processed: Processed
-) -> Result:
-    """Return the result frame of an image that was processed."""
-    return Result(
-        batch=ticket.batch,
-        job=ticket.job,
-        transfer=transfer,
-        kind=ResultKind.DONE,
-        code="",
-        sentence="",
-        machine=machine,
-        width_pixels=processed.width_pixels,
-        height_pixels=processed.height_pixels,
-        size_bytes=len(processed.data),
-        seconds=seconds,
-        notes=processed.notes,
-    )
+class Answerer:
+    """Computes images as their tickets ask.
 
+    Parameters
+    ----------
+    machine
+        The id that results carry.
+    limits
+        What an image may be.
+    """
 
-def failure_of(
-    ticket: Ticket, machine: str, transfer: int, seconds: float, error: ImageError
-) -> Result:
-    """Return the result frame of an image that could not be processed."""
-    return Result(
-        batch=ticket.batch,
-        job=ticket.job,
-        transfer=transfer,
-        kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
-        code=error.code,
-        sentence=_showable(error.sentence),
-        machine=machine,
-        width_pixels=0,
-        height_pixels=0,
-        size_bytes=0,
-        seconds=seconds,
-        notes=(),
-    )
+    def __init__(self, machine: str, limits: Limits) -> None:
+        self._machine = machine
+        self._limits = limits
+        self._pipeline = Pipeline(limits)
 
+    def answer(self, ticket: Ticket, image: memoryview | None) -> tuple[Result, bytes]:
+        """Return what became of an image: its result, and the new file if there is one."""
+        begun_seconds = time.monotonic()
+        try:
+            if image is None or ticket.size_bytes > self._limits.max_bytes:
+                raise LimitExceeded(
+                    Code.TOO_MANY_BYTES,
+                    f"the file has {ticket.size_bytes} bytes, more than the server's --max-bytes "
+                    f"{self._limits.max_bytes} allows",
+                )
+            recipe = Recipe.from_fields(ticket.recipe)
+            processed = self._pipeline.run(image, recipe, ticket.max_pixels)
+        except (ImageError, UsageError) as error:
+            return self._failure(ticket, begun_seconds, error), b""
+        except Exception as error:
+            log.exception("job %d of batch %s failed unexpectedly", ticket.job, ticket.batch)
+            sentence = (
+                f"an error of imgbatch itself ({type(error).__name__}); the server's log has the "
+                "details"
+            )
+            unexpected = ImageError(Code.INTERNAL_ERROR, sentence)
+            return self._failure(ticket, begun_seconds, unexpected), b""
+        result = Result(
+            batch=ticket.batch,
+            job=ticket.job,
+            transfer=random.getrandbits(52),
+            kind=ResultKind.DONE,
+            code="",
+            sentence="",
+            machine=self._machine,
+            width_pixels=processed.width_pixels,
+            height_pixels=processed.height_pixels,
+            size_bytes=len(processed.data),
+            seconds=time.monotonic() - begun_seconds,
+            notes=processed.notes,
+        )
+        return result, processed.data
 
-def _showable(sentence: str) -> str:
-    # A codec may quote what it found in the file; a frame takes no control characters.
-    return "".join(char if char.isprintable() else "?" for char in sentence)[: SENTENCE.longest]
+    def _failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
+        # A codec may quote what it found in the file; a frame takes no control characters.
+        sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
+        return Result(
+            batch=ticket.batch,
+            job=ticket.job,
+            transfer=random.getrandbits(52),
+            kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
+            code=error.code,
+            sentence=sentence[: SENTENCE.longest],
+            machine=self._machine,
+            width_pixels=0,
+            height_pixels=0,
+            size_bytes=0,
+            seconds=time.monotonic() - begun_seconds,
+            notes=(),
+        )
 
 
 def frames_of(result: Result, data: bytes) -> Iterator[bytes]:

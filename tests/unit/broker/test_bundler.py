@@ -24,6 +24,8 @@ class Outbox(Publisher):
     ) -> None:
         self.sent.append((message, settled))
 
+    post = publish
+
     def settle(self, number: int, settlement: Settlement) -> None:
         self.sent[number][1](settlement)
 

@@ -40,10 +40,10 @@ def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
 
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
-    from imgbatch.broker import publisher, topology
-    from imgbatch.engines.rabbitmq import desk, engine, fleet, offers
-    from imgbatch.protocol import slicing
-    from imgbatch.server import answers, leases, supervisor, worker
+    from imgbatch.broker import bundler, publisher, topology
+    from imgbatch.engines.rabbitmq import desk, engine, machines, offers
+    from imgbatch.protocol import slicing, worker_session
+    from imgbatch.server import answers, leases, supervisor
 
     assert f"**version {PROTOCOL_VERSION}**" in PAGE
     assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.payload_bytes) == (64 * 1024, 16 * 2**20)
@@ -53,11 +53,11 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert DEFAULT_LIMITS.frames == 64
     assert (desk.FEWEST_BUNDLES_PER_WORKER, desk.MOST_BUNDLES_PER_WORKER) == (5, 8)
     assert (slicing.MOST_FRAMES_PER_BUNDLE, slicing.BUNDLE_BYTES) == (16, 512 * 1024)
-    assert (answers.LARGEST_BUNDLED_BYTES, answers.LONGEST_WAIT_SECONDS) == (128 * 1024, 0.25)
+    assert (answers.LARGEST_BUNDLED_BYTES, bundler.LONGEST_WAIT_SECONDS) == (128 * 1024, 0.25)
     assert offers.MAX_ATTEMPTS == 3
     assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
-    assert (engine.SILENT_SECONDS, fleet.SILENT_SECONDS) == (30, 10)
-    assert worker.FETCH_PATIENCE_SECONDS == 10
-    assert f"{worker.FETCH_TIMES} times in all" in PAGE
-    assert (worker.HOLDING_SECONDS, supervisor.ANNOUNCE_SECONDS) == (5, 3)
+    assert (engine.SILENT_SECONDS, machines.SILENT_SECONDS) == (30, 10)
+    assert worker_session.FETCH_SECONDS == 10
+    assert f"{worker_session.FETCH_TIMES} times in all" in PAGE
+    assert (worker_session.IN_PROGRESS_SECONDS, supervisor.ANNOUNCE_SECONDS) == (5, 3)
     assert leases.LONGEST_LEASE_SECONDS == 300

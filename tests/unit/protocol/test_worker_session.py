@@ -119,6 +119,16 @@ def test_an_acknowledgement_waits_until_the_result_is_confirmed() -> None:
     assert actions == [worker.Acknowledge("d0")]
 
 
+def test_a_confirm_may_be_heard_of_before_the_end_of_the_computing() -> None:
+    it = Worker()
+    it.take(image=IMAGE)
+    actions = it.do(it.session.answered(it.handed_out[0], 1.0, confirmed=True))
+    assert actions == [worker.Acknowledge("d0")]
+    assert it.do(it.session.computed(it.handed_out[0], 2.0)) == []
+    it.take(1, image=IMAGE)
+    assert len(it.handed_out) == 2
+
+
 def test_a_result_that_no_queue_takes_gives_all_back_and_leaves_the_batch() -> None:
     it = Worker()
     it.take(0, image=IMAGE)

@@ -1,4 +1,4 @@
-"""From what the pipeline made of an image to the frames that tell its client."""
+"""From a ticket and its image to the frames that tell its client what became of it."""
 
 from __future__ import annotations
 
@@ -7,60 +7,81 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.frames import MACHINE, ticket
+from tests.support.frames import MACHINE, result, ticket
+from tests.support.photos import encoded
 
-from imgbatch.errors import Code, DamagedImage, ImageError, SkippedFile
-from imgbatch.pipeline import Processed
+from imgbatch.adjustment import Adjustment
+from imgbatch.errors import Code, DamagedImage
+from imgbatch.images.limits import Limits
+from imgbatch.pipeline import Pipeline, process
 from imgbatch.protocol import Chunk, Result, decode
 from imgbatch.protocol.assembly import Assembly
 from imgbatch.protocol.slicing import CHUNK_BYTES
-from imgbatch.server.answers import failure_of, frames_of, result_of
+from imgbatch.recipe import Recipe
+from imgbatch.server.answers import Answerer, frames_of
+
+ADJUSTMENT = Adjustment(brightness=10)
+IMAGE = encoded(".jpg")
 
 
-def processed(data: bytes) -> Processed:
-    return Processed(data, 40, 30, ("icc-dropped",))
+def answer_to(image: bytes, limits: Limits | None = None) -> tuple[Result, bytes]:
+    asked = ticket(size_bytes=len(image), recipe=Recipe(ADJUSTMENT).to_fields())
+    return Answerer(MACHINE, limits or Limits()).answer(asked, memoryview(image))
+
+
+def test_a_result_is_what_the_pipeline_makes_and_says_so() -> None:
+    frame, data = answer_to(IMAGE)
+    assert data == process(IMAGE, ADJUSTMENT)
+    assert (frame.kind, frame.size_bytes, frame.machine) == ("done", len(data), MACHINE)
+    assert (frame.width_pixels, frame.height_pixels) == (48, 32)
+    assert 0 < frame.seconds < 60
 
 
 @pytest.mark.parametrize("size", [1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES - 1])
 def test_a_result_travels_in_pieces_that_put_together_are_the_file(size: int) -> None:
     data = bytes(itertools.islice(itertools.cycle(range(251)), size))
-    received = [
-        decode(body)
-        for body in frames_of(result_of(ticket(), MACHINE, 99, 0.5, processed(data)), data)
-    ]
-    first, *others = received
-    assert isinstance(first.frame, Result)
-    assert (first.frame.kind, first.frame.size_bytes) == ("done", size)
-    assert (first.frame.width_pixels, first.frame.height_pixels) == (40, 30)
-    assert first.frame.notes == ("icc-dropped",)
+    first = result(transfer=99, size_bytes=size)
+    received = [decode(body) for body in frames_of(first, data)]
+    assert received[0].frame == first
     assembly, offset, whole = Assembly(size, size), 0, None
     for piece in received:
         assert piece.frame.transfer == 99  # type: ignore[union-attr]
         whole = assembly.add(offset, piece.payload)
         offset += len(piece.payload)
     assert whole == data
-    offsets = [piece.frame.offset_bytes for piece in others if isinstance(piece.frame, Chunk)]
+    offsets = [piece.frame.offset_bytes for piece in received if isinstance(piece.frame, Chunk)]
     assert offsets == list(range(CHUNK_BYTES, size, CHUNK_BYTES))
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("image", "kind", "code"),
     [
-        (DamagedImage(Code.TRUNCATED_IMAGE, "it breaks off"), "failed"),
-        (SkippedFile(Code.NOT_AN_IMAGE, "it is a diary"), "skipped"),
+        (IMAGE[:400], "failed", Code.TRUNCATED_IMAGE),
+        (b"a diary", "skipped", Code.NOT_AN_IMAGE),
+        (IMAGE + bytes(5000), "failed", Code.TOO_MANY_BYTES),
     ],
 )
-def test_a_failure_says_why(error: ImageError, kind: str) -> None:
-    result = failure_of(ticket(), MACHINE, 1, 0.5, error)
-    (body,) = frames_of(result, b"")
-    received = decode(body)
-    assert received.frame == result
-    assert (result.kind, result.code, result.sentence) == (kind, error.code, error.sentence)
-    assert received.payload == b""
+def test_a_failure_says_why(image: bytes, kind: str, code: Code) -> None:
+    frame, data = answer_to(image, Limits(max_bytes=4000))
+    assert (frame.kind, frame.code, data) == (kind, code, b"")
+    (body,) = frames_of(frame, data)
+    assert decode(body).frame == frame
+
+
+def test_an_error_of_our_own_fails_its_image_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Pipeline, "run", run)
+    assert answer_to(IMAGE)[0].code == Code.INTERNAL_ERROR
 
 
 @given(st.text())
 def test_whatever_a_codec_says_can_be_sent(sentence: str) -> None:
-    error = DamagedImage(Code.DAMAGED_IMAGE, sentence * 300)
-    (body,) = frames_of(failure_of(ticket(), MACHINE, 1, 0.5, error), b"")
+    def run(*_: object) -> None:
+        raise DamagedImage(Code.DAMAGED_IMAGE, sentence * 300)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pipeline, "run", run)
+        (body,) = frames_of(*answer_to(IMAGE))
     assert len(decode(body).frame.sentence) <= 2000  # type: ignore[union-attr]
