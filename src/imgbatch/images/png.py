@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from imgbatch.images.failures import beyond_repair, several_pictures, truncated
 from imgbatch.images.failures import damaged as damaged_image
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
 from imgbatch.images.png_ancillary import (
     carried_chunks,
@@ -28,7 +28,7 @@ from imgbatch.images.png_chunks import (
     header_body,
     parse_png,
 )
-from imgbatch.images.png_decode import decode_intact, decode_salvaged, palette_of, shape_of
+from imgbatch.images.png_decode import decode_intact, decode_salvaged
 from imgbatch.recipe import DamagedPolicy, Encoding
 
 if TYPE_CHECKING:
@@ -45,18 +45,17 @@ _COLOUR_TYPES = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}
 class PngSource:
     """A PNG file whose structure has been checked."""
 
-    data: memoryview
     structure: PngStructure
     file_format: ClassVar[str] = "png"
 
     @property
     def shape(self) -> Shape:
         """Palettes are delivered as RGB, transparent colours as alpha, 1 to 4 bits as 8."""
-        return shape_of(self.structure)
+        return self.structure.shape
 
     def metadata(self) -> Metadata:
         """Return EXIF, XMP, ICC and resolution from the chunks."""
-        return metadata_of(self.data, self.structure)
+        return metadata_of(self.structure)
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
@@ -67,29 +66,31 @@ class PngSource:
             raise truncated("the PNG breaks off before its end chunk")
         if not structure.is_intact:
             raise damaged_image("a checksum in the PNG is wrong")
-        return Picture(decode_intact(self.data, structure, buffers), tuple(self._notes()))
+        return Picture(decode_intact(structure, buffers), self._notes())
 
     def _salvage(self, buffers: Buffers) -> Picture:
         from imgbatch.errors import DamagedImage
 
         if self.structure.is_intact:
             try:
-                pixels = decode_intact(self.data, self.structure, buffers)
-                return Picture(pixels, tuple(self._notes()))
+                pixels = decode_intact(self.structure, buffers)
+                return Picture(pixels, self._notes())
             except DamagedImage:
                 pass
-        pixels = decode_salvaged(self.data, self.structure)
+        pixels = decode_salvaged(self.structure)
         return Picture(pixels, (*self._notes(), Note.SALVAGED))
 
-    def _notes(self) -> list[Note]:
+    def _notes(self) -> tuple[Note, ...]:
         header = self.structure.header
-        facts = {
-            Note.PALETTE_EXPANDED: header.colour_type == PALETTE,
-            Note.DEPTH_EXPANDED: header.colour_type == GREY and header.depth < 8,
-            Note.INTERLACE_DROPPED: header.is_interlaced,
-            Note.TRAILING_DATA_DROPPED: self.structure.end not in (None, len(self.data)),
-        }
-        return [note for note, holds in facts.items() if holds]
+        return notes_where(
+            {
+                Note.PALETTE_EXPANDED: header.colour_type == PALETTE,
+                Note.DEPTH_EXPANDED: header.colour_type == GREY and header.depth < 8,
+                Note.INTERLACE_DROPPED: header.is_interlaced,
+                Note.TRAILING_DATA_DROPPED: self.structure.end
+                not in (None, len(self.structure.data)),
+            }
+        )
 
 
 def read(data: memoryview, limits: Limits) -> PngSource:
@@ -106,12 +107,12 @@ def read(data: memoryview, limits: Limits) -> PngSource:
     """
     structure = parse_png(data, limits)
     frames = structure.first(b"acTL")
-    count = int.from_bytes(data[frames.start : frames.start + 4], "big") if frames else 1
+    count = int.from_bytes(frames.body[:4], "big") if frames else 1
     if count > 1 or structure.first(b"fdAT") is not None:
         raise several_pictures(f"the PNG is animated, with {count} frames")
-    if structure.header.colour_type == PALETTE and palette_of(structure) is None:
+    if structure.header.colour_type == PALETTE and structure.palette is None:
         raise beyond_repair("the PNG has no palette")
-    return PngSource(data, structure)
+    return PngSource(structure)
 
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
@@ -136,8 +137,8 @@ def _metadata(
 ) -> tuple[list[NamedChunk], list[NamedChunk], list[Note]]:
     if isinstance(source, PngSource):
         if encoding.strip_metadata:
-            return stripped_chunks(source.data, source.structure), [], []
-        return kept_chunks(source.data, source.structure)
+            return stripped_chunks(source.structure), [], []
+        return kept_chunks(source.structure)
     metadata = source.metadata()
     if encoding.strip_metadata:
         metadata = metadata.stripped()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from imgbatch.images.metadata import Metadata, Resolution, inflate, orientation_only
+from imgbatch.images.metadata import Metadata, Resolution, inflate
 from imgbatch.images.notes import Note
-from imgbatch.images.png_chunks import GREY, PALETTE, RGB, Chunk, PngStructure
-from imgbatch.images.png_decode import palette_of
+from imgbatch.images.png_chunks import PngStructure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +22,9 @@ _COLOUR = frozenset((b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLL
 _KNOWN_UNSAFE = _COLOUR | {b"tIME", b"pCAL", b"sCAL", b"oFFs", b"sTER", b"gIFg", b"gIFx", b"vpAg"}
 """Marked as depending on the pixels, but not on their values."""
 
+_SAMPLES = {b"bKGD", b"sBIT"}
+"""Have a value for each sample of a pixel, as the file has them."""
+
 _BOUND_TO_OLD_DATA = frozenset(
     (b"PLTE", b"tRNS", b"hIST", b"acTL", b"fcTL", b"fdAT", b"iDOT", b"dSIG")
 )
@@ -30,65 +32,31 @@ _BOUND_TO_OLD_DATA = frozenset(
 
 
 def kept_chunks(
-    data: memoryview, structure: PngStructure
+    structure: PngStructure,
 ) -> tuple[list[NamedChunk], list[NamedChunk], list[Note]]:
     """Return the chunks that stand before and after the image data of the output, and notes."""
     before: list[NamedChunk] = []
     after: list[NamedChunk] = []
     notes: list[Note] = []
+    known = _KNOWN_UNSAFE | (_SAMPLES if structure.keeps_samples else set())
     current = before
     for chunk in structure.chunks:
         if chunk.kind == b"IDAT":
             current = after
         elif not chunk.is_intact:
             notes.append(Note.METADATA_DAMAGED)
+        elif chunk.is_safe_to_copy or chunk.kind in known:
+            current.append((chunk.kind, chunk.body))
         elif chunk.kind not in _BOUND_TO_OLD_DATA:
-            body = _kept_body(data, structure, chunk)
-            if body is not None:
-                current.append((chunk.kind, body))
-            else:
-                notes.append(Note.METADATA_DROPPED)
+            notes.append(Note.METADATA_DROPPED)
     return before, after, notes
 
 
-def _kept_body(data: memoryview, structure: PngStructure, chunk: Chunk) -> Body | None:
-    """Return a chunk's body as the output has it; None if the output can't have it."""
-    body = data[chunk.start : chunk.stop]
-    if chunk.kind == b"bKGD":
-        return _background(data, structure, body)
-    if chunk.kind == b"sBIT":
-        return _significant_bits(structure, body)
-    if chunk.is_safe_to_copy or chunk.kind in _KNOWN_UNSAFE:
-        return body
-    return None
-
-
-def _background(data: memoryview, structure: PngStructure, body: Body) -> Body | None:
-    """Return a background colour as RGB instead of an index, as 8 bits instead of fewer."""
-    header, palette = structure.header, palette_of(structure)
-    if palette is not None:
-        start = palette.start + 3 * body[0] if len(body) == 1 else palette.stop
-        colour = data[start : start + 3]
-        return bytes((0, colour[0], 0, colour[1], 0, colour[2])) if start < palette.stop else None
-    if header.colour_type == GREY and header.depth < 8 and len(body) == 2:
-        highest = (1 << header.depth) - 1
-        return bytes((0, (body[1] & highest) * (255 // highest)))
-    return body
-
-
-def _significant_bits(structure: PngStructure, body: Body) -> Body:
-    """Add the alpha channel that a transparent colour has become."""
-    becomes_alpha = structure.first(b"tRNS") is not None
-    if becomes_alpha and structure.header.colour_type in (GREY, RGB, PALETTE):
-        return bytes(body) + bytes((16 if structure.header.depth == 16 else 8,))
-    return body
-
-
-def metadata_of(data: memoryview, structure: PngStructure) -> Metadata:
+def metadata_of(structure: PngStructure) -> Metadata:
     """Return what of the chunks other formats have a place for."""
     exif, xmp, icc, resolution, has_more = None, None, None, None, False
     for chunk in structure.chunks:
-        body = data[chunk.start : chunk.stop]
+        body = chunk.body
         if not chunk.is_intact or chunk.is_critical or chunk.kind in _BOUND_TO_OLD_DATA:
             continue
         if chunk.kind == b"eXIf":
@@ -99,7 +67,7 @@ def metadata_of(data: memoryview, structure: PngStructure) -> Metadata:
             resolution = _resolution(bytes(body))
         elif chunk.kind == b"iTXt" and body[: len(_XMP_KEYWORD) + 1] == _XMP_KEYWORD + b"\0":
             xmp = _text(bytes(body))
-        elif chunk.kind not in (b"sRGB", b"bKGD", b"sBIT"):
+        elif chunk.kind not in _SAMPLES | {b"sRGB"}:
             has_more = True
     return Metadata(exif, xmp, icc, resolution, has_more)
 
@@ -126,15 +94,11 @@ def _text(body: bytes) -> bytes | None:
     return inflate(parts[2]) if is_compressed else parts[2]
 
 
-def stripped_chunks(data: memoryview, structure: PngStructure) -> list[NamedChunk]:
+def stripped_chunks(structure: PngStructure) -> list[NamedChunk]:
     """Return the chunks that say what colours mean, and the orientation."""
-    kept = [
-        (chunk.kind, data[chunk.start : chunk.stop])
-        for chunk in structure.chunks
-        if chunk.kind in _COLOUR and chunk.is_intact
-    ]
-    orientation = orientation_only(metadata_of(data, structure).exif)
-    return [*kept, *([(b"eXIf", orientation)] if orientation is not None else [])]
+    kept = [(c.kind, c.body) for c in structure.chunks if c.kind in _COLOUR and c.is_intact]
+    orientation = Metadata(exif=metadata_of(structure).exif).stripped()
+    return [*kept, *carried_chunks(orientation)]
 
 
 def carried_chunks(metadata: Metadata) -> Iterator[NamedChunk]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from imgbatch.images.failures import beyond_repair, unsupported
 from imgbatch.images.limits import Limits
+from imgbatch.images.picture import Shape
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS = 200_000
@@ -40,17 +41,17 @@ _ADAM7 = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk's type, and where its body lies in the file."""
+    """A chunk: its type, where its body begins in the file, and the body."""
 
     kind: bytes
     start: int
-    stop: int
+    body: memoryview
     is_intact: bool = True
 
     @property
-    def size_bytes(self) -> int:
-        """Length of the body."""
-        return self.stop - self.start
+    def stop(self) -> int:
+        """Where the body ends in the file."""
+        return self.start + len(self.body)
 
     @property
     def is_critical(self) -> bool:
@@ -93,6 +94,8 @@ class PngStructure:
 
     Parameters
     ----------
+    data
+        The file.
     header
         The fields of IHDR.
     chunks
@@ -101,6 +104,7 @@ class PngStructure:
         The offset after IEND; None if there is none.
     """
 
+    data: memoryview
     header: Header
     chunks: list[Chunk] = field(default_factory=list)
     end: int | None = None
@@ -113,6 +117,43 @@ class PngStructure:
     def is_intact(self) -> bool:
         """Whether the file is complete and the checksum of each critical chunk is right."""
         return self.end is not None and all(c.is_intact for c in self.chunks if c.is_critical)
+
+    @property
+    def palette(self) -> memoryview | None:
+        """The palette that pixels are indices into; None if there is no valid one."""
+        chunk = self.first(b"PLTE")
+        if self.header.colour_type != PALETTE or chunk is None:
+            return None
+        size = len(chunk.body)
+        return chunk.body if size % 3 == 0 and 3 <= size <= 768 else None
+
+    @property
+    def transparency(self) -> memoryview | None:
+        """What makes a colour, or colours of the palette, transparent."""
+        chunk, colour_type = self.first(b"tRNS"), self.header.colour_type
+        if chunk is None or not chunk.body:
+            return None
+        if self.palette is not None:
+            return chunk.body if len(chunk.body) <= len(self.palette) // 3 else None
+        return chunk.body if len(chunk.body) == {GREY: 2, RGB: 6}.get(colour_type) else None
+
+    @property
+    def shape(self) -> Shape:
+        """Palettes are delivered as RGB, transparent colours as alpha, 1 to 4 bits as 8."""
+        header = self.header
+        channels = 3 if header.colour_type == PALETTE else _SAMPLES[header.colour_type]
+        return Shape(
+            header.width_pixels,
+            header.height_pixels,
+            channels + (self.transparency is not None),
+            16 if header.depth == 16 else 8,
+        )
+
+    @property
+    def keeps_samples(self) -> bool:
+        """Whether pixels are delivered in as many samples and bits as they are stored."""
+        header = self.header
+        return header.depth >= 8 and header.colour_type != PALETTE and self.transparency is None
 
 
 def parse_png(data: memoryview, limits: Limits) -> PngStructure:
@@ -127,7 +168,7 @@ def parse_png(data: memoryview, limits: Limits) -> PngStructure:
     LimitExceeded
         If it has more pixels than allowed.
     """
-    structure = PngStructure(_parse_header(data))
+    structure = PngStructure(data, _parse_header(data))
     limits.check_pixels(structure.header.width_pixels, structure.header.height_pixels)
     position = 33
     while position + 12 <= len(data):
@@ -142,10 +183,10 @@ def parse_png(data: memoryview, limits: Limits) -> PngStructure:
         is_intact = _checksum(data[position + 4 : stop]) == int.from_bytes(
             data[stop : stop + 4], "big"
         )
-        _add(structure, Chunk(kind, position + 8, stop, is_intact))
+        _add(structure, Chunk(kind, position + 8, data[position + 8 : stop], is_intact))
         position = stop + 4
-    if structure.end is None:
-        _add_incomplete(structure, data, position)
+    if structure.end is None and bytes(data[position + 4 : position + 8]) == b"IDAT":
+        structure.chunks.append(Chunk(b"IDAT", position + 8, data[position + 8 :], is_intact=False))
     return structure
 
 
@@ -172,12 +213,6 @@ def _add(structure: PngStructure, chunk: Chunk) -> None:
     if chunk.is_critical and chunk.is_intact and chunk.kind not in (b"IDAT", b"PLTE"):
         raise unsupported(f"the PNG has a critical chunk of unknown type {chunk.kind.decode()}")
     structure.chunks.append(chunk)
-
-
-def _add_incomplete(structure: PngStructure, data: memoryview, position: int) -> None:
-    """Note the bytes that are there of an image data chunk that the file breaks off in."""
-    if bytes(data[position + 4 : position + 8]) == b"IDAT":
-        structure.chunks.append(Chunk(b"IDAT", position + 8, len(data), is_intact=False))
 
 
 def _checksum(data: bytes | memoryview) -> int:

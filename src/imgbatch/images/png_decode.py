@@ -15,17 +15,8 @@ import numpy as np
 
 from imgbatch.images.failures import beyond_repair, damaged
 from imgbatch.images.opencv import decode_by_opencv
-from imgbatch.images.picture import Pixels, Shape
-from imgbatch.images.png_chunks import (
-    GREY,
-    GREY_ALPHA,
-    PALETTE,
-    RGB,
-    RGBA,
-    Chunk,
-    PngStructure,
-    join_png,
-)
+from imgbatch.images.picture import Pixels
+from imgbatch.images.png_chunks import GREY, GREY_ALPHA, Chunk, PngStructure, join_png
 from imgbatch.images.png_plain import decode_plain
 
 if TYPE_CHECKING:
@@ -34,41 +25,10 @@ if TYPE_CHECKING:
 _PLAIN = frozenset((b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"bKGD", b"tEXt"))
 """Chunks of fixed size or without compression: they cost a decoder nothing."""
 
-_CHANNELS = {GREY: 1, RGB: 3, PALETTE: 3, GREY_ALPHA: 2, RGBA: 4}
 _SALVAGE_STEP_BYTES = 256
 
 
-def palette_of(structure: PngStructure) -> Chunk | None:
-    """Return the palette that pixels are indices into; None if there is no valid one."""
-    chunk = structure.first(b"PLTE")
-    if structure.header.colour_type != PALETTE or chunk is None:
-        return None
-    return chunk if chunk.size_bytes % 3 == 0 and 3 <= chunk.size_bytes <= 768 else None
-
-
-def transparency_of(structure: PngStructure) -> Chunk | None:
-    """Return the chunk that makes a colour, or colours of the palette, transparent."""
-    chunk = structure.first(b"tRNS")
-    if chunk is None:
-        return None
-    palette = palette_of(structure)
-    most = {GREY: 2, RGB: 6, PALETTE: palette.size_bytes // 3 if palette else 0}
-    size, allowed = chunk.size_bytes, most.get(structure.header.colour_type, 0)
-    is_valid = 0 < size <= allowed and (palette is not None or size == allowed)
-    return chunk if is_valid else None
-
-
-def shape_of(structure: PngStructure) -> Shape:
-    """Return what decoding will deliver."""
-    header = structure.header
-    has_alpha_chunk = transparency_of(structure) is not None
-    channels = _CHANNELS[header.colour_type] + has_alpha_chunk
-    return Shape(
-        header.width_pixels, header.height_pixels, channels, 16 if header.depth == 16 else 8
-    )
-
-
-def decode_intact(data: memoryview, structure: PngStructure, buffers: Buffers) -> Pixels:
+def decode_intact(structure: PngStructure, buffers: Buffers) -> Pixels:
     """Decode a file whose structure is complete, into a kept buffer if it is a plain one.
 
     Raises
@@ -76,25 +36,24 @@ def decode_intact(data: memoryview, structure: PngStructure, buffers: Buffers) -
     DamagedImage
         If the decoder refuses it.
     """
-    if transparency_of(structure) is None:
-        plain = decode_plain(data, structure, shape_of(structure), buffers)
+    if structure.transparency is None:
+        plain = decode_plain(structure.data, structure, structure.shape, buffers)
         if plain is not None:
             return plain
-    return decode_any(data, structure)
+    return decode_any(structure)
 
 
-def decode_any(data: memoryview, structure: PngStructure) -> Pixels:
+def decode_any(structure: PngStructure) -> Pixels:
     """Decode a file of any kind by OpenCV; raises DamagedImage."""
     needed = _needed_chunks(structure)
     others = len(structure.chunks) - len(needed)
     is_plain = others == sum(chunk.kind in _PLAIN for chunk in structure.chunks)
-    encoded: memoryview | bytes = data
-    if not is_plain or structure.end != len(data):
-        encoded = join_png(structure.header, [(c.kind, data[c.start : c.stop]) for c in needed])
-    return _decode(encoded, data, structure)
+    if is_plain and structure.end == len(structure.data):
+        return _decode(structure.data, structure)
+    return _decode(join_png(structure.header, [(c.kind, c.body) for c in needed]), structure)
 
 
-def decode_salvaged(data: memoryview, structure: PngStructure) -> Pixels:
+def decode_salvaged(structure: PngStructure) -> Pixels:
     """Decode what is there; rows that are missing repeat the last one.
 
     Raises
@@ -103,18 +62,18 @@ def decode_salvaged(data: memoryview, structure: PngStructure) -> Pixels:
         If not even the first row is there.
     """
     header = structure.header
-    parts = [data[c.start : c.stop] for c in structure.chunks if c.kind == b"IDAT"]
-    rows = _inflate_what_is_there(b"".join(parts), header.filtered_bytes)
+    needed = _needed_chunks(structure)
+    body = b"".join(chunk.body for chunk in needed if chunk.kind == b"IDAT")
+    rows = _inflate_what_is_there(body, header.filtered_bytes)
     stride = header.filtered_bytes // header.height_pixels
     if len(rows) < min(stride, header.filtered_bytes):
         raise beyond_repair("the PNG has no complete row")
     filler = np.zeros(header.filtered_bytes - len(rows), np.uint8)
     if not header.is_interlaced:
         filler[(-len(rows)) % stride :: stride] = 2  # the filter "up": zeros repeat the row above
-    needed = [c for c in _needed_chunks(structure) if c.kind != b"IDAT"]
+    chunks = [(chunk.kind, chunk.body) for chunk in needed if chunk.kind != b"IDAT"]
     repaired = zlib.compress(rows + filler.tobytes(), 1)
-    bodies = [(c.kind, data[c.start : c.stop]) for c in needed]
-    return _decode(join_png(header, [*bodies, (b"IDAT", repaired)]), data, structure)
+    return _decode(join_png(header, [*chunks, (b"IDAT", repaired)]), structure)
 
 
 def _inflate_what_is_there(body: bytes, most_bytes: int) -> bytes:
@@ -133,36 +92,31 @@ def _inflate_what_is_there(body: bytes, most_bytes: int) -> bytes:
 
 
 def _needed_chunks(structure: PngStructure) -> list[Chunk]:
-    """Return the chunks that pixels depend on; a transparent grey OpenCV would only ignore."""
-    meaning = [palette_of(structure), transparency_of(structure)]
+    """Return the chunks that pixels depend on, if they are valid."""
+    meaning = {b"PLTE": structure.palette, b"tRNS": structure.transparency}
     return [
-        *(chunk for chunk in meaning if chunk is not None),
+        *(Chunk(kind, 0, body) for kind, body in meaning.items() if body is not None),
         *(chunk for chunk in structure.chunks if chunk.kind == b"IDAT"),
     ]
 
 
-def _decode(encoded: bytes | memoryview, data: memoryview, structure: PngStructure) -> Pixels:
-    """Return the pixels as `shape_of` says, by OpenCV; raises DamagedImage."""
-    shape = shape_of(structure)
-    pixels = decode_by_opencv(encoded, "PNG", shape)
+def _decode(encoded: bytes | memoryview, structure: PngStructure) -> Pixels:
+    """Return the pixels in the shape of the structure, by OpenCV; raises DamagedImage."""
+    pixels = decode_by_opencv(encoded, "PNG", structure.shape)
     if structure.header.colour_type == GREY_ALPHA and pixels.shape[2] == 4:
         pixels = np.ascontiguousarray(pixels[:, :, ::3])  # type: ignore[assignment]
-    elif structure.header.colour_type == GREY:
-        pixels = _with_keyed_alpha(pixels, data, structure)
-    if pixels.shape != shape.array_shape:
+    elif structure.header.colour_type == GREY and structure.transparency is not None:
+        pixels = _with_keyed_alpha(pixels, structure.transparency, structure.header.depth)
+    if pixels.shape != structure.shape.array_shape:
         raise damaged("the PNG's pixels are not as its header says")
     return pixels
 
 
-def _with_keyed_alpha(grey: Pixels, data: memoryview, structure: PngStructure) -> Pixels:
+def _with_keyed_alpha(grey: Pixels, transparency: memoryview, depth: int) -> Pixels:
     """Add the alpha of a transparent grey level, which OpenCV leaves out."""
-    chunk, depth = transparency_of(structure), structure.header.depth
-    if chunk is None:
-        return grey
     highest = (1 << depth) - 1
-    level = int.from_bytes(data[chunk.start : chunk.stop], "big") & highest
+    level = int.from_bytes(transparency, "big") & highest
     if depth < 8:
         level *= 255 // highest
-    opaque = np.iinfo(grey.dtype).max
-    alpha = np.where(grey == level, 0, opaque).astype(grey.dtype)
+    alpha = np.where(grey == level, 0, np.iinfo(grey.dtype).max).astype(grey.dtype)
     return np.concatenate((grey, alpha), axis=2)

@@ -8,19 +8,19 @@ from tests.support import images
 
 from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import Metadata, Resolution
+from imgbatch.images.notes import Note
 from imgbatch.images.png_ancillary import carried_chunks, kept_chunks, metadata_of
 from imgbatch.images.png_chunks import parse_png
 
 
 def metadata(*before: bytes) -> Metadata:
     file = memoryview(images.png_of(images.pixels(), before=before))
-    return metadata_of(file, parse_png(file, Limits()))
+    return metadata_of(parse_png(file, Limits()))
 
 
-def kept(file: bytes) -> dict[bytes, bytes]:
-    view = memoryview(file)
-    before, after, _ = kept_chunks(view, parse_png(view, Limits()))
-    return {kind: bytes(body) for kind, body in (*before, *after)}
+def kept(file: bytes) -> tuple[dict[bytes, bytes], list[Note]]:
+    before, after, notes = kept_chunks(parse_png(memoryview(file), Limits()))
+    return {kind: bytes(body) for kind, body in (*before, *after)}, notes
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
@@ -76,29 +76,24 @@ def test_what_is_carried_is_found_again(strip):
         assert found.resolution.in_unit("inch").x == pytest.approx(300, abs=0.01)
 
 
-def test_a_background_index_becomes_its_colour():
-    palette = images.chunk(b"PLTE", bytes(range(30)))
-    background = images.chunk(b"bKGD", b"\2")
-    file = images.png(b"\0\1\2", 2, 1, 8, 3, before=(palette, background))
-    assert kept(file)[b"bKGD"] == bytes((0, 6, 0, 7, 0, 8))
+PALETTE = images.chunk(b"PLTE", bytes(range(30)))
+BACKGROUND, BITS = images.chunk(b"bKGD", b"\0\2"), images.chunk(b"sBIT", b"\5\6\5")
+KEY = images.chunk(b"tRNS", b"\0\1\0\2\0\3")
 
 
-def test_a_background_index_beyond_the_palette_is_dropped():
-    palette = images.chunk(b"PLTE", bytes(range(30)))
-    file = images.png(b"\0\1\2", 2, 1, 8, 3, before=(palette, images.chunk(b"bKGD", b"\x0a")))
-    assert b"bKGD" not in kept(file)
-
-
-def test_a_background_of_few_bits_is_spread_over_eight():
-    file = images.png(b"\0\x1b", 4, 1, 2, 0, before=(images.chunk(b"bKGD", b"\0\2"),))
-    assert kept(file)[b"bKGD"] == bytes((0, 170))
-
-
-def test_significant_bits_gain_the_alpha_that_a_transparent_colour_became():
-    chunks = (images.chunk(b"sBIT", b"\5\6\5"), images.chunk(b"tRNS", b"\0\1\0\2\0\3"))
-    assert kept(images.png_of(images.pixels(), before=chunks))[b"sBIT"] == b"\5\6\5\x08"
+@pytest.mark.parametrize(
+    "file",
+    [
+        images.png(b"\0\1\2", 2, 1, 8, 3, before=(PALETTE, BACKGROUND)),
+        images.png(b"\0\x1b", 4, 1, 2, 0, before=(BACKGROUND,)),
+        images.png_of(images.pixels(), before=(BITS, KEY)),
+    ],
+    ids=["palette", "few bits", "transparent colour"],
+)
+def test_what_is_said_of_samples_that_become_others_is_dropped_and_noted(file):
+    assert kept(file) == ({}, [Note.METADATA_DROPPED])
 
 
 def test_what_describes_the_old_data_goes_with_them():
     old = [images.chunk(kind, b"x" * 8) for kind in (b"iDOT", b"dSIG", b"hIST")]
-    assert kept(images.png_of(images.pixels(), before=tuple(old))) == {}
+    assert kept(images.png_of(images.pixels(), before=tuple(old))) == ({}, [])

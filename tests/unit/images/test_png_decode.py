@@ -11,13 +11,7 @@ from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.images.png_chunks import parse_png
-from imgbatch.images.png_decode import (
-    decode_intact,
-    decode_salvaged,
-    palette_of,
-    shape_of,
-    transparency_of,
-)
+from imgbatch.images.png_decode import decode_intact, decode_salvaged
 
 PALETTE = images.chunk(b"PLTE", bytes(range(30)))
 INDICES = np.tile(np.arange(10, dtype=np.uint8), (4, 1))
@@ -33,7 +27,7 @@ def indexed(*before: bytes) -> bytes:
 
 
 def decode(file: bytes):
-    return decode_intact(memoryview(file), structure(file), Buffers())
+    return decode_intact(structure(file), Buffers())
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -58,14 +52,14 @@ def test_transparency_of_a_palette_is_as_long_as_it_wants():
 @pytest.mark.parametrize("body", [b"", b"\0" * 11])
 def test_transparency_that_does_not_fit_the_palette_is_none(body):
     file = indexed(PALETTE, images.chunk(b"tRNS", body))
-    assert transparency_of(structure(file)) is None
-    assert shape_of(structure(file)) == Shape(10, 4, 3)
+    assert structure(file).transparency is None
+    assert structure(file).shape == Shape(10, 4, 3)
     assert decode(file).shape == (4, 10, 3)
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\0", b"\0" * 771])
 def test_a_malformed_palette_is_none(body):
-    assert palette_of(structure(indexed(images.chunk(b"PLTE", body)))) is None
+    assert structure(indexed(images.chunk(b"PLTE", body))).palette is None
 
 
 @pytest.mark.parametrize("channels", [2, 4])
@@ -98,7 +92,7 @@ def test_files_without_chunks_of_other_kinds_reach_opencv_uncopied(monkeypatch):
     real = cv2.imdecode
     monkeypatch.setattr(cv2, "imdecode", lambda data, flags: seen.append(data) or real(data, flags))
     file = images.png(bytes(12), 3, 4, depth=4, colour_type=0)
-    decode_intact(memoryview(file), structure(file), Buffers())
+    decode_intact(structure(file), Buffers())
     assert np.shares_memory(seen[0], np.frombuffer(file, np.uint8))
 
 
@@ -118,7 +112,7 @@ def test_missing_rows_repeat_the_last_one(rows):
     image = images.pixels()
     filtered = np.hstack((np.zeros((32, 1), np.uint8), image.reshape(32, -1)))
     file = images.png(filtered[:rows].tobytes(), 48, 32)
-    salvaged = decode_salvaged(memoryview(file), structure(file))
+    salvaged = decode_salvaged(structure(file))
     assert (salvaged[:rows] == image[:rows]).all()
     assert (salvaged[rows:] == image[rows - 1]).all()
     with pytest.raises(DamagedImage):
@@ -131,7 +125,7 @@ def test_nothing_is_made_of_nothing(body):
     at = file.index(b"IDAT") - 4
     empty = file[:at] + images.chunk(b"IDAT", body) + images.chunk(b"IEND", b"")
     with pytest.raises(DamagedImage, match="no complete row"):
-        decode_salvaged(memoryview(empty), structure(empty))
+        decode_salvaged(structure(empty))
 
 
 def test_an_unknown_filter_is_damage():

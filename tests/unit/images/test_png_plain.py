@@ -18,7 +18,7 @@ from imgbatch.images import png_decode
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
 from imgbatch.images.png_chunks import parse_png
-from imgbatch.images.png_decode import decode_intact, shape_of
+from imgbatch.images.png_decode import decode_intact
 from imgbatch.images.png_plain import decode_plain
 from imgbatch_kernels.png import filter_rows
 
@@ -31,11 +31,11 @@ COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 def plain(file: bytes, buffers: Buffers | None = None):
     structure = parse_png(memoryview(file), Limits())
-    return decode_plain(memoryview(file), structure, shape_of(structure), buffers or Buffers())
+    return decode_plain(memoryview(file), structure, structure.shape, buffers or Buffers())
 
 
 def by_opencv(file: bytes):
-    return png_decode.decode_any(memoryview(file), parse_png(memoryview(file), Limits()))
+    return png_decode.decode_any(parse_png(memoryview(file), Limits()))
 
 
 def filtered_file(image: np.ndarray, kinds: list[int], **options: bytes) -> bytes:
@@ -177,7 +177,7 @@ def test_image_data_that_contradict_themselves_are_damaged(name):
     assert plain(BAD[name]) is None
     view = memoryview(BAD[name])
     with pytest.raises(DamagedImage) as caught:
-        decode_intact(view, parse_png(view, Limits()), Buffers())
+        decode_intact(parse_png(view, Limits()), Buffers())
     assert caught.value.code is Code.DAMAGED_IMAGE
 
 
@@ -194,7 +194,7 @@ LONG = {
 def test_more_than_there_should_be_is_left_to_opencv_which_ignores_it(name):
     assert plain(LONG[name]) is None
     view = memoryview(LONG[name])
-    assert (decode_intact(view, parse_png(view, Limits()), Buffers()) == IMAGE).all()
+    assert (decode_intact(parse_png(view, Limits()), Buffers()) == IMAGE).all()
 
 
 def test_a_bomb_is_inflated_no_further_than_its_header_says():
@@ -241,12 +241,12 @@ def test_interlaced_files_are_left_to_opencv():
 def test_opencv_is_not_asked_for_a_plain_file(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
     view = memoryview(images.png_of(IMAGE))
-    assert (decode_intact(view, parse_png(view, Limits()), Buffers()) == IMAGE).all()
+    assert (decode_intact(parse_png(view, Limits()), Buffers()) == IMAGE).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_transparent_colour_is_left_to_opencv(channels):
     key = images.chunk(b"tRNS", bytes(2 * channels))
     view = memoryview(images.png_of(images.pixels(channels=channels), before=(key,)))
-    decoded = decode_intact(view, parse_png(view, Limits()), Buffers())
+    decoded = decode_intact(parse_png(view, Limits()), Buffers())
     assert decoded.shape[2] == channels + 1
