@@ -24,7 +24,7 @@ class Adjustment:
     Raises
     ------
     UsageError
-        If a factor is no whole number, or outside its range.
+        If a factor is not an integer, or outside its range.
     """
 
     brightness: int = 0
@@ -37,7 +37,7 @@ class Adjustment:
             if type(value) is not int or not lowest <= value <= highest:
                 raise UsageError(
                     Code.FACTOR_OUT_OF_RANGE,
-                    f"{name} is {value!r}; it takes a whole number from {lowest} to {highest}",
+                    f"{name} must be an integer from {lowest} to {highest}, not {value!r}",
                 )
 
     @property

@@ -46,13 +46,13 @@ class FleetSnapshot:
 
     def present(self, now_seconds: float) -> FleetSnapshot:
         """Return those that are not over and were heard of in the last `STALE_SECONDS`."""
-        lately = {
-            key for key, at in self._heard_seconds.items() if at > now_seconds - STALE_SECONDS
-        }
+        before = now_seconds - STALE_SECONDS
+        heard = {key: at for key, at in self._heard_seconds.items() if at > before}
         return FleetSnapshot(
-            {key: it for key, it in self.machines.items() if key in lately and not it.leaving},
-            {key: it for key, it in self.batches.items() if key in lately and not it.ended},
+            {key: it for key, it in self.machines.items() if key in heard and not it.leaving},
+            {key: it for key, it in self.batches.items() if key in heard and not it.ended},
             self.foreign,
+            heard,
         )
 
     def fields(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Encoding:
     Raises
     ------
     UsageError
-        If the quality is no whole number from 1 to 100.
+        If the quality is not an integer from 1 to 100.
     """
 
     output_format: OutputFormat = OutputFormat.KEEP
@@ -77,7 +77,7 @@ class Encoding:
         if quality is not None and (type(quality) is not int or not 1 <= quality <= 100):
             raise UsageError(
                 Code.BAD_OPTION,
-                f"quality is {quality!r}; it takes 'keep' or a whole number from 1 to 100",
+                f"quality must be 'keep' or an integer from 1 to 100, not {quality!r}",
             )
 
 
@@ -120,7 +120,7 @@ def _plain(value: object) -> int | str | bool | None:
 def _encoding_from(values: Mapping[str, object]) -> Encoding:
     strip = values["strip_metadata"]
     if not isinstance(strip, bool):
-        raise UsageError(Code.BAD_OPTION, "strip_metadata is true or false")
+        raise UsageError(Code.BAD_OPTION, "strip_metadata must be true or false")
     try:
         return Encoding(
             output_format=OutputFormat(str(values["output_format"])),

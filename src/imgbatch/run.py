@@ -31,6 +31,7 @@ from imgbatch.settings import (
     report_path,
     settings_from,
 )
+from imgbatch.text import os_reason
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ def _make_folder(folder: Path) -> list[Path]:
         probe.unlink()
     except OSError as error:
         _unmake(made)
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE,
             f"the output folder {folder} can't be written: {reason}",

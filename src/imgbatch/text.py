@@ -53,6 +53,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def os_reason(error: OSError) -> str:
+    """Return what the operating system says, without its number and the path again."""
+    return (error.strerror or str(error)).lower()
+
+
 def printable(text: str) -> str:
     """Return a text with the bytes of a file name that are not UTF-8 as escapes."""
     if text.isascii():  # of nearly all names, and a tenth of the time

@@ -22,8 +22,8 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImageError
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline
-from imgbatch.processes import settle_in
 from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, Recipe
+from imgbatch.workers.process import settle_in
 
 LIMITS = Limits(max_pixels=4_000_000, max_bytes=16_000_000)
 

@@ -19,10 +19,11 @@ def children_of(pid: int, command: bytes = b"") -> list[int]:
     return found
 
 
+def fork_servers_of(pid: int) -> list[int]:
+    """Return the ids of a program's fork servers; each leads a process group."""
+    return children_of(pid, b"imgbatch.workers.forkserver")
+
+
 def workers_of(pid: int) -> list[int]:
     """Return the ids of a program's worker processes."""
-    return [
-        worker
-        for server in children_of(pid, b"imgbatch.workers.forkserver")
-        for worker in children_of(server)
-    ]
+    return [worker for server in fork_servers_of(pid) for worker in children_of(server)]

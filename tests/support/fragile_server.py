@@ -1,8 +1,7 @@
 """imgbatch-server, whose workers die, hang or take their time when the image's bytes ask for it.
 
 Decoders have bugs that do this; these here do it every time. The order is the file's last bytes,
-which readers of JPEG do not look at. Worker processes import the main module before they begin,
-hence all of them work like this.
+which readers of JPEG do not look at.
 """
 
 from __future__ import annotations
@@ -40,10 +39,20 @@ class FragilePipeline(Pipeline):
         return super().run(data, *rest)
 
 
-if __name__ in ("__main__", "__mp_main__"):  # as the program, and as its spawned processes
+def work(*arguments: Any) -> None:
+    """Be a worker process of such a server."""
     imgbatch.pipeline.Pipeline = FragilePipeline  # type: ignore[misc]
+    from imgbatch.server import worker
+
+    for module in (worker, sys.modules.get("imgbatch.server.answers")):
+        if hasattr(module, "Pipeline"):
+            module.Pipeline = FragilePipeline  # type: ignore[union-attr]
+    worker.main(*arguments)
+
 
 if __name__ == "__main__":
     from imgbatch.cli.server import main
+    from imgbatch.server import supervisor
 
+    supervisor.WORKER = "tests.support.fragile_server:work"
     sys.exit(main(sys.argv[1:]))

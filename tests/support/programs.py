@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.children import children_of
+from tests.support.children import fork_servers_of, workers_of
 
 PATIENCE_SECONDS = 90.0
 """For what takes a second or two: the machine may be busy with something else."""
@@ -77,17 +77,18 @@ class Program:
         self.process.send_signal(number)
 
     def send_all(self, number: signal.Signals) -> None:
-        """Send a signal to the program and its children."""
-        os.killpg(self.pid, number)
+        """Send a signal to the program, its fork server and its workers."""
+        for group in (self.pid, *fork_servers_of(self.pid)):
+            os.killpg(group, number)
 
     def workers(self) -> list[int]:
         """Return the ids of its worker processes."""
-        return children_of(self.pid, b"spawn_main")
+        return workers_of(self.pid)
 
     def end(self) -> None:
         """Make sure that nothing of it is left."""
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+            self.send_all(signal.SIGKILL)
         self.process.wait()
 
 

@@ -20,7 +20,9 @@ def test_all_factors_in_range_are_taken(brightness: int, contrast: int, sharpnes
 def test_factors_out_of_range_are_refused_by_name(name: str, off: int) -> None:
     lowest, highest = FACTOR_RANGES[name]
     value = lowest - 1 if off < 0 else highest + 1
-    with pytest.raises(UsageError, match=f"{name} is {value}; .* {lowest} to {highest}") as caught:
+    with pytest.raises(
+        UsageError, match=f"^{name} .* {lowest} to {highest}, not {value}$"
+    ) as caught:
         Adjustment(**{name: value})
     assert caught.value.code is Code.FACTOR_OUT_OF_RANGE
 

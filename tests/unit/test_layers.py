@@ -23,7 +23,7 @@ LAYERS = [
     {"images", "protocol"},
     {"pipeline"},
     {"fingerprint"},
-    {"batch", "broker", "processes", "workers"},
+    {"batch", "broker", "workers"},
     {"engines", "server", "fleet_status"},
     {"settings"},
     {"run"},

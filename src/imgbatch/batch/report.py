@@ -11,17 +11,17 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from imgbatch.batch.model import Failure, MachineUse, Status
+from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.names import Naming
 from imgbatch.batch.rows import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
-from imgbatch.text import printable
+from imgbatch.text import os_reason, printable
 
 SCHEMA = 1
 _FACTORS = ("brightness", "contrast", "sharpness")
@@ -118,7 +118,10 @@ class Report:
                 "not_done": self.count(Status.NOT_DONE),
             },
             "failures_by_code": {str(code): n for code, n in self.totals.by_code.items()},
-            "machines": [_machine_fields(machine) for machine in self.totals.machines],
+            "machines": [
+                {**asdict(machine), "busy_seconds": round(machine.busy_seconds, 3)}
+                for machine in self.totals.machines
+            ],
             "machines_used": sum(machine.images > 0 for machine in self.totals.machines),
             "seconds": round(self.seconds, 3),
             "bytes_in": self.totals.bytes_in,
@@ -215,24 +218,13 @@ def replacing(path: Path) -> Iterator[TextIO]:
             yield file
         temporary.replace(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise OutputError(
             Code.OUTPUT_FOLDER_UNWRITABLE, f"the report {path} can't be written: {reason}"
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
-
-
-def _machine_fields(machine: MachineUse) -> dict[str, object]:
-    return {
-        "id": machine.id,
-        "host": machine.host,
-        "procs": machine.procs,
-        "images": machine.images,
-        "busy_seconds": round(machine.busy_seconds, 3),
-        "digest": machine.digest,
-    }
 
 
 def _failure_fields(failure: Failure | None) -> dict[str, str] | None:

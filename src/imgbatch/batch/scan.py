@@ -28,6 +28,7 @@ from typing import TypeAlias
 from imgbatch.batch.model import Failure
 from imgbatch.batch.write import is_temporary
 from imgbatch.errors import Code
+from imgbatch.text import os_reason
 
 _Identity: TypeAlias = tuple[int, int]
 """Device and inode."""
@@ -222,7 +223,7 @@ def base_of(root: Path) -> Path:
 
 
 def _unreadable(base: Path, name: str, error: OSError) -> Found:
-    reason = (error.strerror or str(error)).lower()
+    reason = os_reason(error)
     if error.errno in {errno.ENOENT, errno.ELOOP} and (base / name).is_symlink():
         reason = "it is a link that leads nowhere"
     sentence = f"{base / name} can't be read: {reason}"

@@ -19,10 +19,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from imgbatch.batch.model import Job
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, FileError, LimitExceeded, OutputError, SkippedFile
+from imgbatch.text import os_reason
 
 _NO_MORE_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _TEMPORARY = re.compile(r"\.imgbatch-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-\d+\.part")
@@ -109,7 +111,7 @@ def check_size(source: Path, size_bytes: int, max_bytes: int) -> None:
 
 def source_error(job: Job, error: OSError) -> FileError:
     """Return what an error of the operating system means for the file that was to be read."""
-    return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {_reason(error)}")
+    return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {os_reason(error)}")
 
 
 def write_output(job: Job, parts: Iterable[Buffer], policy: OutputPolicy) -> int:
@@ -153,36 +155,48 @@ class OutputFile:
         self._job = job
         self._policy = policy
         self._temporary = temporary_path(job, os.getpid())
-        self._size_bytes = 0
-        self._descriptor = -1
         with self._errors():
-            self._descriptor = _create(self._temporary, job, policy)
+            self._file = self._create()
 
     def write(self, part: Buffer) -> None:
         """Append a piece of the encoded image."""
         with self._errors():
-            self._size_bytes += _write_all(self._descriptor, part)
+            self._file.write(part)
 
     def finish(self) -> int:
         """Give the complete file its name; return its size in bytes."""
         with self._errors():
+            self._file.flush()
+            size_bytes = self._file.tell()
             if self._policy.preserve:
-                _preserve(self._descriptor, self._job)
-            self._close()
+                # Some network shares know neither; a result without them is still a result.
+                with suppress(OSError):
+                    os.fchmod(self._file.fileno(), self._job.mode & 0o777)
+                with suppress(OSError):
+                    os.utime(self._file.fileno(), ns=(self._job.modified_ns,) * 2)
+            self._file.close()
             _publish(self._temporary, self._job, self._policy)
-        return self._size_bytes
+        return size_bytes
 
     def discard(self) -> None:
         """Leave nothing behind; after `finish` there is nothing left to discard."""
         with suppress(OSError):
-            self._close()
+            self._file.close()
         with suppress(OSError):
             self._temporary.unlink()
 
-    def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+    def _create(self) -> BinaryIO:
+        """Open the temporary file, making its folder at need."""
+        folder = self._job.target.parent
+        if self._policy.folder is not None:
+            _check_inside(folder, self._policy.folder)
+        # What few may read of the source, few may read of the result while it is written.
+        mode = self._job.mode & 0o777 if self._policy.preserve else 0o666
+        try:
+            return os.fdopen(create_new(self._temporary, mode), "wb")
+        except FileNotFoundError:
+            folder.mkdir(parents=True, exist_ok=True)
+            return os.fdopen(create_new(self._temporary, mode), "wb")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -256,19 +270,6 @@ def changed(job: Job) -> FileError:
     )
 
 
-def _create(temporary: Path, job: Job, policy: OutputPolicy) -> int:
-    """Open the temporary file, making its folder at need, and return its descriptor."""
-    if policy.folder is not None:
-        _check_inside(job.target.parent, policy.folder)
-    # What few may read of the source, few may read of the result while it is written.
-    mode = job.mode & 0o777 if policy.preserve else 0o666
-    try:
-        return create_new(temporary, mode)
-    except FileNotFoundError:
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        return create_new(temporary, mode)
-
-
 def create_new(path: Path, mode: int = 0o666) -> int:
     """Create a file of our own, for writing, and return its descriptor.
 
@@ -327,23 +328,6 @@ def _is_itself(folder: Path) -> bool:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, part: Buffer) -> int:
-    """Write all of a part: one call writes 2 GiB at most, and less when a disk fills up."""
-    rest = memoryview(part).cast("B")
-    size = rest.nbytes
-    while rest.nbytes:
-        rest = rest[os.write(descriptor, rest) :]
-    return size
-
-
-def _preserve(descriptor: int, job: Job) -> None:
-    # Some network shares know neither; a result without its source's time is still a result.
-    with suppress(OSError):
-        os.fchmod(descriptor, job.mode & 0o777)
-    with suppress(OSError):
-        os.utime(descriptor, ns=(job.modified_ns, job.modified_ns))
-
-
 def _publish(temporary: Path, job: Job, policy: OutputPolicy) -> None:
     """Give the complete file its name."""
     if policy.overwrite:
@@ -374,16 +358,11 @@ def _target_error(job: Job, error: OSError) -> FileError | OutputError:
     if error.errno in _NO_MORE_ROOM:
         return OutputError(
             Code.DISK_FULL,
-            f"{job.target} can't be written: {_reason(error)}; make room, then continue with "
+            f"{job.target} can't be written: {os_reason(error)}; make room, then continue with "
             "--resume",
         )
     if error.errno == errno.EROFS:
         return OutputError(
-            Code.OUTPUT_FOLDER_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}"
+            Code.OUTPUT_FOLDER_UNWRITABLE, f"{job.target} can't be written: {os_reason(error)}"
         )
-    return FileError(Code.OUTPUT_UNWRITABLE, f"{job.target} can't be written: {_reason(error)}")
-
-
-def _reason(error: OSError) -> str:
-    """Return what the operating system says, without its number and the path again."""
-    return (error.strerror or str(error)).lower()
+    return FileError(Code.OUTPUT_UNWRITABLE, f"{job.target} can't be written: {os_reason(error)}")

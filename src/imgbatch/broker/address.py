@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from imgbatch.errors import Code, UsageError
+from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,7 @@ class Address:
             raise UsageError(
                 Code.BAD_OPTION,
                 f"{' or '.join(files.values())} can't be used for TLS: "
-                f"{(error.strerror or str(error)).lower()}; --tls-ca, --tls-cert and --tls-key "
+                f"{os_reason(error)}; --tls-ca, --tls-cert and --tls-key "
                 "must be PEM files, the key without a password",
             ) from error
         return pika.SSLOptions(context, host)

@@ -14,6 +14,7 @@ from imgbatch.cli.options import Option, Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.programs import PROGRAMS
 from imgbatch.errors import Code, UsageError
+from imgbatch.text import os_reason
 
 _TABLE = "imgbatch"
 
@@ -85,7 +86,7 @@ def _table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8")).get(_TABLE)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise UsageError(Code.BAD_OPTION, f"{path} can't be read: {reason}") from error
     except ValueError as error:
         raise UsageError(Code.BAD_OPTION, f"{path} is not a TOML file: {error}") from error

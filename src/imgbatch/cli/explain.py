@@ -13,6 +13,8 @@ def explain(adjustment: Adjustment) -> str:
 
     factors = (adjustment.brightness, adjustment.contrast, adjustment.sharpness)
     slope, offset, weight = coefficients_of(*factors, 8)
+    k = weight / UNIT
+    sign = "-" if offset < 0 else "+"
     lines = [f"brightness {factors[0]}, contrast {factors[1]}, sharpness {factors[2]}", ""]
     if adjustment.is_neutral:
         lines += ["All three are 0: every pixel stays as it is.", ""]
@@ -21,12 +23,12 @@ def explain(adjustment: Adjustment) -> str:
         "and limited to 0..255 after each step:",
         "",
         "  1. brightness and contrast",
-        f"       p = ({slope}·v {_signed(offset)}) / {UNIT}",
+        f"       p = ({slope}·v {sign} {abs(offset)}) / {UNIT}",
         f"     a slope of {slope / UNIT:.4g} about mid-grey 128, and {factors[0]:+d} levels:",
         f"       {_points(slope, offset, UNIT)}",
         "  2. sharpness, from p and its neighbours north, south, east and west",
         f"       q = p + {weight}/{UNIT}·(4·p - n - s - e - w)",
-        f"     the kernel {_kernel(weight, UNIT)};",
+        f"     the kernel [[0, {-k:g}, 0], [{-k:g}, {1 + 4 * k:g}, {-k:g}], [0, {-k:g}, 0]];",
         "     at the border, the row or column one further in stands for the missing one",
         "",
         "16-bit images: the same on 0..65535, a level being 257 and mid-grey 32768.",
@@ -36,16 +38,7 @@ def explain(adjustment: Adjustment) -> str:
     return "\n".join(lines)
 
 
-def _signed(number: int) -> str:
-    return f"{'-' if number < 0 else '+'} {abs(number)}"
-
-
 def _points(slope: int, offset: int, unit: int) -> str:
     results = (round((slope * v + offset) / unit) for v in _SHOWN)
     pairs = zip(_SHOWN, results, strict=True)
     return ", ".join(f"{before} → {min(255, max(0, after))}" for before, after in pairs)
-
-
-def _kernel(weight: int, unit: int) -> str:
-    k = weight / unit
-    return f"[[0, {-k:g}, 0], [{-k:g}, {1 + 4 * k:g}, {-k:g}], [0, {-k:g}, 0]]"

@@ -20,6 +20,7 @@ from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.programs import PREVIEW
 from imgbatch.cli.terminal import print_err, print_out
 from imgbatch.errors import Code, ImageError, UsageError
+from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
     from imgbatch.preview.command import Album
@@ -81,7 +82,7 @@ def _write_sheet(album: Album, target: Path) -> int:
         photograph = read_photograph(first, Limits())
         target.write_bytes(contact_sheet(photograph, variants(PRESETS)))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise UsageError(
             Code.BAD_OPTION, f"{error.filename} can't be read or written: {reason}"
         ) from error
@@ -97,7 +98,7 @@ def _serve(album: Album, options: PreviewOptions) -> int:
     try:
         server = PreviewServer(album, options.port, PRESETS)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise UsageError(
             Code.BAD_OPTION,
             f"--port {options.port} can't be had: {reason}; leave it out to take a free one",

@@ -73,7 +73,7 @@ CLIENT = Program(
             "--preset",
             f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
             "of options; single options given beside it win",
-            Value("NAME|FILE.toml", words=PRESETS, completes="file"),
+            Value("NAME|FILE.toml", words=tuple(PRESETS), completes="file"),
         ),
         Typed("--explain", "print the exact arithmetic for these factors and exit"),
     ),

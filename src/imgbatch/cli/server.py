@@ -12,6 +12,7 @@ from imgbatch.cli.main import run
 from imgbatch.cli.programs import SERVER
 from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
+from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
     from imgbatch.server.metrics import Metrics
@@ -44,19 +45,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(given: Mapping[str, Any]) -> int:
     from imgbatch.broker.address import Address
-    from imgbatch.processes import log_to_stderr
-    from imgbatch.server.supervisor import ServerSettings, Supervisor, warm_up
+    from imgbatch.server.logs import log_to_stderr
+    from imgbatch.server.self_test import run_self_test
+    from imgbatch.server.supervisor import ServerSettings, Supervisor
     from imgbatch.settings import filled
 
     watching, settings = filled(Watching, given), filled(ServerSettings, given)
     log_to_stderr(watching.verbose)
     # Refuses what makes no sense, before anything is compiled.
     Address(settings.broker).parameters("")
-    fitness = warm_up()
+    self_test = run_self_test()
     if watching.check:
-        print_out(f"ready after {fitness.seconds:.1f} s; digest {fitness.digest}")
+        print_out(f"ready after {self_test.seconds:.1f} s; digest {self_test.digest}")
         return 0
-    supervisor = Supervisor(settings, fitness, _metrics(watching))
+    supervisor = Supervisor(settings, self_test, _metrics(watching))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     supervisor.run()
@@ -72,7 +74,7 @@ def _metrics(watching: Watching) -> Metrics | None:
         return Metrics(watching.metrics_port, watching.metrics_address)
     except OSError as error:
         where = f"{watching.metrics_address}, port {watching.metrics_port}"
-        reason = (error.strerror or str(error)).lower()
+        reason = os_reason(error)
         raise UsageError(
             Code.BAD_OPTION,
             f"figures can't be shown at {where}: {reason}; --metrics-address and --metrics-port "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -19,12 +20,13 @@ _UNITS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
 class Value(click.ParamType[Any]):
     """A kind of value.
 
     Parameters
     ----------
-    metavar
+    name
         What stands for it in help, manual and reference.
     read
         Returns the value that a text means; raises ValueError with what it must be instead, like
@@ -39,24 +41,14 @@ class Value(click.ParamType[Any]):
         What the names of fields with such values end with.
     """
 
-    envvar_list_splitter = os.pathsep
+    name: str
+    read: Callable[[str], Any] = str
+    words: Sequence[str] = ()
+    completes: str = ""
+    multiple: bool = False
+    unit: str = ""
 
-    def __init__(
-        self,
-        metavar: str,
-        read: Callable[[str], Any] = str,
-        words: Iterable[str] = (),
-        completes: str = "",
-        *,
-        multiple: bool = False,
-        unit: str = "",
-    ) -> None:
-        self.name = metavar
-        self.read = read
-        self.words = tuple(words)
-        self.completes = completes
-        self.multiple = multiple
-        self.unit = unit
+    envvar_list_splitter: ClassVar[str] = os.pathsep
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the value that a text, or a value of a settings file, means."""
@@ -64,10 +56,6 @@ class Value(click.ParamType[Any]):
             return self.read(str(value))
         except ValueError as error:
             self.fail(f"must be {error}, not {value!r}", param, ctx)
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        """Return what stands for it."""
-        return self.name
 
     def shell_complete(
         self,

@@ -17,7 +17,7 @@ def without_alpha_in_8_bits(pixels: Pixels) -> tuple[Pixels, list[Note]]:
     """
     notes = []
     if pixels.shape[2] in (2, 4):
-        pixels = _over_white(pixels)
+        pixels = over_background(pixels, np.iinfo(pixels.dtype).max)
         notes.append(Note.ALPHA_FLATTENED)
     if pixels.dtype == np.uint16:
         pixels = in_8_bits(pixels)
@@ -33,14 +33,23 @@ def in_8_bits(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return reduced
 
 
-def _over_white(pixels: Pixels) -> Pixels:
-    """Return the colours, mixed with white where they are transparent, rounded to nearest."""
-    white = int(np.iinfo(pixels.dtype).max)
+def over_background(pixels: Pixels, background: npt.ArrayLike) -> Pixels:
+    """Return the colours, mixed with those behind them where they are transparent.
+
+    Parameters
+    ----------
+    pixels
+        ``(height, width, 2 or 4)``, alpha last.
+    background
+        Levels of the same depth, of a shape that spreads over ``(height, width, 1)``.
+    """
+    opaque = int(np.iinfo(pixels.dtype).max)
     # 65535 squared is just below 2**32, and rounding adds half of 65535: 64 bits for 16.
-    wide = np.uint32 if white == 255 else np.uint64
-    flattened = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)
-    for source, target in zip(pixels, flattened, strict=True):
+    wide = np.uint32 if opaque == 255 else np.uint64
+    mixed = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)
+    behind = np.broadcast_to(background, (*pixels.shape[:2], 1))
+    for source, below, target in zip(pixels, behind, mixed, strict=True):
         alpha = source[:, -1:].astype(wide)
-        mixed = source[:, :-1] * alpha + (white - alpha) * white
-        target[:] = (mixed + white // 2) // white
-    return flattened
+        sums = source[:, :-1] * alpha + (opaque - alpha) * below
+        target[:] = (sums + opaque // 2) // opaque
+    return mixed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.convert import in_8_bits
+from imgbatch.images.convert import in_8_bits, over_background
 from imgbatch.images.formats import inspect
 from imgbatch.images.metadata import orientation_of
 from imgbatch.recipe import DamagedPolicy
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     """``(height, width, 1 or 3)``: grey or RGB."""
 
 UPRIGHT = 1
-_TURNS = {2: "H", 3: "HV", 4: "V", 5: "T", 6: "TH", 7: "THV", 8: "TV"}
-"""How each orientation is undone: transpose, then mirror horizontally, then vertically."""
-
 CHECKER_PIXELS = 12
 CHECKER_LEVELS = (204, 242)
 
@@ -127,18 +124,12 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Return the pixels as a viewer would show them; the same array if they already are."""
     if orientation == UPRIGHT:
         return pixels
-    import cv2
-
-    turned: Pixels = pixels
-    for step in _TURNS[orientation]:
-        match step:
-            case "T":
-                turned = cast("Pixels", cv2.transpose(turned))
-            case "H":
-                turned = cast("Pixels", cv2.flip(turned, 1))
-            case _:
-                turned = cast("Pixels", cv2.flip(turned, 0))
-    return turned.reshape(*turned.shape[:2], pixels.shape[2])
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    return np.ascontiguousarray(turned)  # type: ignore[return-value]
 
 
 def _decode_at_least(photograph: Photograph, width: int, height: int) -> Pixels:
@@ -191,18 +182,14 @@ def for_screen(pixels: Pixels) -> Screen:
     if pixels.dtype == np.uint16:
         pixels = in_8_bits(pixels)
     if pixels.shape[2] in (2, 4):
-        return _over_checkerboard(pixels)
+        pixels = over_background(pixels, _checkerboard(*pixels.shape[:2]))
     return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
-def _over_checkerboard(pixels: Pixels) -> Screen:
-    height, width = pixels.shape[:2]
+def _checkerboard(height: int, width: int) -> Screen:
     rows = np.arange(height)[:, None] // CHECKER_PIXELS
     columns = np.arange(width) // CHECKER_PIXELS
-    board = np.where((rows + columns) % 2, *CHECKER_LEVELS).astype(np.uint16)[..., None]
-    alpha = pixels[..., -1:].astype(np.uint16)
-    blended = pixels[..., :-1] * alpha + board * (255 - alpha)
-    return ((blended + 127) // 255).astype(np.uint8)
+    return np.where((rows + columns) % 2, *CHECKER_LEVELS).astype(np.uint8)[..., None]
 
 
 def to_jpeg(

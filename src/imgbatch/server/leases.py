@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgbatch.protocol import Lease
-from imgbatch.server.orders import Order, Serve
+from imgbatch.server.messages import Serve, WorkerCommand
 
 LONGEST_LEASE_SECONDS = 300
 
@@ -57,6 +57,6 @@ class Leases:
         """Return the batches whose clients have fallen silent."""
         return [batch for batch, lease in self._leases.items() if lease.until_seconds < now_seconds]
 
-    def orders(self) -> list[Order]:
+    def commands(self) -> list[WorkerCommand]:
         """Return what a new worker has to be told."""
         return [Serve(batch, lease.enlistment.queue) for batch, lease in self._leases.items()]

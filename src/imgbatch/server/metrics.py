@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from imgbatch.server.crew import Crew
+    from imgbatch.workers.pool import WorkerPool
+
+RATE_SECONDS = 10.0
+"""The time over which the rate of images is taken."""
+
+
+class Throughput:
+    """How many images a second were done lately; times are handed in."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, images: int, now_seconds: float) -> None:
+        """Take note of how many were done up to a time."""
+        self._seen.append((now_seconds, images))
+        # One is kept from before the window: what was done since then was done within it.
+        while len(self._seen) > 1 and self._seen[1][0] <= now_seconds - RATE_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def images_per_second(self) -> float:
+        """The rate over the last few seconds."""
+        return (self._seen[-1][1] - self._seen[0][1]) / RATE_SECONDS if self._seen else 0.0
 
 
 class Metrics:
@@ -43,17 +66,16 @@ class Metrics:
         """The port that is listened on."""
         return int(self._server.server_port)
 
-    def show(self, crew: Crew, batches: int) -> None:
+    def show(self, pool: WorkerPool, images_per_second: float, batches: int) -> None:
         """Bring the figures up to date."""
-        tally = crew.tally
         images, seconds = self._shown
-        self._shown = (tally.images, tally.busy_seconds)
-        self._workers.set(crew.ready)
-        self._busy.set(crew.busy)
+        self._shown = (pool.images, pool.busy_seconds)
+        self._workers.set(pool.ready)
+        self._busy.set(pool.busy)
         self._batches.set(batches)
-        self._rate.set(tally.images_per_second)
-        self._images.inc(tally.images - images)
-        self._seconds.inc(tally.busy_seconds - seconds)
+        self._rate.set(images_per_second)
+        self._images.inc(self._shown[0] - images)
+        self._seconds.inc(self._shown[1] - seconds)
 
     def close(self) -> None:
         """Listen no more."""

@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING
 
 from imgbatch.broker.address import DEFAULT_URL, Address
@@ -22,9 +23,8 @@ from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
 from imgbatch.cores import usable_cores
-from imgbatch.errors import BrokerError, Code, EngineError
+from imgbatch.errors import BrokerError
 from imgbatch.images.limits import Limits
-from imgbatch.processes import spared_from_interrupts, without_working_directory
 from imgbatch.protocol import (
     Discover,
     Frame,
@@ -36,14 +36,25 @@ from imgbatch.protocol import (
     WorkerCrashed,
     encode,
 )
-from imgbatch.server.crew import Crew, Loss
 from imgbatch.server.leases import Leases
-from imgbatch.server.orders import ClientGone, Leave, QueueGone, Ready, Serve, WorkerSettings
+from imgbatch.server.messages import (
+    ClientGone,
+    Drain,
+    Leave,
+    QueueGone,
+    Serve,
+    WorkerCommand,
+    WorkerSettings,
+)
+from imgbatch.server.metrics import Throughput
+from imgbatch.server.self_test import SelfTest
 from imgbatch.version import __version__
+from imgbatch.workers import CODECS
+from imgbatch.workers.forkserver import ForkServer
+from imgbatch.workers.pool import Worker, WorkerExit, WorkerPool
+from imgbatch.workers.process import Ready, worst_case_bytes
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from imgbatch.server.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -52,7 +63,8 @@ ANNOUNCE_SECONDS = 3.0
 TICK_SECONDS = 0.5
 DRAIN_SECONDS = 25.0
 """How long the images at hand may take after SIGTERM; the whole server leaves within 30 s."""
-WARM_UP_SECONDS = 300.0
+WORKER = "imgbatch.server.worker:main"
+PRELOAD = ("imgbatch.server.worker", "cv2", *CODECS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,51 +101,6 @@ class ServerSettings:
     prefix: str = "imgbatch."
 
 
-@dataclass(frozen=True, slots=True)
-class Fitness:
-    """What a machine proves before it takes work: its pipeline's fingerprint."""
-
-    digest: str
-    components: dict[str, str]
-    seconds: float
-
-
-def warm_up() -> Fitness:
-    """Compile or load everything that workers need, in a process of its own.
-
-    Raises
-    ------
-    EngineError
-        If that process fails; its log says why.
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_prove_fitness, args=(theirs,), name="imgbatch-warm-up")
-    begun = time.monotonic()
-    with spared_from_interrupts(), without_working_directory():
-        process.start()
-    theirs.close()
-    try:
-        if not ours.poll(WARM_UP_SECONDS):
-            raise EngineError(Code.ENGINE_FAILED, "the kernels could not be compiled in time")
-        digest, components = ours.recv()
-    except EOFError as error:
-        raise EngineError(
-            Code.ENGINE_FAILED, "the kernels could not be warmed up; the lines above say why"
-        ) from error
-    finally:
-        process.kill()
-        process.join()
-    return Fitness(digest, components, time.monotonic() - begun)
-
-
-def _prove_fitness(pipe: Connection) -> None:
-    from imgbatch.fingerprint import warm_up as load_all
-
-    fingerprint = load_all()
-    pipe.send((fingerprint.digest, dict(fingerprint.versions)))
-
-
 class Supervisor:
     """A server from its start to its end.
 
@@ -141,17 +108,17 @@ class Supervisor:
     ----------
     settings
         What it was told.
-    fitness
-        What `warm_up` found.
+    self_test
+        What `run_self_test` found.
     metrics
         Where its figures are shown, if anywhere.
     """
 
     def __init__(
-        self, settings: ServerSettings, fitness: Fitness, metrics: Metrics | None = None
+        self, settings: ServerSettings, self_test: SelfTest, metrics: Metrics | None = None
     ) -> None:
         self._settings = settings
-        self._fitness = fitness
+        self._self_test = self_test
         self._metrics = metrics
         self._topology = Topology(settings.prefix)
         self._machine = f"{settings.name}-{secrets.token_hex(4)}"
@@ -163,14 +130,21 @@ class Supervisor:
         self._announce_after_seconds = 0.0
         self._is_listening = False
         self._told_trouble: str | None = None
-        self._crew = Crew(
-            settings.procs,
-            WorkerSettings(
-                settings.broker, settings.prefix, self._machine, settings.prefetch, settings.limits
-            ),
-            settings.image_timeout_seconds,
-            settings.memory_bytes,
+        worker_settings = WorkerSettings(
+            settings.broker, settings.prefix, self._machine, settings.prefetch, settings.limits
         )
+        self._pool = WorkerPool(
+            ForkServer(PRELOAD),
+            WORKER,
+            (worker_settings,),
+            time_limit_seconds=settings.image_timeout_seconds,
+            idle_memory_bytes=settings.memory_bytes,
+            memory_bytes=worst_case_bytes(settings.limits, files=1 + settings.prefetch),
+            farewell=Drain(),
+            logs=True,
+        )
+        self._pool.selector.register(self._wake_reader, EVENT_READ, None)
+        self._throughput = Throughput()
         address = Address(settings.broker)
         name = f"imgbatch-server-{self._machine}"
         self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
@@ -199,7 +173,6 @@ class Supervisor:
         BrokerError
             If the broker refuses us before it has ever let us in.
         """
-        self._crew.fill([])  # before any thread of ours starts
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
@@ -215,21 +188,23 @@ class Supervisor:
                 self._turn()
             self._drain()
         finally:
-            self._crew.kill()
+            self._pool.close()
             self._consumer.close()
             self._publisher.close()
 
     def _turn(self) -> None:
-        for event in self._crew.watch(TICK_SECONDS, self._wake_reader):
-            self._handle(event)
+        self._listen()
         while not self._frames.empty():
             self._obey(self._frames.get())
         now = time.monotonic()
         for batch in self._leases.expired(now):
             log.info("batch %s: its client has fallen silent", batch)
             self._end_lease(batch)
-        self._crew.look_after()
-        self._crew.fill(self._leases.orders())
+        self._pool.look_after()
+        for worker in self._pool.fill(self._settings.procs):
+            for command in self._leases.commands():
+                worker.send(command)
+        self._throughput.note(self._pool.images, now)
         self._announce_when_due(now)
         self._tell_of_trouble()
         refusal = self._consumer.connection.fatal_error or self._publisher.connection.fatal_error
@@ -246,12 +221,18 @@ class Supervisor:
         else:
             log.info("%s; trying again, Ctrl-C to stop", trouble)
 
-    def _handle(self, event: object) -> None:
-        match event:
+    def _listen(self) -> None:
+        for worker, message in self._pool.listen(TICK_SECONDS):
+            self._handle(worker, message)
+        while self._wake_reader.poll():
+            self._wake_reader.recv_bytes()
+
+    def _handle(self, worker: Worker, message: object) -> None:
+        match message:
             case Ready():
                 self._announce_after_seconds = 0.0
-            case Loss():
-                self._report_loss(event)
+            case WorkerExit():
+                self._report_exit(worker, message)
             case ClientGone(batch=batch):
                 self._end_lease(batch)
             case QueueGone(batch=batch):
@@ -260,16 +241,23 @@ class Supervisor:
             case _:
                 pass
 
-    def _report_loss(self, loss: Loss) -> None:
-        topic = None if loss.held is None else self._leases.topic(loss.held.batch)
-        if loss.held is None or topic is None:
+    def _report_exit(self, worker: Worker, exited: WorkerExit) -> None:
+        sentence = f"a worker {exited.how}"
+        if not worker.leaving:
+            log.warning("%s; starting another", sentence)
+        if exited.task is None:
             return
-        casualty = WorkerCrashed(
-            loss.held.batch, loss.held.job, self._machine, loss.code, loss.sentence
-        )
-        self._publisher.post(
-            Message(self._topology.clients, topic, encode(casualty), mandatory=False)
-        )
+        batch, job = exited.task.batch, exited.task.job
+        topic = self._leases.topic(batch)
+        if topic is not None:
+            crashed = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
+            self._publisher.post(
+                Message(self._topology.clients, topic, encode(crashed), mandatory=False)
+            )
+
+    def _tell_workers(self, command: WorkerCommand) -> None:
+        for worker in self._pool.workers:
+            worker.send(command)
 
     # Clients, heard on the consumer's thread, answered on the main one
 
@@ -309,7 +297,7 @@ class Supervisor:
             self._refuse(enlistment, f"{enlistment.queue!r} is no queue of imgbatch's")
         elif self._leases.renew(enlistment, time.monotonic()):
             log.info("working for batch %s of %s", enlistment.batch, enlistment.host)
-            self._crew.order(Serve(enlistment.batch, enlistment.queue))
+            self._tell_workers(Serve(enlistment.batch, enlistment.queue))
             self._announce_after_seconds = 0.0
 
     def _refuse(self, enlistment: Lease, why: str) -> None:
@@ -322,32 +310,33 @@ class Supervisor:
     def _end_lease(self, batch: str) -> None:
         if self._leases.end(batch):
             log.info("no longer working for batch %s", batch)
-            self._crew.order(Leave(batch))
+            self._tell_workers(Leave(batch))
 
     # Telling who we are
 
     def _announce_when_due(self, now: float) -> None:
         if self._metrics is not None:
-            self._metrics.show(self._crew, len(self._leases.batches))
-        if now >= self._announce_after_seconds and self._crew.ready and self._is_listening:
+            self._metrics.show(
+                self._pool, self._throughput.images_per_second, len(self._leases.batches)
+            )
+        if now >= self._announce_after_seconds and self._pool.ready and self._is_listening:
             self._announce_after_seconds = now + ANNOUNCE_SECONDS
             self._announce(leaving=False)
 
     def _announce(self, *, leaving: bool) -> None:
-        tally = self._crew.tally
         announcement = ServerStatus(
             machine=self._machine,
             name=self._settings.name,
             host=socket.gethostname(),
             queue=self._inbox.queue,
             procs=self._settings.procs,
-            busy=self._crew.busy,
+            busy=self._pool.busy,
             version=__version__,
-            digest=self._fitness.digest,
-            components=self._fitness.components,
-            images=tally.images,
-            busy_seconds=tally.busy_seconds,
-            images_per_second=tally.images_per_second,
+            digest=self._self_test.digest,
+            components=self._self_test.components,
+            images=self._pool.images,
+            busy_seconds=self._pool.busy_seconds,
+            images_per_second=self._throughput.images_per_second,
             batches=self._leases.batches[:100],
             leaving=leaving,
         )
@@ -358,11 +347,11 @@ class Supervisor:
             )
 
     def _drain(self) -> None:
-        log.info("%s: leaving; finishing %d images", self._machine, self._crew.busy)
+        log.info("%s: leaving; finishing %d images", self._machine, self._pool.busy)
         self._announce(leaving=True)
-        self._crew.drain()
+        for worker in self._pool.workers:
+            self._pool.dismiss(worker)
         deadline = time.monotonic() + DRAIN_SECONDS
-        while not self._crew.is_empty and time.monotonic() < deadline and self._stop_requests < 2:
-            for event in self._crew.watch(TICK_SECONDS, self._wake_reader):
-                self._handle(event)
-        log.info("%s: %d images done; bye", self._machine, self._crew.tally.images)
+        while self._pool.workers and time.monotonic() < deadline and self._stop_requests < 2:
+            self._listen()
+        log.info("%s: %d images done; bye", self._machine, self._pool.images)

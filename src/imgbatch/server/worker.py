@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -37,17 +36,18 @@ from imgbatch.protocol.worker_session import (
     WorkerSession,
 )
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
-from imgbatch.server.board import Board
-from imgbatch.server.orders import (
+from imgbatch.server.logs import log_to_stderr
+from imgbatch.server.messages import (
     ClientGone,
     Drain,
     Leave,
-    Order,
     QueueGone,
-    Ready,
     Serve,
+    WorkerCommand,
     WorkerSettings,
 )
+from imgbatch.workers.process import Ready
+from imgbatch.workers.status import WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,10 @@ IDLE_CHECK_SECONDS = 5.0
 FLUSH_SECONDS = 20.0
 
 
-def main(settings: WorkerSettings, pipe: Connection, board: Board) -> None:
+def main(settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Worker(settings, pipe, board).run()
+    log_to_stderr(verbose=False)
+    Worker(settings, pipe, status).run()
 
 
 class Worker:
@@ -73,13 +72,13 @@ class Worker:
         From the supervisor.
     pipe
         To and from the supervisor.
-    board
+    status
         Where the supervisor sees what is computed.
     """
 
-    def __init__(self, settings: WorkerSettings, pipe: Connection, board: Board) -> None:
+    def __init__(self, settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
         self._prefetch = settings.prefetch
-        self._board = board
+        self._status = status
         self._pipe = pipe
         self._topology = Topology(settings.prefix)
         self._session = WorkerSession(settings.machine, settings.limits.max_bytes)
@@ -125,11 +124,11 @@ class Worker:
 
     def _process(self, pending: PendingTicket) -> None:
         ticket = pending.ticket
-        self._board.begin(ticket.batch, ticket.job)
+        self._status.begin(ticket.batch, ticket.job)
         result, data = self._answerer.answer(ticket, pending.image)
         # Before the result is published: a broker that takes nothing for minutes is no reason to
         # kill the worker for being slow.
-        self._board.end(result.seconds)
+        self._status.end(result.seconds)
         frames, answered = frames_of(result, data), partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
         if len(data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
@@ -182,7 +181,7 @@ class Worker:
     def _on_order(self) -> None:
         """Follow the supervisor's order; when it is gone, so is this process."""
         try:
-            order: Order = self._pipe.recv()
+            order: WorkerCommand = self._pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
         match order:

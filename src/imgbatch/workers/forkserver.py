@@ -142,8 +142,10 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
         _serve(channel, numbers)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for pid in numbers:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        # One whose exit was to be reported when the program closed its end is still among them.
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
     os._exit(0)  # the interpreter's own end, with all that it has loaded, takes 50 ms
 
 

@@ -56,7 +56,7 @@ def run_worker(pipe_descriptor: int, status_descriptor: int) -> NoReturn:
 
     The pipe is open until then: its end is what tells the pool that the worker has gone.
     """
-    _settle_in()
+    settle_in()
     pipe, status = Connection(pipe_descriptor), WorkerStatus(status_descriptor)
     status.note_process()
     try:
@@ -86,18 +86,18 @@ def limit_address_space(more_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard_bytes))
 
 
-def worst_case_bytes(limits: Limits) -> int:
+def worst_case_bytes(limits: Limits, files: int = 1) -> int:
     """Return how far a worker's address space may grow for the largest image that limits allow.
 
-    With 8 bytes a pixel (RGBA of 16 bits) three times, for what is decoded, what is adjusted and
-    what an encoder makes of it; the file twice, as it comes and as it goes; and 1 GiB for threads'
-    stacks and what is imported later. But not beyond the machine's memory.
+    With the result beside the `files` that it holds, and 1 GiB for threads' stacks and what is
+    imported later; but not beyond the machine's memory.
     """
     machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(24 * limits.max_pixels + 2 * limits.max_bytes + (1 << 30), machine_bytes)
+    files_bytes = (files + 1) * limits.max_bytes
+    return min(limits.memory_bytes + files_bytes + (1 << 30), machine_bytes)
 
 
-def _settle_in() -> None:
+def settle_in() -> None:
     """Make this process a quiet child: it dies with the fork server, and leaves Ctrl-C to others.
 
     Native decoders write their warnings straight to file descriptors 1 and 2. That goes to nowhere

@@ -26,11 +26,12 @@ from imgbatch.protocol import (
     decode,
     encode,
 )
-from imgbatch.server import crew as crew_module
-from imgbatch.server.supervisor import Fitness, ServerSettings, Supervisor
+from imgbatch.server import supervisor as supervisor_module
+from imgbatch.server.self_test import SelfTest
+from imgbatch.server.supervisor import ServerSettings, Supervisor
 
 pytestmark = pytest.mark.broker
-FITNESS = Fitness("d1657e57", {"numba": "0.62.1"}, 0.0)
+SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)
 
 
 class Client:
@@ -94,9 +95,9 @@ def client(broker: Broker, topology: Topology) -> Iterator[Client]:
 def supervisor(
     broker: Broker, topology: Topology, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Supervisor]:
-    monkeypatch.setattr(crew_module, "_enter", small_worker.enter)
+    monkeypatch.setattr(supervisor_module, "WORKER", f"{small_worker.__name__}:main")
     settings = ServerSettings(broker.url, procs=2, name="den", prefix=topology.prefix)
-    supervisor = Supervisor(settings, FITNESS)
+    supervisor = Supervisor(settings, SELF_TEST)
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     yield supervisor

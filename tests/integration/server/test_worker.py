@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing import Pipe
 from typing import Any
 
 import pytest
@@ -36,8 +35,10 @@ from imgbatch.protocol import (
     encode,
 )
 from imgbatch.recipe import Recipe
-from imgbatch.server.crew import Crew
-from imgbatch.server.orders import Leave, Ready, Serve, WorkerSettings
+from imgbatch.server.messages import Drain, Leave, Serve, WorkerSettings
+from imgbatch.server.supervisor import WORKER
+from imgbatch.workers.forkserver import ForkServer
+from imgbatch.workers.pool import WorkerPool
 
 pytestmark = pytest.mark.broker
 PATIENCE_SECONDS = 60.0
@@ -54,19 +55,16 @@ def topology() -> Topology:
 
 
 @pytest.fixture(scope="module")
-def crew(broker: Broker, topology: Topology) -> Iterator[Crew]:
+def pool(broker: Broker, topology: Topology) -> Iterator[WorkerPool]:
     settings = WorkerSettings(
         broker.url, topology.prefix, "machine-1", PREFETCH, Limits(max_bytes=LIMIT)
     )
-    crew = Crew(1, settings, image_timeout_seconds=60.0, memory_bytes=2**40)
-    crew.fill([])
-    _, wake = Pipe()
-    while not any(isinstance(word, Ready) for word in crew.watch(PATIENCE_SECONDS, wake)):
-        assert not crew.is_empty
-    yield crew
-    crew.kill()
-    while not crew.is_empty:
-        list(crew.watch(1.0, wake))
+    pool = WorkerPool(ForkServer(), WORKER, (settings,), farewell=Drain(), logs=True)
+    (worker,) = pool.fill(1)
+    while not worker.ready:
+        assert list(pool.listen(PATIENCE_SECONDS))
+    yield pool
+    pool.close()
 
 
 class Client:
@@ -160,17 +158,17 @@ class Client:
 
 
 @pytest.fixture
-def client(broker: Broker, topology: Topology, crew: Crew) -> Iterator[Client]:
+def client(broker: Broker, topology: Topology, pool: WorkerPool) -> Iterator[Client]:
     with plain_channel(broker.url) as channel:
         client = Client(channel, topology)
         yield client
-        crew.order(Leave(client.batch))
+        pool.workers[0].send(Leave(client.batch))
         channel.queue_delete(client.queue)
 
 
 @pytest.fixture
-def serve(crew: Crew, client: Client) -> Callable[[], None]:
-    return lambda: crew.order(Serve(client.batch, client.queue))
+def serve(pool: WorkerPool, client: Client) -> Callable[[], None]:
+    return lambda: pool.workers[0].send(Serve(client.batch, client.queue))
 
 
 def test_an_image_in_its_ticket_comes_back_as_the_pipeline_makes_it(
@@ -238,7 +236,7 @@ def test_tickets_of_one_message_that_another_worker_had_are_each_asked_for(
 
 
 def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
-    client: Client, crew: Crew, serve: Callable[[], None]
+    client: Client, pool: WorkerPool, serve: Callable[[], None]
 ) -> None:
     bundle = [(client.ticket(job=1), IMAGE), (client.ticket(job=2), b"")]
     client.put(b"".join(encode(*one) for one in bundle))
@@ -246,7 +244,7 @@ def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
     jobs = {client.hear().frame.job for _ in range(2)}  # type: ignore[union-attr]
     assert jobs == {1, 2}  # the result of one, and that the other is asked for
     assert client.waiting() == 0
-    crew.order(Leave(client.batch))
+    pool.workers[0].send(Leave(client.batch))
     assert client.expect(Returned).jobs == (2,)
     wait_until(lambda: client.waiting() == 1, "the message waits again")
 
@@ -406,17 +404,17 @@ def test_garbage_in_a_workers_own_queue_is_passed_over(
 
 
 def test_a_batch_that_is_left_gets_back_what_was_not_begun(
-    client: Client, crew: Crew, serve: Callable[[], None]
+    client: Client, pool: WorkerPool, serve: Callable[[], None]
 ) -> None:
     serve()
     for job in (15, 16):
         client.offer(client.ticket(job=job))
     assert {client.expect(Fetch).job for _ in range(2)} == {15, 16}
-    crew.order(Leave(client.batch))
+    pool.workers[0].send(Leave(client.batch))
     assert sorted(client.expect(Returned).jobs) == [15, 16]
     wait_until(lambda: client.waiting() == 2, "both tickets wait again")
 
 
-def test_the_worker_has_lived_through_all_of_this(crew: Crew) -> None:
-    assert crew.ready == 1
-    assert crew._workers[0].process.is_alive()
+def test_the_worker_has_lived_through_all_of_this(pool: WorkerPool) -> None:
+    list(pool.listen(0.0))
+    assert pool.ready == 1

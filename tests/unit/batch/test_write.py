@@ -138,45 +138,42 @@ def test_a_file_system_without_links_protects_files_as_well(
     assert files_below(job.target.parent) == ["a.jpg"]
 
 
+def test_a_full_disk_ends_the_run_and_leaves_nothing(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = write.create_new
+
+    def on_a_full_disk(path: Path, mode: int) -> int:
+        os.close(real(path, mode))
+        return os.open("/dev/full", os.O_WRONLY)
+
+    monkeypatch.setattr(write, "create_new", on_a_full_disk)
+    for size_bytes in (1, 1_000_000):
+        with pytest.raises(OutputError) as caught:
+            write_output(job, [bytes(size_bytes)], OutputPolicy())
+        assert code_of(caught) is Code.DISK_FULL
+        assert files_below(job.target.parent) == []
+
+
 @pytest.mark.parametrize(
-    ("number", "code"),
+    ("number", "kind", "code"),
     [
-        (errno.ENOSPC, Code.DISK_FULL),
-        (errno.EDQUOT, Code.DISK_FULL),
-        (errno.EROFS, Code.OUTPUT_FOLDER_UNWRITABLE),
+        (errno.EDQUOT, OutputError, Code.DISK_FULL),
+        (errno.EROFS, OutputError, Code.OUTPUT_FOLDER_UNWRITABLE),
+        (errno.EIO, FileError, Code.OUTPUT_UNWRITABLE),
     ],
 )
-def test_a_full_or_read_only_disk_ends_the_run_and_leaves_nothing(
-    job: Job, monkeypatch: pytest.MonkeyPatch, number: int, code: Code
+def test_other_errors_cost_the_run_or_only_this_file_and_leave_nothing(
+    job: Job, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], code: Code
 ) -> None:
-    def fail(descriptor: int, data: object) -> int:
+    def fail(source: object, target: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(write.os, "write", fail)
-    with pytest.raises(OutputError) as caught:
+    monkeypatch.setattr(write.os, "link", fail)
+    with pytest.raises(kind) as caught:
         write_output(job, [b"x"], OutputPolicy())
     assert code_of(caught) is code
     assert files_below(job.target.parent) == []
-
-
-def test_another_error_costs_only_this_file(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(descriptor: int, data: object) -> int:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(write.os, "write", fail)
-    with pytest.raises(FileError) as caught:
-        write_output(job, [b"x"], OutputPolicy())
-    assert code_of(caught) is Code.OUTPUT_UNWRITABLE
-    assert files_below(job.target.parent) == []
-
-
-def test_a_write_that_takes_less_than_it_was_given_goes_on(
-    job: Job, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.write
-    monkeypatch.setattr(write.os, "write", lambda descriptor, data: real(descriptor, data[:3]))
-    assert write_output(job, [b"photograph"], OutputPolicy()) == 10
-    assert job.target.read_bytes() == b"photograph"
 
 
 def test_a_failure_of_whoever_gives_the_parts_leaves_nothing(job: Job) -> None:

@@ -13,10 +13,12 @@ from imgbatch.cli import server
 from imgbatch.cores import usable_cores
 from imgbatch.errors import BrokerError, Code, EngineError
 from imgbatch.images.limits import Limits
+from imgbatch.server import self_test
 from imgbatch.server import supervisor as supervisor_module
-from imgbatch.server.supervisor import Fitness, ServerSettings
+from imgbatch.server.self_test import SelfTest
+from imgbatch.server.supervisor import ServerSettings
 
-FITNESS = Fitness("d1657e57", {"numba": "0.62.1"}, 1.25)
+SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 1.25)
 
 
 class Stage:
@@ -26,8 +28,8 @@ class Stage:
     metrics: Any = None
     error: Exception | None = None
 
-    def __init__(self, settings: ServerSettings, fitness: Fitness, metrics: Any) -> None:
-        assert fitness is FITNESS
+    def __init__(self, settings: ServerSettings, found: SelfTest, metrics: Any) -> None:
+        assert found is SELF_TEST
         Stage.settings, Stage.metrics = settings, metrics
 
     def run(self) -> None:
@@ -40,7 +42,7 @@ class Stage:
 @pytest.fixture(autouse=True)
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(supervisor_module, "Supervisor", Stage)
-    monkeypatch.setattr(supervisor_module, "warm_up", lambda: FITNESS)
+    monkeypatch.setattr(self_test, "run_self_test", lambda: SELF_TEST)
     monkeypatch.setattr(Stage, "error", None)
     monkeypatch.setattr(server.signal, "signal", lambda _number, _handler: None)
     root = logging.getLogger()
@@ -120,6 +122,6 @@ def test_what_ends_a_server_is_told_in_a_sentence(
 def test_what_is_no_address_is_told_before_anything_is_compiled(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "warm_up", lambda: pytest.fail("it compiles"))
+    monkeypatch.setattr(self_test, "run_self_test", lambda: pytest.fail("it compiles"))
     assert server.main(["--broker", url]) == 2
     assert "s3cret" not in capsys.readouterr().err

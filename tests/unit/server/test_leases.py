@@ -6,7 +6,7 @@ import pytest
 from tests.support.frames import enlistment
 
 from imgbatch.server.leases import LONGEST_LEASE_SECONDS, Leases
-from imgbatch.server.orders import Serve
+from imgbatch.server.messages import Serve
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_an_enlistment_begins_a_lease_and_the_next_one_renews_it(leases: Leases)
 def test_a_batch_that_names_another_queue_is_new(leases: Leases) -> None:
     leases.renew(enlistment(queue="imgbatch.batch.1"), 0.0)
     assert leases.renew(enlistment(queue="imgbatch.batch.2"), 1.0)
-    assert leases.orders() == [Serve(enlistment().batch, "imgbatch.batch.2")]
+    assert leases.commands() == [Serve(enlistment().batch, "imgbatch.batch.2")]
 
 
 def test_no_client_gets_a_lease_for_ever(leases: Leases) -> None:
@@ -45,4 +45,4 @@ def test_a_lease_ends_once(leases: Leases) -> None:
 def test_a_new_worker_is_told_of_all_batches(leases: Leases) -> None:
     for batch in "ab":
         leases.renew(enlistment(batch=batch, queue=f"imgbatch.batch.{batch}"), 0.0)
-    assert leases.orders() == [Serve("a", "imgbatch.batch.a"), Serve("b", "imgbatch.batch.b")]
+    assert leases.commands() == [Serve("a", "imgbatch.batch.a"), Serve("b", "imgbatch.batch.b")]

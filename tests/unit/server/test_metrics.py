@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
-from imgbatch.server.crew import Tally
-from imgbatch.server.metrics import Metrics
+from imgbatch.server.metrics import Metrics, Throughput
 
 
 @dataclass
-class Crew:
+class Pool:
     ready: int = 3
     busy: int = 2
-    tally: Tally = field(default_factory=Tally)
+    images: int = 5
+    busy_seconds: float = 2.5
 
 
 @pytest.fixture
@@ -40,11 +40,8 @@ def test_only_this_machine_is_shown_anything_unless_an_address_says_otherwise() 
         metrics.close()
 
 
-def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
-    crew = Crew()
-    crew.tally.note(0, 0.0, 99.0)
-    crew.tally.note(5, 2.5, 105.0)
-    metrics.show(crew, batches=4)  # type: ignore[arg-type]
+def test_the_figures_are_those_of_the_pool(metrics: Metrics) -> None:
+    metrics.show(Pool(), 0.5, batches=4)  # type: ignore[arg-type]
     assert figures(metrics) == {
         "imgbatch_workers": 3,
         "imgbatch_workers_busy": 2,
@@ -56,9 +53,17 @@ def test_the_figures_are_those_of_the_crew(metrics: Metrics) -> None:
 
 
 def test_what_was_done_is_counted_once_however_often_it_is_shown(metrics: Metrics) -> None:
-    crew = Crew()
     for shown in range(1, 4):
-        crew.tally.note(shown, 1.0 * shown, float(shown))
         for _ in range(3):
-            metrics.show(crew, 0)  # type: ignore[arg-type]
+            metrics.show(Pool(images=shown), 0.0, 0)  # type: ignore[arg-type]
         assert figures(metrics)["imgbatch_images_total"] == shown
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    throughput = Throughput()
+    assert throughput.images_per_second == 0.0
+    for second in range(20):
+        throughput.note(3 * second, float(second))
+    assert throughput.images_per_second == pytest.approx(3.0)
+    throughput.note(57, 100.0)
+    assert throughput.images_per_second == 0.0

@@ -15,10 +15,11 @@ import pytest
 from tests.support.photos import fill
 
 from imgbatch.engines import local
+from imgbatch.server import supervisor
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import WorkerPool
 
-PRELOADS = {"local": local.PRELOAD}
+PRELOADS = {"local": local.PRELOAD, "server": supervisor.PRELOAD}
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from pathlib import Path
 
-from imgbatch.workers.status import CurrentTask, WorkerStatus, shared_file
+from imgbatch.workers.status import CurrentTask, WorkerStatus, resident_bytes, shared_file
 
 
 def pair() -> tuple[WorkerStatus, WorkerStatus]:
@@ -80,3 +81,16 @@ def test_a_task_that_was_not_written_to_its_end_is_not_believed() -> None:
     ours.begin("batch", 1)
     ours._fields.slots[1].task.job = 2
     assert seen.current is None
+
+
+def test_a_process_holds_memory_and_one_that_is_gone_does_not(tmp_path: Path) -> None:
+    before = resident_bytes(os.getpid())
+    ballast = os.urandom(32 * 2**20)
+    assert resident_bytes(os.getpid()) - before > len(ballast) // 2
+    assert before > 2**20
+    assert resident_bytes(os.getpid(), str(tmp_path)) == 0
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "statm").write_text("garbage")
+    assert resident_bytes(7, str(tmp_path)) == 0
+    (tmp_path / "7" / "statm").write_text("1000 10 0 0 0 0 0\n")
+    assert resident_bytes(7, str(tmp_path)) == 10 * os.sysconf("SC_PAGE_SIZE")

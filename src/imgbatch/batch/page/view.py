@@ -11,7 +11,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -40,25 +40,6 @@ Fields = Mapping[str, Any]
 """Of a report or of one of its files, as docs/report.schema.json describes them."""
 
 
-@dataclass(slots=True)
-class FileList:
-    """Files that ended in one way: how many, and the first of them."""
-
-    count: int = 0
-    first: list[Fields] = field(default_factory=list)
-
-    def add(self, file: Fields) -> None:
-        """Count a file, and keep it if there is room."""
-        self.count += 1
-        if len(self.first) < MOST_LISTED:
-            self.first.append(file)
-
-    @property
-    def unlisted(self) -> int:
-        """How many were counted only."""
-        return self.count - len(self.first)
-
-
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A photograph of the gallery: its fields in the report, and its thumbnails in base64."""
@@ -83,7 +64,7 @@ class PageFiles:
     """
 
     def __init__(self, report: Report, thumbnails: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-        self.lists = {status: FileList() for status in Status if status is not Status.WRITTEN}
+        self.first: dict[str, list[Fields]] = {status: [] for status in Status}
         self.failed_codes: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.pictures: list[Picture] = []
@@ -101,10 +82,10 @@ class PageFiles:
             self.notes.update(file["notes"])
             if name in self._thumbnails:
                 self.pictures.append(self._picture(name, file))
-        else:
-            self.lists[status].add(file)
-            if status == Status.FAILED:
-                self.failed_codes[file["error"]["code"]] += 1
+        elif len(self.first[status]) < MOST_LISTED:
+            self.first[status].append(file)
+        if status == Status.FAILED:
+            self.failed_codes[file["error"]["code"]] += 1
         if file["finished_seconds"] is not None and status in (Status.WRITTEN, Status.FAILED):
             self.throughput.add(file["finished_seconds"], file["machine"])
 
@@ -147,15 +128,15 @@ def render(report: Fields, files: PageFiles) -> str:
         report=report,
         images=report["images"],
         seconds=report["seconds"] or 1,
-        failed=files.lists[Status.FAILED],
+        failed=files.first[Status.FAILED],
         failed_codes=files.failed_codes.most_common(),
         throughput=files.throughput if files.throughput.images > 1 else None,
         hosts={machine["id"]: machine["host"] for machine in report["machines"]},
         machines=sorted(report["machines"], key=lambda machine: -machine["images"]),
         pictures=files.pictures,
         notes=files.notes.most_common(),
-        not_done=files.lists[Status.NOT_DONE],
-        skipped=files.lists[Status.SKIPPED],
+        not_done=files.first[Status.NOT_DONE],
+        skipped=files.first[Status.SKIPPED],
     )
 
 

@@ -34,7 +34,6 @@ from imgbatch.workers.pool import Worker, WorkerExit, WorkerPool
 from imgbatch.workers.process import worst_case_bytes
 
 MAX_ATTEMPTS = 3
-_AHEAD = 2
 _SMALL_BYTES = 256 * 1024
 _IDLE_MEMORY_BYTES = 1 << 30
 _FAILED_STARTS = 3
@@ -131,7 +130,8 @@ class Scheduler:
                 self.waiting.clear()
                 self.suspects.clear()
             else:
-                lacking = _AHEAD * self.procs - len(self.waiting)
+                # For each worker one to begin, one to send ahead, and one that stays in the line.
+                lacking = 3 * self.procs - len(self.waiting)
                 self.waiting.extend(map(Attempt, self.jobs.take(max(lacking, 0))))
             held = any(worker.given for worker in self.pool.workers)
             if stop.gently.is_set() or self.jobs.is_exhausted:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 
 from imgbatch.images.failures import beyond_repair, damaged, truncated, unsupported
 from imgbatch.images.jpeg.tables import (
@@ -17,7 +18,7 @@ from imgbatch.images.jpeg.tables import (
 )
 
 SOI, EOI, SOS, DQT, DHT, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDC, 0xFE
-APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
+APP0, APP14, APP15 = 0xE0, 0xEE, 0xEF
 PROGRESSIVE_FRAMES = frozenset((0xC2, 0xCA))
 ARITHMETIC_FRAMES = frozenset((0xC9, 0xCA))
 _DECODED_FRAMES = frozenset((0xC0, 0xC1, *PROGRESSIVE_FRAMES, *ARITHMETIC_FRAMES))
@@ -34,13 +35,58 @@ _SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4,
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
+class Kind(Enum):
+    """What a segment holds, by its marker and the identifier that its body begins with."""
+
+    JFIF = 0xE0, b"JFIF\0"
+    EXIF = 0xE1, b"Exif\0\0"
+    XMP = 0xE1, b"http://ns.adobe.com/xap/1.0/\0"
+    ICC = 0xE2, b"ICC_PROFILE\0"
+    MULTI_PICTURE = 0xE2, b"MPF\0"
+    ADOBE = 0xEE, b"Adobe"
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker, and where its body lies in the file."""
+    """A marker segment.
+
+    Parameters
+    ----------
+    marker
+        The marker's second byte.
+    start
+        Where the segment begins in the file.
+    whole
+        Its bytes, from the marker on.
+    """
 
     marker: int
     start: int
-    stop: int
+    whole: memoryview
+
+    @property
+    def body(self) -> memoryview:
+        """What follows marker and length."""
+        return self.whole[4:]
+
+    @property
+    def stop(self) -> int:
+        """Where the segment ends in the file."""
+        return self.start + len(self.whole)
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it holds; None if it is of another kind."""
+        for kind in Kind:
+            marker, identifier = kind.value
+            if self.marker == marker and self.body[: len(identifier)] == identifier:
+                return kind
+        return None
+
+    @property
+    def content(self) -> memoryview:
+        """What follows the identifier."""
+        return self.body[len(self.kind.value[1]) if self.kind else 0 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +136,11 @@ class JpegStructure:
     scans: int = 0
     end: int | None = None
 
+    @property
+    def contents(self) -> dict[Kind | None, memoryview]:
+        """The content of the first segment of each kind."""
+        return {segment.kind: segment.content for segment in reversed(self.segments)}
+
 
 def parse_jpeg(data: memoryview) -> JpegStructure:
     """Return the structure of a JPEG file.
@@ -107,7 +158,7 @@ def parse_jpeg(data: memoryview) -> JpegStructure:
         segment = _next_segment(data, position)
         if segment.marker == SOS:
             break
-        _note_segment(structure, segment, bytes(data[segment.start : segment.stop]))
+        _note_segment(structure, segment, bytes(segment.body))
         position = segment.stop
     else:
         raise beyond_repair(f"the JPEG has more than {MOST_SEGMENTS} segments")
@@ -124,7 +175,7 @@ def _next_segment(data: memoryview, position: int) -> Segment:
         raise truncated("the JPEG ends within its headers")
     marker = data[match.end() - 1]
     if marker in _STANDALONE:
-        return Segment(marker, match.end(), match.end())
+        return Segment(marker, match.end() - 2, data[match.end() - 2 : match.end()])
     if marker in (SOI, EOI):
         raise beyond_repair("the JPEG ends or begins again within its headers")
     length = int.from_bytes(data[match.end() : match.end() + 2], "big")
@@ -133,7 +184,7 @@ def _next_segment(data: memoryview, position: int) -> Segment:
         raise beyond_repair(f"the JPEG has a segment of length {length}")
     if stop > len(data):
         raise truncated("the JPEG ends within its headers")
-    return Segment(marker, match.end() + 2, stop)
+    return Segment(marker, match.end() - 2, data[match.end() - 2 : stop])
 
 
 def _note_segment(structure: JpegStructure, segment: Segment, body: bytes) -> None:

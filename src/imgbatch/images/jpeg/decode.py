@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from imgbatch.images.failures import beyond_repair, damaged, probe_memory, truncated
 from imgbatch.images.jpeg.container import (
-    APP0,
-    APP14,
     JpegStructure,
+    Kind,
     check_cost,
     parse_jpeg,
     subsampling_of,
 )
-from imgbatch.images.jpeg.metadata import adobe_transform, has_jfif, metadata_of
+from imgbatch.images.jpeg.metadata import metadata_of
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.recipe import DamagedPolicy
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.limits import Limits
     from imgbatch.images.metadata import Metadata
+
+_ADOBE_TRANSFORM = 6
+"""Which byte behind Adobe's identifier says how colours are stored; 0 if as they are."""
 
 _BYTES_BEFORE_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 
@@ -53,17 +55,16 @@ class JpegSource:
     @property
     def is_rgb(self) -> bool:
         """Whether the components are red, green and blue themselves, as libjpeg guesses it."""
-        components = self.structure.frame.components
-        if len(components) != 3 or has_jfif(self.data, self.structure.segments):
+        components, contents = self.structure.frame.components, self.structure.contents
+        if len(components) != 3 or Kind.JFIF in contents:
             return False
-        transform = adobe_transform(self.data, self.structure.segments)
-        if transform is not None:
-            return transform == 0
+        if len(contents.get(Kind.ADOBE, b"")) > _ADOBE_TRANSFORM:
+            return contents[Kind.ADOBE][_ADOBE_TRANSFORM] == 0
         return bytes(component.identifier for component in components) == b"RGB"
 
     def metadata(self) -> Metadata:
         """Return EXIF, XMP, ICC and resolution from the segments; no profile of inks."""
-        metadata = metadata_of(self.data, self.structure.segments)
+        metadata = metadata_of(self.structure)
         return replace(metadata, icc=None) if self.is_cmyk else metadata
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
@@ -118,11 +119,11 @@ class JpegSource:
 
         parts, position = [], 0
         for segment in self.structure.segments:
-            if segment.marker not in (APP0, APP14):
-                parts.append(self.data[position : segment.start - 4])
+            if segment.kind not in (Kind.JFIF, Kind.ADOBE):
+                parts.append(self.data[position : segment.start])
                 position = segment.stop
         file = memoryview(b"".join((*parts, self.data[position:])))
-        icc = metadata_of(self.data, self.structure.segments).icc
+        icc = metadata_of(self.structure).icc
         if self.is_cmyk:
             notes.append(Note.CMYK_CONVERTED)
         return Picture(load_jpeg(file, self.shape, icc, is_strict=is_strict), tuple(notes))

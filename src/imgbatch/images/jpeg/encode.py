@@ -153,7 +153,7 @@ def write(
     head, body = split_encoded(encoded)
     if isinstance(source, JpegSource) and not encoding.strip_metadata:
         segments, segment_notes = kept_segments(
-            source.data, source.structure, converted_from_cmyk=source.is_cmyk
+            source.structure, converted_from_cmyk=source.is_cmyk
         )
     else:
         metadata = source.metadata().stripped() if encoding.strip_metadata else source.metadata()

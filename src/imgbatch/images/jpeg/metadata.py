@@ -6,102 +6,67 @@ profile in one or more APP2 (ICC.1, annex B.4), the resolution in APP0 (JFIF).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from imgbatch.images.jpeg.container import APP0, APP1, APP2, APP14, Segment
+from imgbatch.images.jpeg.container import APP0, APP15, JpegStructure, Kind, Segment
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
 
-if TYPE_CHECKING:
-    from imgbatch.images.jpeg.container import JpegStructure
-
-EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
-_EXTENDED_XMP, _MULTI_PICTURE = b"http://ns.adobe.com/xmp/extension/\0", b"MPF\0"
-_JFIF, _ADOBE = b"JFIF\0", b"Adobe"
 _LARGEST_BODY = 65533
-_LARGEST_ICC_PART = _LARGEST_BODY - len(ICC) - 2
+_LARGEST_ICC_PART = 65519
+"""Less the identifier, and two bytes for its number and how many there are."""
+
 _JFIF_UNITS = {0: "aspect", 1: "inch", 2: "centimetre"}
 
 
-def starts_with(data: memoryview, segment: Segment, marker: int, signature: bytes) -> bool:
-    """Whether a segment is of this kind."""
-    head = data[segment.start : min(segment.start + len(signature), segment.stop)]
-    return segment.marker == marker and head == signature
-
-
-def adobe_transform(data: memoryview, segments: Sequence[Segment]) -> int | None:
-    """Return the colour transform that an Adobe segment names: 0 none, 1 YCbCr, 2 YCCK."""
-    for segment in segments:
-        if starts_with(data, segment, APP14, _ADOBE) and segment.stop - segment.start >= 12:
-            return data[segment.start + 11]
-    return None
-
-
-def has_jfif(data: memoryview, segments: Sequence[Segment]) -> bool:
-    """Whether the file says that it is JFIF, whose colours are YCbCr or grey."""
-    return any(starts_with(data, segment, APP0, _JFIF) for segment in segments)
-
-
-def metadata_of(data: memoryview, segments: Sequence[Segment]) -> Metadata:
+def metadata_of(structure: JpegStructure) -> Metadata:
     """Return what of the segments other formats have a place for."""
-    exif, xmp, resolution, has_more = None, None, None, False
-    for segment in segments:
-        body = bytes(data[segment.start : segment.stop])
-        if starts_with(data, segment, APP1, EXIF) and exif is None:
-            exif = body[len(EXIF) :]
-        elif starts_with(data, segment, APP1, XMP) and xmp is None:
-            xmp = body[len(XMP) :]
-        elif starts_with(data, segment, APP0, _JFIF):
-            resolution = _jfif_resolution(body)
-        elif not (
-            starts_with(data, segment, APP2, ICC) or starts_with(data, segment, APP14, _ADOBE)
-        ):
-            has_more = True
-    return Metadata(exif, xmp, _join_profile(data, segments), resolution, has_more)
+    contents = structure.contents
+    exif, xmp = contents.get(Kind.EXIF), contents.get(Kind.XMP)
+    return Metadata(
+        exif=None if exif is None else bytes(exif),
+        xmp=None if xmp is None else bytes(xmp),
+        icc=_join_profile(structure.segments),
+        resolution=_resolution(contents.get(Kind.JFIF, memoryview(b""))),
+        has_more=not contents.keys().isdisjoint((None, Kind.MULTI_PICTURE)),
+    )
 
 
-def _jfif_resolution(body: bytes) -> Resolution | None:
-    if len(body) < 12 or body[7] not in _JFIF_UNITS:
+def _resolution(jfif: memoryview) -> Resolution | None:
+    if len(jfif) < 7 or jfif[2] not in _JFIF_UNITS:
         return None
-    x, y = int.from_bytes(body[8:10], "big"), int.from_bytes(body[10:12], "big")
-    if not x or not y or (body[7] == 0 and x == y):
+    x, y = int.from_bytes(jfif[3:5], "big"), int.from_bytes(jfif[5:7], "big")
+    if not x or not y or (jfif[2] == 0 and x == y):
         return None
-    return Resolution(x, y, _JFIF_UNITS[body[7]])
+    return Resolution(x, y, _JFIF_UNITS[jfif[2]])
 
 
-def _join_profile(data: memoryview, segments: Sequence[Segment]) -> bytes | None:
+def _join_profile(segments: list[Segment]) -> bytes | None:
     """Return the ICC profile from its numbered parts; None if there is none, or one is missing."""
     parts: dict[int, memoryview] = {}
     total = 0
     for segment in segments:
-        body = data[segment.start : segment.stop]
-        if starts_with(data, segment, APP2, ICC) and len(body) >= len(ICC) + 2:
-            parts.setdefault(body[len(ICC)], body[len(ICC) + 2 :])
-            total = max(total, body[len(ICC) + 1])
+        part = segment.content
+        if segment.kind is Kind.ICC and len(part) >= 2:
+            parts.setdefault(part[0], part[2:])
+            total = max(total, part[1])
     if not total or set(parts) != set(range(1, total + 1)):
         return None
     return b"".join(parts[number] for number in range(1, total + 1))
 
 
 def kept_segments(
-    data: memoryview, structure: JpegStructure, *, converted_from_cmyk: bool
+    structure: JpegStructure, *, converted_from_cmyk: bool
 ) -> tuple[list[bytes | memoryview], list[Note]]:
     """Return every segment that the output keeps, byte for byte, and notes on the others.
 
     An index of further pictures (MPF) would point behind the end of the file. A profile for
     inks, and Adobe's word on how they are stored, would be wrong for the colours made of them.
     """
-    kept: list[bytes | memoryview] = []
-    notes: list[Note] = []
-    for segment in structure.segments:
-        if starts_with(data, segment, APP2, _MULTI_PICTURE):
-            notes.append(Note.EMBEDDED_PICTURES_DROPPED)
-        elif not converted_from_cmyk or not (
-            starts_with(data, segment, APP14, _ADOBE) or starts_with(data, segment, APP2, ICC)
-        ):
-            kept.append(data[segment.start - 4 : segment.stop])
-    return kept, notes
+    dropped = {Kind.MULTI_PICTURE} | ({Kind.ADOBE, Kind.ICC} if converted_from_cmyk else set())
+    kept = [segment.whole for segment in structure.segments if segment.kind not in dropped]
+    has_index = Kind.MULTI_PICTURE in structure.contents
+    return [*kept], [Note.EMBEDDED_PICTURES_DROPPED] if has_index else []
 
 
 def carried_segments(metadata: Metadata) -> tuple[list[bytes | memoryview], list[Note]]:
@@ -109,11 +74,11 @@ def carried_segments(metadata: Metadata) -> tuple[list[bytes | memoryview], list
     segments: list[bytes | memoryview] = []
     notes: list[Note] = []
     for kind, body, note in (
-        (EXIF, metadata.exif, Note.EXIF_DROPPED),
-        (XMP, metadata.xmp, Note.XMP_DROPPED),
+        (Kind.EXIF, metadata.exif, Note.EXIF_DROPPED),
+        (Kind.XMP, metadata.xmp, Note.XMP_DROPPED),
     ):
-        if body is not None and len(kind) + len(body) <= _LARGEST_BODY:
-            segments.append(_segment(APP1, kind + body))
+        if body is not None and len(kind.value[1]) + len(body) <= _LARGEST_BODY:
+            segments.append(_segment(kind, body))
         elif body is not None:
             notes.append(note)
     profile = list(profile_segments(metadata.icc))
@@ -124,8 +89,10 @@ def carried_segments(metadata: Metadata) -> tuple[list[bytes | memoryview], list
     return [*segments, *profile], notes
 
 
-def _segment(marker: int, body: bytes) -> bytes:
-    return bytes((0xFF, marker)) + (len(body) + 2).to_bytes(2, "big") + body
+def _segment(kind: Kind, content: bytes) -> bytes:
+    marker, identifier = kind.value
+    length = (2 + len(identifier) + len(content)).to_bytes(2, "big")
+    return bytes((0xFF, marker)) + length + identifier + content
 
 
 def profile_segments(icc: bytes | None) -> Iterator[bytes]:
@@ -135,7 +102,7 @@ def profile_segments(icc: bytes | None) -> Iterator[bytes]:
         return
     for number, start in enumerate(parts, 1):
         part = icc[start : start + _LARGEST_ICC_PART]
-        yield _segment(APP2, ICC + bytes((number, len(parts))) + part)
+        yield _segment(Kind.ICC, bytes((number, len(parts))) + part)
 
 
 def jfif_segment(resolution: Resolution | None) -> bytes:
@@ -147,13 +114,13 @@ def jfif_segment(resolution: Resolution | None) -> bytes:
         if 0 < rounded_x < 65536 and 0 < rounded_y < 65536:
             unit, x, y = int(resolution.unit == "inch"), rounded_x, rounded_y
     sizes = x.to_bytes(2, "big") + y.to_bytes(2, "big")
-    return _segment(APP0, _JFIF + b"\x01\x01" + bytes((unit,)) + sizes + b"\0\0")
+    return _segment(Kind.JFIF, b"\x01\x01" + bytes((unit,)) + sizes + b"\0\0")
 
 
 def split_encoded(encoded: bytes) -> tuple[memoryview, memoryview]:
     """Return the APPn segments that an encoder wrote in front, and all that follows them."""
     view = memoryview(encoded)
     position = 2
-    while APP0 <= view[position + 1] <= APP14 + 1:
+    while APP0 <= view[position + 1] <= APP15:
         position += 2 + int.from_bytes(view[position + 2 : position + 4], "big")
     return view[2:position], view[position:]

@@ -148,7 +148,7 @@ def test_an_image_that_asks_for_more_memory_than_there_may_be_fails_alone(
     notes = run(engine, sources, target)
     failure = notes.outcomes[1].failure
     assert failure is not None
-    assert failure.code is Code.TOO_MANY_PIXELS
+    assert failure.code is Code.OUT_OF_MEMORY
     assert "memory" in failure.sentence
     assert [notes.outcomes[index].attempts for index in range(3)] == [1, 1, 1]
     assert notes.outcomes[2].status is Status.WRITTEN

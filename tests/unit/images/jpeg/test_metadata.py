@@ -5,9 +5,7 @@ from tests.support import images
 
 from imgbatch.images.jpeg.container import parse_jpeg
 from imgbatch.images.jpeg.metadata import (
-    adobe_transform,
     carried_segments,
-    has_jfif,
     jfif_segment,
     kept_segments,
     metadata_of,
@@ -22,7 +20,7 @@ MULTI_PICTURE = images.segment(0xE2, b"MPF\0MM\0*\0\0\0\x08")
 
 def metadata(*segments: bytes) -> Metadata:
     file = memoryview(images.with_segments(images.jpeg(), *segments))
-    return metadata_of(file, parse_jpeg(file).segments)
+    return metadata_of(parse_jpeg(file))
 
 
 def icc_part(number: int, total: int, part: bytes) -> bytes:
@@ -47,7 +45,7 @@ def test_resolution_is_read_from_jfif(unit, expected):
     file = memoryview(
         images.with_segments(images.jpeg(), images.segment(0xE0, body), keep_jfif=False)
     )
-    assert metadata_of(file, parse_jpeg(file).segments[:1]).resolution == expected
+    assert metadata_of(parse_jpeg(file)).resolution == expected
 
 
 def test_what_no_other_format_has_a_place_for_is_said_to_be_there():
@@ -55,24 +53,16 @@ def test_what_no_other_format_has_a_place_for_is_said_to_be_there():
     assert not metadata(ADOBE).has_more
 
 
-def test_adobes_transform_and_jfif_are_found():
-    file = memoryview(images.with_segments(images.jpeg(), ADOBE))
-    segments = parse_jpeg(file).segments
-    assert adobe_transform(file, segments) == 1
-    assert has_jfif(file, segments)
-    assert not has_jfif(file, segments[1:])
-
-
 def test_an_index_of_further_pictures_is_dropped_and_noted():
     file = memoryview(images.with_segments(images.jpeg(), MULTI_PICTURE, ADOBE))
-    kept, notes = kept_segments(file, parse_jpeg(file), converted_from_cmyk=False)
+    kept, notes = kept_segments(parse_jpeg(file), converted_from_cmyk=False)
     assert [bytes(segment) for segment in kept][1:] == [ADOBE]
     assert notes == [Note.EMBEDDED_PICTURES_DROPPED]
 
 
 def test_what_describes_ink_is_dropped_with_the_ink():
     file = memoryview(images.with_segments(images.jpeg(), ADOBE, icc_part(1, 1, b"x")))
-    kept, notes = kept_segments(file, parse_jpeg(file), converted_from_cmyk=True)
+    kept, notes = kept_segments(parse_jpeg(file), converted_from_cmyk=True)
     assert len(kept) == 1
     assert notes == []
 
@@ -100,7 +90,7 @@ def test_what_just_fits_is_carried_and_found_again(metadata):
     segments, notes = carried_segments(metadata)
     file = images.with_segments(images.jpeg(), *map(bytes, segments), keep_jfif=False)
     view = memoryview(file)
-    found = metadata_of(view, parse_jpeg(view).segments)
+    found = metadata_of(parse_jpeg(view))
     assert (found.exif, found.xmp, found.icc) == (metadata.exif, metadata.xmp, metadata.icc)
     assert notes == []
 

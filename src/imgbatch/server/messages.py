@@ -49,17 +49,12 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """To a worker: finish the image at hand, give back all others, and end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """From a worker: it can compute."""
+    """To a worker: finish the image in hand, give back all others, and end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientGone:
-    """From a worker: nobody takes this batch's results."""
+    """From a worker: nothing takes this batch's results."""
 
     batch: str
 
@@ -71,5 +66,6 @@ class QueueGone:
     batch: str
 
 
-Order = Serve | Leave | Drain
-Word = Ready | ClientGone | QueueGone
+WorkerCommand = Serve | Leave | Drain
+WorkerEvent = ClientGone | QueueGone
+"""Besides `imgbatch.workers.process.Ready`."""
