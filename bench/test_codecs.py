@@ -24,7 +24,7 @@ from imgbatch.images.buffers import Buffers
 from imgbatch.images.jpeg.decode import read as read_jpeg
 from imgbatch.images.jpeg.encode import encode_style
 from imgbatch.images.limits import Limits
-from imgbatch.images.png_encode import compress_pixels
+from imgbatch.images.png.encode import compress_pixels
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, PngLevel, Recipe
 from imgbatch_kernels import adjust

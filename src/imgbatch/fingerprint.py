@@ -14,7 +14,7 @@ from importlib import metadata
 import numpy as np
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.images.png_chunks import RGB, Header, join_png
+from imgbatch.images.png.container import RGB, Header, join_png
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
 

@@ -89,8 +89,9 @@ def limit_address_space(more_bytes: int) -> None:
 def worst_case_bytes(limits: Limits, files: int = 1) -> int:
     """Return how far a worker's address space may grow for the largest image that limits allow.
 
-    With the result beside the `files` that it holds, and 1 GiB for threads' stacks and what is
-    imported later; but not beyond the machine's memory.
+    What its codec and the buffers take; the file twice, as it comes and as it goes; and 1 GiB for
+    buffers that are kept, threads' stacks and what is imported later. But not beyond the
+    machine's memory.
     """
     machine_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     files_bytes = (files + 1) * limits.max_bytes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgbatch.images.deflate import deflate_bytes
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Encoded, Pixels
 from imgbatch.images.tiff import tags
@@ -80,6 +81,4 @@ def _encode_strip(rows: Pixels, order: str, is_plain: bool, level: PngLevel) -> 
     samples = rows.astype(np.dtype(f"{order}u{rows.itemsize}"), copy=False).tobytes()
     if is_plain:
         return samples
-    from imgbatch.images.png_encode import deflate_bytes
-
     return deflate_bytes(samples, level)

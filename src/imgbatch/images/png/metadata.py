@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imgbatch.images.metadata import Metadata, Resolution, inflate
 from imgbatch.images.notes import Note
-from imgbatch.images.png_chunks import PngStructure
+from imgbatch.images.png.container import PngStructure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from tests.support import images
 from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
-from imgbatch.images.png_ancillary import carried_chunks, kept_chunks, metadata_of
-from imgbatch.images.png_chunks import parse_png
+from imgbatch.images.png.container import parse_png
+from imgbatch.images.png.metadata import carried_chunks, kept_chunks, metadata_of
 
 
 def metadata(*before: bytes) -> Metadata:

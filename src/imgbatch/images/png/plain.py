@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgbatch.images.picture import Pixels, Shape
-from imgbatch.images.png_chunks import PALETTE, Chunk, PngStructure
+from imgbatch.images.png.container import PALETTE, Chunk, PngStructure
 from imgbatch_kernels.compiled import is_executable
 from imgbatch_kernels.png import unfilter_rows
 

@@ -9,23 +9,111 @@ are handed to it without them.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from imgbatch.images.failures import beyond_repair, damaged
+from imgbatch.errors import DamagedImage
+from imgbatch.images.failures import beyond_repair, several_pictures, truncated
+from imgbatch.images.failures import damaged as damaged_image
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.opencv import decode_by_opencv
-from imgbatch.images.picture import Pixels
-from imgbatch.images.png_chunks import GREY, GREY_ALPHA, Chunk, PngStructure, join_png
-from imgbatch.images.png_plain import decode_plain
+from imgbatch.images.picture import Picture, Pixels, Shape
+from imgbatch.images.png.container import (
+    GREY,
+    GREY_ALPHA,
+    PALETTE,
+    Chunk,
+    PngStructure,
+    join_png,
+    parse_png,
+)
+from imgbatch.images.png.metadata import metadata_of
+from imgbatch.images.png.plain import decode_plain
+from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
+    from imgbatch.images.limits import Limits
+    from imgbatch.images.metadata import Metadata
 
 _PLAIN = frozenset((b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"bKGD", b"tEXt"))
 """Chunks of fixed size or without compression: they cost a decoder nothing."""
 
 _SALVAGE_STEP_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class PngSource:
+    """A PNG file whose structure has been checked."""
+
+    structure: PngStructure
+    file_format: ClassVar[str] = "png"
+
+    @property
+    def shape(self) -> Shape:
+        """Palettes are delivered as RGB, transparent colours as alpha, 1 to 4 bits as 8."""
+        return self.structure.shape
+
+    def metadata(self) -> Metadata:
+        """Return EXIF, XMP, ICC and resolution from the chunks."""
+        return metadata_of(self.structure)
+
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
+        """Decode to 8 or 16 bits, with as many channels as `shape` says."""
+        structure = self.structure
+        if damaged is DamagedPolicy.SALVAGE:
+            return self._salvage(buffers)
+        if structure.end is None:
+            raise truncated("the PNG breaks off before its end chunk")
+        if not structure.is_intact:
+            raise damaged_image("a checksum in the PNG is wrong")
+        return Picture(decode_intact(structure, buffers), self._notes())
+
+    def _salvage(self, buffers: Buffers) -> Picture:
+        if self.structure.is_intact:
+            try:
+                pixels = decode_intact(self.structure, buffers)
+                return Picture(pixels, self._notes())
+            except DamagedImage:
+                pass
+        pixels = decode_salvaged(self.structure)
+        return Picture(pixels, (*self._notes(), Note.SALVAGED))
+
+    def _notes(self) -> tuple[Note, ...]:
+        header = self.structure.header
+        return notes_where(
+            {
+                Note.PALETTE_EXPANDED: header.colour_type == PALETTE,
+                Note.DEPTH_EXPANDED: header.colour_type == GREY and header.depth < 8,
+                Note.INTERLACE_DROPPED: header.is_interlaced,
+                Note.TRAILING_DATA_DROPPED: self.structure.end
+                not in (None, len(self.structure.data)),
+            }
+        )
+
+
+def read(data: memoryview, limits: Limits) -> PngSource:
+    """Check a PNG's structure and size.
+
+    Raises
+    ------
+    DamagedImage
+        As `parse_png` does, and if a palette is missing.
+    RefusedImage
+        If it is animated, or of an unknown kind.
+    LimitExceeded
+        If it has more pixels than allowed.
+    """
+    structure = parse_png(data, limits)
+    frames = structure.first(b"acTL")
+    count = int.from_bytes(frames.body[:4], "big") if frames else 1
+    if count > 1 or structure.first(b"fdAT") is not None:
+        raise several_pictures(f"the PNG is animated, with {count} frames")
+    if structure.header.colour_type == PALETTE and structure.palette is None:
+        raise beyond_repair("the PNG has no palette")
+    return PngSource(structure)
 
 
 def decode_intact(structure: PngStructure, buffers: Buffers) -> Pixels:
@@ -108,7 +196,7 @@ def _decode(encoded: bytes | memoryview, structure: PngStructure) -> Pixels:
     elif structure.header.colour_type == GREY and structure.transparency is not None:
         pixels = _with_keyed_alpha(pixels, structure.transparency, structure.header.depth)
     if pixels.shape != structure.shape.array_shape:
-        raise damaged("the PNG's pixels are not as its header says")
+        raise damaged_image("the PNG's pixels are not as its header says")
     return pixels
 
 

@@ -10,8 +10,8 @@ from imgbatch.errors import DamagedImage
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
-from imgbatch.images.png_chunks import parse_png
-from imgbatch.images.png_decode import decode_intact, decode_salvaged
+from imgbatch.images.png.container import parse_png
+from imgbatch.images.png.decode import decode_intact, decode_salvaged
 
 PALETTE = images.chunk(b"PLTE", bytes(range(30)))
 INDICES = np.tile(np.arange(10, dtype=np.uint8), (4, 1))

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
-import zlib
-
 import cv2
 import numpy as np
 import pytest
-from isal import isal_zlib
 from PIL import Image, ImageDraw
 from tests.support import images
 
-from imgbatch.images import png_encode
 from imgbatch.images.buffers import Buffers
+from imgbatch.images.deflate import PIECE_BYTES
 from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
-from imgbatch.images.png_encode import compress_pixels, deflate_bytes
+from imgbatch.images.png.encode import compress_pixels
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, PngLevel, Recipe
 
@@ -67,36 +64,9 @@ def test_small_is_at_most_3_percent_above_libpngs_level_6(picture):
     assert len(ours) <= len(compress_pixels(image, PngLevel.FAST, Buffers()))
 
 
-@pytest.mark.parametrize("level", PngLevel)
-def test_bytes_are_deflated_to_a_zlib_stream(level):
-    raw = images.pixels(100, 100).tobytes()
-    assert zlib.decompress(deflate_bytes(raw, level)) == raw
-
-
-@pytest.mark.parametrize("spare_bytes", [-1, 0, 1, png_encode._PIECE_BYTES])
-def test_many_bytes_are_deflated_in_pieces_to_one_stream(spare_bytes):
-    size = 2 * png_encode._PIECE_BYTES + spare_bytes
-    raw = np.random.default_rng(1).integers(0, 8, size, np.uint8).tobytes()
-    inflater = zlib.decompressobj()
-    assert inflater.decompress(deflate_bytes(raw, PngLevel.FAST)) == raw
-    assert inflater.eof
-    assert inflater.unused_data == b""
-
-
-def test_a_stream_in_pieces_is_the_same_however_many_threads_make_it(monkeypatch):
-    rows = np.random.default_rng(2).integers(0, 8, (1300, 8192), np.uint8)
-    assert rows.nbytes > 2 * png_encode._PIECE_BYTES
-    streams = []
-    for threads in (1, 2, 4):
-        monkeypatch.setattr(png_encode, "usable_cores", lambda threads=threads: threads)
-        streams.append(deflate_bytes(rows, PngLevel.FAST))
-    assert streams[0] == streams[1] == streams[2]
-    assert len(streams[0]) < 1.001 * len(isal_zlib.compress(rows, 1))
-
-
 def test_a_large_picture_in_pieces_is_read_by_others():
     image = images.pixels(2000, 1600)
-    assert image.nbytes > 2 * png_encode._PIECE_BYTES
+    assert image.nbytes > 2 * PIECE_BYTES
     written = Pipeline().run(images.png_of(image), Recipe()).data
     assert (
         cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_UNCHANGED) == image[:, :, ::-1]

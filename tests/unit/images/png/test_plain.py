@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage
-from imgbatch.images import png_decode
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.limits import Limits
-from imgbatch.images.png_chunks import parse_png
-from imgbatch.images.png_decode import decode_intact
-from imgbatch.images.png_plain import decode_plain
+from imgbatch.images.png import decode as png_decode
+from imgbatch.images.png.container import parse_png
+from imgbatch.images.png.decode import decode_intact
+from imgbatch.images.png.plain import decode_plain
 from imgbatch_kernels.png import filter_rows
 
 IMAGE = images.pixels()

@@ -10,7 +10,7 @@ from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, LimitExceeded, RefusedImage
 from imgbatch.images.limits import Limits
-from imgbatch.images.png_chunks import MOST_CHUNKS, Header, chunk_parts, header_body, parse_png
+from imgbatch.images.png.container import MOST_CHUNKS, Header, chunk_parts, header_body, parse_png
 
 FILE = images.png_of(images.pixels())
 
