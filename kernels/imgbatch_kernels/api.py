@@ -76,11 +76,9 @@ def adjust(
         8 * image.dtype.itemsize,
     )
     threads = check_threads(threads)
-    is_in_place = False
+    is_in_place = out is not None and check_out(out, image)
     if out is None:
         out = np.empty(image.shape, image.dtype)
-    else:
-        is_in_place = check_out(out, image)
     if not (coefficients.has_point_step or coefficients.weight):
         if not is_in_place:
             np.copyto(out, image)
@@ -109,7 +107,7 @@ def _is_plain(array: NDArray[Any]) -> bool:
 def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
     """Make all kernels ready: compile them and keep them, or load them if they are kept already.
 
-    Compiling takes about 15 s on one core, loading 0.05 s. Call it once before starting workers, so
+    Compiling takes about 7 s, loading 0.04 s. Call it once before starting workers, so
     that each of them only has to load; without it, each kernel is compiled when it is first needed.
     It may be called again, from any thread, and from several processes at once.
 

@@ -56,34 +56,20 @@ def adjust(
 
 def _adjust_colours(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
     """Adjust an array (H, W, C) of uint8 or uint16, none of its channels alpha."""
+    slope, offset, weight = (each / UNIT for each in coefficients)
+    kernel = np.array([[0, -weight, 0], [-weight, 1 + 4 * weight, -weight], [0, -weight, 0]])
+
+    def scale_offset(samples: Any) -> Any:
+        return cv2.addWeighted(samples, slope, samples, 0.0, offset).reshape(image.shape)
+
+    def sharpen(samples: Any) -> Any:
+        return cv2.filter2D(samples, -1, kernel).reshape(image.shape)
+
     if image.dtype == np.uint8:
-        return sharpen(scale_offset(image, coefficients), coefficients)
-    scaled = _to_uint16(scale_offset(image.astype(np.float64), coefficients))
-    return _to_uint16(sharpen(scaled.astype(np.float64), coefficients))
-
-
-def scale_offset(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
-    """Brightness and contrast by `cv2.addWeighted`, for uint8 or float64."""
-    scaled = cv2.addWeighted(
-        image, coefficients.slope / UNIT, image, 0.0, coefficients.offset / UNIT
-    )
-    return scaled.reshape(image.shape)
-
-
-def sharpen(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:
-    """Sharpness by `cv2.filter2D` with its default border, for uint8 or float64."""
-    return cv2.filter2D(image, -1, sharpening_kernel(coefficients)).reshape(image.shape)
-
-
-def sharpening_kernel(coefficients: Coefficients) -> NDArray[np.float64]:
-    """Return the 3x3 kernel of a weight."""
-    side = -coefficients.weight / UNIT
-    return np.array([[0, side, 0], [side, 1 - 4 * side, side], [0, side, 0]], dtype=np.float64)
-
-
-def _to_uint16(values: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Round halves to even and saturate."""
-    return np.clip(np.rint(values), 0, 65535).astype(np.uint16)
+        return sharpen(scale_offset(image))  # type: ignore[no-any-return]
+    for step in (scale_offset, sharpen):
+        image = np.clip(np.rint(step(image.astype(np.float64))), 0, 65535).astype(np.uint16)
+    return image
 
 
 def filter_rows(rows: NDArray[np.uint8], out: NDArray[np.uint8], step: int, kind: int) -> None:
