@@ -176,6 +176,23 @@ def test_loading_a_kernel_starts_no_thread_imports_no_numba_and_leaves_a_process
     )
 
 
+def test_preloading_takes_a_kernel_from_the_cache_and_compiles_none(tmp_path):
+    code = (
+        "import sys\n"
+        "from imgbatch_kernels import compiled\n"
+        "compiled.preload()\n"
+        "assert list(compiled._ready) == sys.argv[1:]\n"
+        "assert 'numba' not in sys.modules\n"
+    )
+    variables = PLAIN | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    finish(start("-c", code, **variables))
+    finish(
+        start("-c", "from imgbatch_kernels.compiled import *; kernel('adjust-uint8')", **variables)
+    )
+    finish(start("-c", code, "adjust-uint8", **variables))
+    finish(start("-c", code, **variables, NUMBA_DISABLE_JIT="1"))
+
+
 def test_a_kernel_is_known_to_be_cached_when_it_was_compiled_and_not_before(tmp_path):
     code = (
         "import sys\n"
