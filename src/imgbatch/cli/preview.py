@@ -73,14 +73,12 @@ def _act(given: Mapping[str, Any]) -> int:
 
 
 def _write_sheet(album: Album, target: Path) -> int:
-    from imgbatch.images.limits import Limits
-    from imgbatch.preview.darkroom import read_photograph
-    from imgbatch.preview.sheet import contact_sheet, variants
+    from imgbatch.preview.process import RenderingProcess
 
     first = album.paths[0]
+    renderer = RenderingProcess()
     try:
-        photograph = read_photograph(first, Limits())
-        target.write_bytes(contact_sheet(photograph, variants(PRESETS)))
+        target.write_bytes(renderer.ask("sheet", first, PRESETS))
     except OSError as error:
         reason = os_reason(error)
         raise UsageError(
@@ -88,6 +86,8 @@ def _write_sheet(album: Album, target: Path) -> int:
         ) from error
     except ImageError as error:
         raise type(error)(error.code, f"{first}: {error.sentence}") from error
+    finally:
+        renderer.close()
     print_out(str(target))
     return 0
 

@@ -2,7 +2,8 @@
 
 ::
 
-    darkroom    photographs decoded once, kept in memory, for the screen and in full
+    process     what is asked of the process that decodes, and how it is started and replaced
+    renderer    that process: photographs decoded once, kept, for the screen and in full
     rendering   pixels → adjusted, upright, 8-bit → JPEG for a browser, and a histogram
     server      the page's files and pictures over HTTP, for this machine only
     sheet       variants side by side in one picture

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from imgbatch.images.display import for_screen, to_jpeg
+from imgbatch.preview.process import Box, RenderedImage
 from imgbatch_kernels import adjust
 
 if TYPE_CHECKING:
     from imgbatch.adjustment import Adjustment
-    from imgbatch.images.display import Screen
     from imgbatch.images.picture import Pixels
 
+QUALITY = 90
 HISTOGRAM_BINS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A part of an image, in pixels from its upper left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def within(self, width_pixels: int, height_pixels: int) -> Box:
-        """Return the part of the box that lies on an image of this size, one pixel at least."""
-        x = min(max(self.x, 0), width_pixels - 1)
-        y = min(max(self.y, 0), height_pixels - 1)
-        right = min(max(self.x + self.width, x + 1), width_pixels)
-        bottom = min(max(self.y + self.height, y + 1), height_pixels)
-        return Box(x, y, right - x, bottom - y)
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """How the luma of a picture is spread.
-
-    Parameters
-    ----------
-    bins
-        64 shares of 10,000 pixels, from black to white.
-    black, white
-        Shares, 0..1, of the pixels that are wholly black or white and so show no detail.
-    """
-
-    bins: tuple[int, ...]
-    black: float
-    white: float
 
 
 def adjusted(pixels: Pixels, adjustment: Adjustment) -> Pixels:
@@ -76,12 +42,18 @@ def adjusted_part(pixels: Pixels, box: Box, adjustment: Adjustment) -> Pixels:
     return adjusted(part, adjustment)[y : y + box.height, x : x + box.width]
 
 
-def histogram_of(screen: Screen) -> Histogram:
-    """Count the luma of an 8-bit grey or RGB picture."""
+def rendered(pixels: Pixels, icc: bytes | None) -> RenderedImage:
+    """Return pixels as a browser shows them, and how their luma is spread."""
     import cv2
 
+    screen = for_screen(pixels)
     luma = screen if screen.shape[2] == 1 else cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY)
     counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
     shares = counts / counts.sum()
     bins = shares.reshape(HISTOGRAM_BINS, -1).sum(axis=1) * 10_000
-    return Histogram(tuple(int(share) for share in bins), float(shares[0]), float(shares[255]))
+    return RenderedImage(
+        to_jpeg(screen, QUALITY, icc=icc),
+        tuple(int(share) for share in bins),
+        float(shares[0]),
+        float(shares[255]),
+    )

@@ -11,38 +11,37 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-import threading
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImgbatchError
 from imgbatch.preview.command import Album, command_line
-from imgbatch.preview.darkroom import Darkroom, Overtaken
-from imgbatch.preview.rendering import Box
+from imgbatch.preview.process import Box, RenderingProcess
 from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from imgbatch.preview.darkroom import Print
-
 LOOPBACK = "127.0.0.1"
-REMEMBERED_PAGES = 16
 PAGE_FILES = {
-    "": ("preview/page/index.html", "text/html; charset=utf-8"),
-    "preview.css": ("preview/page/preview.css", "text/css; charset=utf-8"),
-    "preview.js": ("preview/page/preview.js", "text/javascript; charset=utf-8"),
-    "pictures.js": ("preview/page/pictures.js", "text/javascript; charset=utf-8"),
-    "settings.js": ("preview/page/settings.js", "text/javascript; charset=utf-8"),
-    "stage.js": ("preview/page/stage.js", "text/javascript; charset=utf-8"),
-    "icon.svg": ("assets/icon.svg", "image/svg+xml"),
-    "look.css": ("assets/look.css", "text/css; charset=utf-8"),
+    "": "preview/page/index.html",
+    "icon.svg": "assets/icon.svg",
+    "look.css": "assets/look.css",
+} | {
+    name: f"preview/page/{name}"
+    for name in ("pictures.js", "preview.css", "preview.js", "settings.js", "stage.js")
+}
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -80,34 +79,6 @@ class Answer:
         return cls.of_fields({"sentence": sentence}, status)
 
 
-class Wishes:
-    """The newest wish of each open page; older ones need no answer any more."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._newest: OrderedDict[str, int] = OrderedDict()
-
-    def enter(self, page: str, wish: int) -> Callable[[], None]:
-        """Note a page's wish.
-
-        Returns
-        -------
-        callable
-            Raises `Overtaken` once the page has entered a newer one.
-        """
-        with self._lock:
-            self._newest[page] = max(wish, self._newest.get(page, 0))
-            self._newest.move_to_end(page)
-            while len(self._newest) > REMEMBERED_PAGES:
-                self._newest.popitem(last=False)
-
-        def check() -> None:
-            if self._newest.get(page, wish) > wish:
-                raise Overtaken
-
-        return check
-
-
 class PreviewServer(ThreadingHTTPServer):
     """A preview of one album. Serve it with `serve_forever`; `close` ends it.
 
@@ -133,12 +104,12 @@ class PreviewServer(ThreadingHTTPServer):
         self, album: Album, port: int = 0, presets: Mapping[str, Adjustment] | None = None
     ) -> None:
         self.album = album
-        self.darkroom = Darkroom(album.paths)
-        self.wishes = Wishes()
+        self.paths = album.paths
         self.token = secrets.token_urlsafe(24)
         self.presets = dict(presets or {})
-        self.tell: Callable[[str], None] = _discard
+        self.tell: Callable[[str], None] = lambda _line: None
         super().__init__((LOOPBACK, port), _Handler)
+        self.renderer = RenderingProcess()
 
     @property
     def url(self) -> str:
@@ -157,8 +128,6 @@ class PreviewServer(ThreadingHTTPServer):
             )
         try:
             return self._route(rest[0], dict(parse_qsl(address.query)))
-        except Overtaken:
-            return Answer(HTTPStatus.NO_CONTENT)
         except NotHere:
             return Answer.of_trouble(HTTPStatus.NOT_FOUND, "there is nothing at this address")
         except Exception as error:  # the page shows it; a closed connection would tell nothing
@@ -169,16 +138,16 @@ class PreviewServer(ThreadingHTTPServer):
     def close(self) -> None:
         """Stop listening and decoding."""
         self.server_close()
-        self.darkroom.close()
+        self.renderer.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of connections that a browser drops; they are its way to cancel."""
 
     def _route(self, path: str, query: Mapping[str, str]) -> Answer:
         if path in PAGE_FILES:
-            name, content_type = PAGE_FILES[path]
-            body = files("imgbatch").joinpath(name).read_bytes()
-            return Answer(HTTPStatus.OK, body, content_type)
+            file = files("imgbatch").joinpath(PAGE_FILES[path])
+            content_type = CONTENT_TYPES[Path(file.name).suffix]
+            return Answer(HTTPStatus.OK, file.read_bytes(), content_type)
         if path == "album.json":
             return Answer.of_fields(self._album_fields())
         folder, _, rest = path.partition("/")
@@ -186,31 +155,32 @@ class PreviewServer(ThreadingHTTPServer):
         (index,) = _whole_numbers({"number": number}, "number")
         if folder != "photo" or not 0 <= index < len(self.album.names):
             raise NotHere
-        return self._photograph_answer(index, name, query)
-
-    def _photograph_answer(self, index: int, name: str, query: Mapping[str, str]) -> Answer:
         try:
-            if name == "facts.json":
-                photograph = self.darkroom.photograph(index)
-                return Answer.of_fields({"width": photograph.width, "height": photograph.height})
-            return _print_answer(self._print(index, name, query))
+            return self._photograph_answer(index, name, query)
         except ImgbatchError as error:
             sentence = f"{self.album.names[index]}: {error.sentence}"
         except OSError as error:
             sentence = f"{self.album.names[index]} can't be read: {error.strerror}"
         return Answer.of_trouble(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
 
-    def _print(self, index: int, name: str, query: Mapping[str, str]) -> Print:
+    def _photograph_answer(self, index: int, name: str, query: Mapping[str, str]) -> Answer:
+        path = self.paths[index]
+        if name == "facts.json":
+            width, height = self.renderer.ask("size", path)
+            return Answer.of_fields({"width": width, "height": height})
         if name not in ("whole.jpg", "detail.jpg"):
             raise NotHere
-        (wish,) = _whole_numbers(query, "wish")
-        wanted = self.wishes.enter(query.get("page", ""), wish)
         adjustment = Adjustment(*_whole_numbers(query, *FACTOR_RANGES))
         if name == "whole.jpg":
-            width, height = _whole_numbers(query, "fit_width", "fit_height")
-            return self.darkroom.whole(index, (max(width, 1), max(height, 1)), adjustment, wanted)
-        box = Box(*_whole_numbers(query, "x", "y", "width", "height"))
-        return self.darkroom.detail(index, box, adjustment, wanted)
+            room = (max(size, 1) for size in _whole_numbers(query, "fit_width", "fit_height"))
+            neighbours = self.paths[index + 1 : index + 2] + self.paths[max(index - 1, 0) : index]
+            made = self.renderer.ask("whole", path, adjustment, *room, neighbours)
+        else:
+            box = Box(*_whole_numbers(query, "x", "y", "width", "height"))
+            made = self.renderer.ask("detail", path, adjustment, box)
+        histogram = {"bins": made.bins, "black": made.black, "white": made.white}
+        headers = {"Imgbatch-Histogram": json.dumps(histogram, separators=(",", ":"))}
+        return Answer(HTTPStatus.OK, made.jpeg, "image/jpeg", headers)
 
     def _album_fields(self) -> dict[str, Any]:
         root = self.album.root
@@ -242,9 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in (_HEADERS | dict(answer.headers)).items():
             self.send_header(name, value)
-        if answer.status != HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
 
@@ -259,13 +228,3 @@ def _whole_numbers(query: Mapping[str, str], *names: str) -> tuple[int, ...]:
         return tuple(int(query[name]) for name in names)
     except (KeyError, ValueError) as error:
         raise NotHere from error
-
-
-def _print_answer(made: Print) -> Answer:
-    histogram = json.dumps(asdict(made.histogram), separators=(",", ":"))
-    headers = {"Imgbatch-Histogram": histogram}
-    return Answer(HTTPStatus.OK, made.jpeg, "image/jpeg", headers)
-
-
-def _discard(_line: str) -> None:
-    pass

@@ -9,7 +9,8 @@ import numpy as np
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.images.display import for_screen, full_pixels, scaled_pixels, to_jpeg
-from imgbatch.preview.rendering import Box, adjusted, adjusted_part
+from imgbatch.preview.process import Box
+from imgbatch.preview.rendering import adjusted, adjusted_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.preview.rendering import Box, adjusted, adjusted_part, histogram_of
+from imgbatch.preview.process import Box
+from imgbatch.preview.rendering import adjusted, adjusted_part, rendered
 
 
 @settings(max_examples=60, deadline=None)
@@ -48,7 +49,7 @@ def test_a_histogram_tells_black_from_white():
     screen = np.zeros((10, 10, 3), np.uint8)
     screen[:3] = 255
     screen[3:5] = 100
-    histogram = histogram_of(screen)
+    histogram = rendered(screen, None)
     assert histogram.black == pytest.approx(0.5)
     assert histogram.white == pytest.approx(0.3)
     assert histogram.bins[0] == 5000
@@ -57,4 +58,4 @@ def test_a_histogram_tells_black_from_white():
 
 
 def test_a_grey_picture_has_a_histogram_too():
-    assert histogram_of(np.full((4, 4, 1), 255, np.uint8)).white == 1
+    assert rendered(np.full((4, 4, 1), 255, np.uint8), None).white == 1

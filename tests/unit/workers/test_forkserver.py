@@ -15,11 +15,16 @@ import pytest
 from tests.support.photos import fill
 
 from imgbatch.engines import local
+from imgbatch.preview import process
 from imgbatch.server import supervisor
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import WorkerPool
 
-PRELOADS = {"local": local.PRELOAD, "server": supervisor.PRELOAD}
+PRELOADS = {
+    "local": local.PRELOAD,
+    "server": supervisor.PRELOAD,
+    "preview": process.PRELOAD,
+}
 
 
 @contextmanager

@@ -42,33 +42,29 @@ function recall() {
 /**
  * Show pictures, all at once when the last has come: for each canvas a name and its parameters.
  *
- * A canvas that shows the picture already is left as it is. Returns whether all are shown now. Fails with AbortError
- * if the photograph was left meanwhile: an abort ends a fetch, but not the unpacking of a picture that has come.
+ * A canvas that shows the picture already is left as it is. Fails with AbortError if the photograph was left meanwhile: an abort ends a fetch, but not the unpacking of a picture that has come.
  */
-async function show(wish, pictures) {
+async function show(pictures) {
   const { signal } = leaving;
   const wanted = Object.entries(pictures)
     .map(([canvas, [name, parameters]]) => ({ canvas, name, parameters, key: keyOf(index, name, parameters) }))
     .filter(({ canvas, key }) => shown[canvas]?.key !== key);
   const fetched = await Promise.all(wanted.map(({ name, parameters }) => (
-    fetchPicture(`photo/${index}/${name}`, parameters, wish.number, signal))));
+    fetchPicture(`photo/${index}/${name}`, parameters, signal))));
   signal.throwIfAborted();
-  if (fetched.includes(null)) return false;
   wanted.forEach(({ canvas, key }, at) => {
     draw(byId(canvas), fetched[at].bitmap);
     shown[canvas] = { key, histogram: fetched[at].histogram };
   });
-  return true;
 }
 
 async function showWhole(wish) {
   const { width, height, density } = stageSize();
   const fit = { fit_width: Math.ceil(width * density), fit_height: Math.ceil(height * density) };
-  const complete = await show(wish, {
+  await show({
     after: ["whole.jpg", { ...fit, ...wish.value }],
     before: ["whole.jpg", { ...fit, ...neutral }],
   });
-  if (!complete) return;
   arrange();
   showHistogram(shown.before.histogram, shown.after.histogram);
   byId("stage").classList.remove("empty");
@@ -77,11 +73,11 @@ async function showWhole(wish) {
 async function showDetail(wish) {
   const box = boxInSight(plane, photo);
   const { scale } = plane;
-  const complete = await show(wish, {
+  await show({
     "after-detail": ["detail.jpg", { ...box, ...wish.value }],
     "before-detail": ["detail.jpg", { ...box, ...neutral }],
   });
-  if (!complete || !view.full) return;
+  if (!view.full) return;
   for (const canvas of details) placeDetail(byId(canvas), box, scale);
 }
 

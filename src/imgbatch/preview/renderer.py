@@ -1,0 +1,140 @@
+"""Where photographs are decoded: a process of its own, which may crash, hang or be out of memory.
+
+It keeps what it has decoded, so that a moved slider costs arithmetic only, and decodes what is
+likely to be asked for next while it waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imgbatch.errors import Code, ImgbatchError, LimitExceeded
+from imgbatch.images.display import Photograph, full_pixels, open_photograph, scaled_pixels
+from imgbatch.images.failures import is_out_of_memory
+from imgbatch.images.limits import Limits
+from imgbatch.preview.process import AHEAD, KEPT_FILES, Box, RenderedImage
+from imgbatch.preview.rendering import adjusted, adjusted_part, rendered
+from imgbatch.preview.sheet import contact_sheet, variants
+from imgbatch.workers.process import Ready
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from imgbatch.adjustment import Adjustment
+    from imgbatch.images.picture import Pixels
+    from imgbatch.workers.status import WorkerStatus
+
+LARGEST_SCREEN_PIXELS = 2560
+LARGEST_AHEAD_PIXELS = 60_000_000
+"""Photographs above this are decoded in full only once someone zooms in."""
+_IDLE_SECONDS = 0.2
+"""Before the next photograph is decoded ahead, so that a slider that moves is never behind one."""
+
+
+class Renderer:
+    """Makes all that the page shows, and keeps what that was made of.
+
+    Its methods raise ImageError if a photograph can't be decoded, OSError if it can't be read.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._photograph = lru_cache(KEPT_FILES)(self._read)
+        self._screen = lru_cache(6)(self._decode_for_screen)
+        self._full = lru_cache(1)(self._decode_in_full)
+        self.ahead: deque[Callable[[], object]] = deque()
+
+    def size(self, path: Path) -> tuple[int, int]:
+        """Return a photograph's width and height, upright."""
+        photograph = self._photograph(path, *_state_of(path))
+        return photograph.width, photograph.height
+
+    def whole(
+        self,
+        path: Path,
+        adjustment: Adjustment,
+        width: int,
+        height: int,
+        neighbours: Sequence[Path] = (),
+    ) -> RenderedImage:
+        """Return a photograph that fits the screen, adjusted after it was scaled.
+
+        `neighbours` are likely to be asked for next.
+        """
+        width, height = min(width, LARGEST_SCREEN_PIXELS), min(height, LARGEST_SCREEN_PIXELS)
+        state = _state_of(path)
+        photograph = self._photograph(path, *state)
+        self.ahead.clear()
+        for other in neighbours:
+            self.ahead.append(partial(self._prepare, other, width, height))
+        shape = photograph.source.shape
+        if shape.width_pixels * shape.height_pixels <= LARGEST_AHEAD_PIXELS:
+            self.ahead.append(partial(self._full, path, *state))
+        pixels = self._screen(path, *state, width, height)
+        return rendered(adjusted(pixels, adjustment), photograph.icc)
+
+    def detail(self, path: Path, adjustment: Adjustment, box: Box) -> RenderedImage:
+        """Return a part of a photograph in full size; equal to that part of the output."""
+        state = _state_of(path)
+        photograph = self._photograph(path, *state)
+        pixels = self._full(path, *state)
+        box = box.within(photograph.width, photograph.height)
+        return rendered(adjusted_part(pixels, box, adjustment), photograph.icc)
+
+    def sheet(self, path: Path, presets: Mapping[str, Adjustment]) -> bytes:
+        """Return a contact sheet, as a JPEG."""
+        return contact_sheet(self._photograph(path, *_state_of(path)), variants(presets))
+
+    def _read(self, path: Path, _modified_ns: int, size_bytes: int) -> Photograph:
+        self._limits.check_bytes(size_bytes)
+        with path.open("rb") as file:
+            return open_photograph(file.read(size_bytes), self._limits)
+
+    def _decode_for_screen(
+        self, path: Path, modified_ns: int, size_bytes: int, width: int, height: int
+    ) -> Pixels:
+        return scaled_pixels(self._photograph(path, modified_ns, size_bytes), width, height)
+
+    def _decode_in_full(self, path: Path, modified_ns: int, size_bytes: int) -> Pixels:
+        return full_pixels(self._photograph(path, modified_ns, size_bytes))
+
+    def _prepare(self, path: Path, width: int, height: int) -> None:
+        self._screen(path, *_state_of(path), width, height)
+
+
+def main(limits: Limits, pipe: Connection, status: WorkerStatus) -> None:
+    """Answer requests until None comes; with an exception where there is no other answer."""
+    renderer = Renderer(limits)
+    pipe.send(Ready())
+    while True:
+        if renderer.ahead and not pipe.poll(_IDLE_SECONDS):
+            status.begin(AHEAD, 0)
+            _result_of(renderer.ahead.popleft())
+            status.end(0.0)
+            continue
+        request = pipe.recv()
+        if request is None:
+            return
+        what, *arguments = request
+        pipe.send(_result_of(partial(getattr(renderer, what), *arguments)))
+
+
+def _result_of(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (ImgbatchError, OSError) as error:
+        return error
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return LimitExceeded(Code.OUT_OF_MEMORY, "it needs more memory than there is for it")
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Return by what it is noticed that a file has changed."""
+    seen = path.stat()
+    return seen.st_mtime_ns, seen.st_size
