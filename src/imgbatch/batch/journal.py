@@ -246,8 +246,9 @@ class Journal:
 
     def thumbnails(self) -> dict[bytes, tuple[bytes, bytes]]:
         """Return the thumbnails that are kept, before and after, by the names of their sources."""
-        rows = self._rows("SELECT source, before, after FROM thumbnails")
-        return {row["source"]: (row["before"], row["after"]) for row in rows}
+        # Whatever a file from elsewhere has in these columns, it comes as bytes.
+        query = "SELECT source, CAST(before AS BLOB), CAST(after AS BLOB) FROM thumbnails"
+        return {source: (before, after) for source, before, after in self._rows(query)}
 
     def files(self) -> Iterator[sqlite3.Row]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""

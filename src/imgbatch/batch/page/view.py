@@ -134,7 +134,7 @@ def render(report: Fields, files: PageFiles) -> str:
         hosts={machine["id"]: machine["host"] for machine in report["machines"]},
         machines=sorted(report["machines"], key=lambda machine: -machine["images"]),
         pictures=files.pictures,
-        notes=files.notes.most_common(),
+        notes=files.notes.most_common(MOST_LISTED),
         not_done=files.first[Status.NOT_DONE],
         skipped=files.first[Status.SKIPPED],
     )
