@@ -14,7 +14,7 @@ from importlib import metadata
 import numpy as np
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.images.png.container import RGB, Header, join_png
+from imgbatch.images.png.container import ColourType, Header, join_png
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, OutputFormat, PngLevel, Recipe
 
@@ -80,7 +80,7 @@ def _built_in_picture() -> bytes:
     planes = (x + noise, 2 * y + noise, ((x // 16 + y // 16) % 2) * 160 + noise)
     rows = np.zeros((128, 1 + 3 * 192), np.uint8)
     rows[:, 1:] = np.stack(planes, axis=2).astype(np.uint8).reshape(128, -1)
-    header = Header(192, 128, 8, RGB, is_interlaced=False)
+    header = Header(192, 128, 8, ColourType.RGB, is_interlaced=False)
     return join_png(header, [(b"IDAT", zlib.compress(rows.tobytes(), 1))])
 
 

@@ -245,13 +245,15 @@ def main() -> None:
     parser.add_argument("--failing", type=int)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
+    result = os.fdopen(os.dup(1), "w")
     settle_in()  # as a worker does: it is quiet, whatever the decoders complain of
     cases = mutated(options.seed, options.cases)
     if options.failing is not None:
         cases = failing(options.failing)
     elif options.folder is not None:
         cases = files_of(options.folder)
-    print(json.dumps(run(cases, options.state)))
+    with result:
+        print(json.dumps(run(cases, options.state)), file=result)
 
 
 def _peak_bytes() -> int:

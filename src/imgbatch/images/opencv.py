@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from imgbatch.images.picture import Pixels, Shape
 
 
-def decode_by_opencv(file: bytes | bytearray | memoryview, name: str, shape: Shape) -> Pixels:
+def decode_by_opencv(file: bytes, name: str, shape: Shape) -> Pixels:
     """Decode a file, not turned upright, in the order of `Pixels`.
 
     Parameters

@@ -26,41 +26,10 @@ _COMPLAINTS = (
 """What Pillow's readers have been seen to raise over damaged files, and their kin."""
 
 
-class ViewFile(io.RawIOBase):
-    """A file over a memoryview: Pillow reads what it needs, and the rest is not copied."""
-
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Copy the next bytes into a buffer."""
-        part = self._view[self._position : self._position + len(buffer)]
-        buffer[: len(part)] = part
-        self._position += len(part)
-        return len(part)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}
-        self._position = max(0, base[whence] + offset)
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-
 @contextmanager
-def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[ImageFile]:
+def opened(
+    data: bytes | bytearray | memoryview, name: str, *, is_strict: bool
+) -> Iterator[ImageFile]:
     """Open an image of one named format, with Pillow's every complaint turned into ours.
 
     Its classes are used as they are, without `PIL.Image.open`: what that would guess and bound is
@@ -74,7 +43,7 @@ def opened(data: memoryview, name: str, *, is_strict: bool) -> Iterator[ImageFil
         If Pillow says that it knows no such kind.
     """
     try:
-        with _image_class(name)(io.BufferedReader(ViewFile(data))) as image:
+        with _image_class(name)(io.BytesIO(data)) as image:
             yield image
     except _COMPLAINTS as error:
         if "nsupported" in str(error):
@@ -134,7 +103,7 @@ def load(image: ImageFile, shape: Shape, *, is_strict: bool) -> None:
         image.load()
 
 
-def load_jpeg(data: memoryview, shape: Shape, icc: bytes | None, *, is_strict: bool) -> Pixels:
+def load_jpeg(data: bytes, shape: Shape, icc: bytes | None, *, is_strict: bool) -> Pixels:
     """Decode ink or an unusual sampling to grey or RGB.
 
     Raises
@@ -143,7 +112,7 @@ def load_jpeg(data: memoryview, shape: Shape, icc: bytes | None, *, is_strict: b
         If Pillow can't decode it.
     """
     if not is_strict:
-        data = memoryview(bytes(data) + b"\xff\xd9")  # the decoder waits for an end marker
+        data += b"\xff\xd9"  # the decoder waits for an end marker
     with opened(data, "JPEG", is_strict=is_strict) as image:
         load(image, shape, is_strict=is_strict)
         if image.mode == "CMYK":

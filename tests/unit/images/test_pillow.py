@@ -1,31 +1,17 @@
 from __future__ import annotations
 
-import io
 import os
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from tests.support import images, tiffs
 
 from imgbatch.errors import DamagedImage
 from imgbatch.images.picture import Shape
-from imgbatch.images.pillow import ViewFile, as_array, load, opened
+from imgbatch.images.pillow import as_array, load, opened
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, Progressive, Recipe
-
-
-@given(data=st.binary(max_size=50), steps=st.lists(st.integers(0, 60), max_size=10))
-def test_a_view_reads_like_a_file(data, steps):
-    ours, theirs = io.BufferedReader(ViewFile(memoryview(data))), io.BytesIO(data)
-    for step in steps:
-        if step % 2:
-            assert ours.seek(step) == theirs.seek(step)
-        else:
-            assert ours.read(step) == theirs.read(step)
-    assert ours.seek(0, io.SEEK_END) == len(data)
 
 
 class Watched(type(ImageFile)):

@@ -122,7 +122,7 @@ class JpegSource:
             if segment.kind not in (Kind.JFIF, Kind.ADOBE):
                 parts.append(self.data[position : segment.start])
                 position = segment.stop
-        file = memoryview(b"".join((*parts, self.data[position:])))
+        file = b"".join((*parts, self.data[position:]))
         icc = metadata_of(self.structure).icc
         if self.is_cmyk:
             notes.append(Note.CMYK_CONVERTED)

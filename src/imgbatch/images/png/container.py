@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from imgbatch.images.failures import beyond_repair, unsupported
 from imgbatch.images.limits import Limits
@@ -18,15 +19,29 @@ from imgbatch.images.picture import Shape
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS = 200_000
-GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
-_DEPTHS = {
-    GREY: (1, 2, 4, 8, 16),
-    RGB: (8, 16),
-    PALETTE: (1, 2, 4, 8),
-    GREY_ALPHA: (8, 16),
-    RGBA: (8, 16),
-}
-_SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGBA: 4}
+
+
+class ColourType(IntEnum):
+    """What the samples of a pixel are, as IHDR numbers it."""
+
+    GREY = 0
+    RGB = 2
+    PALETTE = 3
+    GREY_ALPHA = 4
+    RGBA = 6
+
+    @property
+    def samples(self) -> int:
+        """How many a pixel has; the index into a palette is one."""
+        return (1, 0, 3, 1, 2, 0, 4)[self]
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """How many bits a sample may have."""
+        all_depths = (1, 2, 4, 8, 16)
+        return {ColourType.GREY: all_depths, ColourType.PALETTE: all_depths[:4]}.get(self, (8, 16))
+
+
 _ADAM7 = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -41,17 +56,11 @@ _ADAM7 = (
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk: its type, where its body begins in the file, and the body."""
+    """A chunk: its type, its body, and whether its checksum is right."""
 
     kind: bytes
-    start: int
     body: memoryview
     is_intact: bool = True
-
-    @property
-    def stop(self) -> int:
-        """Where the body ends in the file."""
-        return self.start + len(self.body)
 
     @property
     def is_critical(self) -> bool:
@@ -71,14 +80,20 @@ class Header:
     width_pixels: int
     height_pixels: int
     depth: int
-    colour_type: int
+    colour_type: ColourType
     is_interlaced: bool
+
+    @property
+    def body(self) -> bytes:
+        """The body of IHDR."""
+        sizes = self.width_pixels, self.height_pixels
+        return struct.pack(">IIBBxxB", *sizes, self.depth, self.colour_type, self.is_interlaced)
 
     @property
     def filtered_bytes(self) -> int:
         """How many bytes the filtered rows have, inflated."""
         steps = _ADAM7 if self.is_interlaced else ((0, 0, 1, 1),)
-        bits = self.depth * _SAMPLES[self.colour_type]
+        bits = self.depth * self.colour_type.samples
         total = 0
         for first_column, first_row, column_step, row_step in steps:
             columns = -(-(self.width_pixels - first_column) // column_step)
@@ -114,15 +129,24 @@ class PngStructure:
         return next((c for c in self.chunks if c.kind == kind and c.is_intact), None)
 
     @property
+    def image_data(self) -> list[Chunk]:
+        """The chunks that the pixels are in."""
+        return [chunk for chunk in self.chunks if chunk.kind == b"IDAT"]
+
+    @property
     def is_intact(self) -> bool:
-        """Whether the file is complete and the checksum of each critical chunk is right."""
-        return self.end is not None and all(c.is_intact for c in self.chunks if c.is_critical)
+        """Whether it is complete, critical checksums are right, and image data lie in a row."""
+        kinds = [chunk.kind for chunk in self.chunks]
+        first, count = kinds.index(b"IDAT") if b"IDAT" in kinds else 0, kinds.count(b"IDAT")
+        is_in_a_row = kinds[first : first + count] == [b"IDAT"] * count
+        is_right = all(chunk.is_intact for chunk in self.chunks if chunk.is_critical)
+        return self.end is not None and is_in_a_row and is_right
 
     @property
     def palette(self) -> memoryview | None:
         """The palette that pixels are indices into; None if there is no valid one."""
         chunk = self.first(b"PLTE")
-        if self.header.colour_type != PALETTE or chunk is None:
+        if self.header.colour_type is not ColourType.PALETTE or chunk is None:
             return None
         size = len(chunk.body)
         return chunk.body if size % 3 == 0 and 3 <= size <= 768 else None
@@ -130,18 +154,19 @@ class PngStructure:
     @property
     def transparency(self) -> memoryview | None:
         """What makes a colour, or colours of the palette, transparent."""
-        chunk, colour_type = self.first(b"tRNS"), self.header.colour_type
+        chunk = self.first(b"tRNS")
         if chunk is None or not chunk.body:
             return None
         if self.palette is not None:
             return chunk.body if len(chunk.body) <= len(self.palette) // 3 else None
-        return chunk.body if len(chunk.body) == {GREY: 2, RGB: 6}.get(colour_type) else None
+        expected = {ColourType.GREY: 2, ColourType.RGB: 6}.get(self.header.colour_type)
+        return chunk.body if len(chunk.body) == expected else None
 
     @property
     def shape(self) -> Shape:
         """Palettes are delivered as RGB, transparent colours as alpha, 1 to 4 bits as 8."""
         header = self.header
-        channels = 3 if header.colour_type == PALETTE else _SAMPLES[header.colour_type]
+        channels = 3 if header.colour_type is ColourType.PALETTE else header.colour_type.samples
         return Shape(
             header.width_pixels,
             header.height_pixels,
@@ -152,8 +177,8 @@ class PngStructure:
     @property
     def keeps_samples(self) -> bool:
         """Whether pixels are delivered in as many samples and bits as they are stored."""
-        header = self.header
-        return header.depth >= 8 and header.colour_type != PALETTE and self.transparency is None
+        is_indexed = self.header.colour_type is ColourType.PALETTE
+        return self.header.depth >= 8 and not is_indexed and self.transparency is None
 
 
 def parse_png(data: memoryview, limits: Limits) -> PngStructure:
@@ -180,13 +205,12 @@ def parse_png(data: memoryview, limits: Limits) -> PngStructure:
         if kind == b"IEND":
             structure.end = stop + 4
             break
-        is_intact = _checksum(data[position + 4 : stop]) == int.from_bytes(
-            data[stop : stop + 4], "big"
-        )
-        _add(structure, Chunk(kind, position + 8, data[position + 8 : stop], is_intact))
+        checksum = int.from_bytes(data[stop : stop + 4], "big")
+        is_intact = _checksum(data[position + 4 : stop]) == checksum
+        _add(structure, Chunk(kind, data[position + 8 : stop], is_intact))
         position = stop + 4
     if structure.end is None and bytes(data[position + 4 : position + 8]) == b"IDAT":
-        structure.chunks.append(Chunk(b"IDAT", position + 8, data[position + 8 :], is_intact=False))
+        structure.chunks.append(Chunk(b"IDAT", data[position + 8 :], is_intact=False))
     return structure
 
 
@@ -200,9 +224,10 @@ def _parse_header(data: memoryview) -> Header:
     )
     if not 0 < width < 2**31 or not 0 < height < 2**31:
         raise beyond_repair(f"the PNG's header says {width} x {height} pixels")
-    if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlacing > 1:
+    is_known = colour in ColourType.__members__.values() and depth in ColourType(colour).depths
+    if not is_known or compression or filtering or interlacing > 1:
         raise beyond_repair("the PNG's header has values that no PNG has")
-    return Header(width, height, depth, colour, bool(interlacing))
+    return Header(width, height, depth, ColourType(colour), bool(interlacing))
 
 
 def _add(structure: PngStructure, chunk: Chunk) -> None:
@@ -230,23 +255,9 @@ def chunk_parts(kind: bytes, body: bytes | memoryview) -> list[bytes | memoryvie
     return [struct.pack(">I", len(body)) + kind, body, struct.pack(">I", checksum)]
 
 
-def header_body(header: Header) -> bytes:
-    """Return the body of IHDR."""
-    return struct.pack(
-        ">IIBBBBB",
-        header.width_pixels,
-        header.height_pixels,
-        header.depth,
-        header.colour_type,
-        0,
-        0,
-        header.is_interlaced,
-    )
-
-
 def join_png(header: Header, bodies: Iterable[tuple[bytes, bytes | memoryview]]) -> bytes:
     """Return a PNG file of these chunks, IHDR in front and IEND behind."""
-    parts: list[bytes | memoryview] = [SIGNATURE, *chunk_parts(b"IHDR", header_body(header))]
+    parts: list[bytes | memoryview] = [SIGNATURE, *chunk_parts(b"IHDR", header.body)]
     for kind, body in bodies:
         parts += chunk_parts(kind, body)
     parts += chunk_parts(b"IEND", b"")

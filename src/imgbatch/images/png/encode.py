@@ -10,16 +10,7 @@ import numpy.typing as npt
 from imgbatch.images.deflate import deflate_bytes
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Encoded, Pixels
-from imgbatch.images.png.container import (
-    GREY,
-    GREY_ALPHA,
-    RGB,
-    RGBA,
-    SIGNATURE,
-    Header,
-    chunk_parts,
-    header_body,
-)
+from imgbatch.images.png.container import ColourType, Header, join_png
 from imgbatch.images.png.decode import PngSource
 from imgbatch.images.png.metadata import NamedChunk, carried_chunks, kept_chunks, stripped_chunks
 from imgbatch.recipe import Encoding, PngLevel
@@ -38,7 +29,12 @@ _FAST_FILTERS = (NONE, SUB, UP, AVERAGE, PAETH)
 _SMALL_FILTERS = (*_FAST_FILTERS, ADAPTIVE)
 _FLAT_RATIO = 1 / 8
 _FLAT_FILTERS = (NONE, ADAPTIVE)
-_COLOUR_TYPES = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGBA}
+_COLOUR_TYPES = {
+    1: ColourType.GREY,
+    2: ColourType.GREY_ALPHA,
+    3: ColourType.RGB,
+    4: ColourType.RGBA,
+}
 
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
@@ -46,14 +42,9 @@ def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) 
     height, width, channels = pixels.shape
     header = Header(width, height, 8 * pixels.itemsize, _COLOUR_TYPES[channels], False)
     before, after, notes = _metadata(source, encoding)
-    parts: list[bytes | memoryview] = [SIGNATURE, *chunk_parts(b"IHDR", header_body(header))]
-    for kind, body in before:
-        parts += chunk_parts(kind, body)
-    parts += chunk_parts(b"IDAT", compress_pixels(pixels, encoding.png_level, buffers))
-    for kind, body in after:
-        parts += chunk_parts(kind, body)
-    parts += chunk_parts(b"IEND", b"")
-    return Encoded(parts, tuple(notes))
+    image_data = compress_pixels(pixels, encoding.png_level, buffers)
+    file = join_png(header, [*before, (b"IDAT", image_data), *after])
+    return Encoded([file], tuple(notes))
 
 
 def _metadata(

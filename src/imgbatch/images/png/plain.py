@@ -10,14 +10,13 @@ damage.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgbatch.images.picture import Pixels, Shape
-from imgbatch.images.png.container import PALETTE, Chunk, PngStructure
+from imgbatch.images.png.container import Chunk, PngStructure
 from imgbatch_kernels.compiled import is_executable
 from imgbatch_kernels.png import unfilter_rows
 
@@ -30,10 +29,8 @@ _BAND_BYTES = 2**17
 _PIECE_BYTES = 2**16
 
 
-def decode_plain(
-    data: memoryview, structure: PngStructure, shape: Shape, buffers: Buffers
-) -> Pixels | None:
-    """Decode grey or colour of 8 or 16 bits, not interlaced, that is what `shape` says.
+def decode_plain(structure: PngStructure, buffers: Buffers) -> Pixels | None:
+    """Decode grey or colour of 8 or 16 bits, not interlaced, with no colour that is transparent.
 
     Returns
     -------
@@ -43,12 +40,13 @@ def decode_plain(
     """
     from isal import igzip_lib
 
-    chunks = [chunk for chunk in structure.chunks if chunk.kind == b"IDAT"]
-    if not _is_plain(structure) or not _are_neighbours(chunks) or not is_executable():
+    is_plain = structure.keeps_samples and not structure.header.is_interlaced
+    if not is_plain or not is_executable():
         return None
+    shape = structure.shape
     pixels = buffers.get("decoded", shape)
     rows: npt.NDArray[Any] = pixels.reshape(shape.height_pixels, -1)
-    stream = _Stream(_pieces(data, chunks))
+    stream = _Stream(_pieces(structure.image_data))
     try:
         is_decoded = _decode_rows(stream, rows, shape, buffers) and stream.ends()
     except igzip_lib.error:  # type: ignore[misc]  # the class, which its stub calls an instance
@@ -56,21 +54,11 @@ def decode_plain(
     return pixels if is_decoded else None
 
 
-def _is_plain(structure: PngStructure) -> bool:
-    header = structure.header
-    return header.depth >= 8 and header.colour_type != PALETTE and not header.is_interlaced
-
-
-def _are_neighbours(chunks: list[Chunk]) -> bool:
-    """Whether nothing lies between chunks, as the standard demands of image data."""
-    return all(b.start - a.stop == 12 for a, b in pairwise(chunks))
-
-
-def _pieces(data: memoryview, chunks: list[Chunk]) -> Iterator[memoryview]:
+def _pieces(chunks: list[Chunk]) -> Iterator[memoryview]:
     """Yield what the chunks hold, in pieces: isal copies what it has no room to inflate."""
     for chunk in chunks:
-        for start in range(chunk.start, chunk.stop, _PIECE_BYTES):
-            yield data[start : min(start + _PIECE_BYTES, chunk.stop)]
+        for start in range(0, len(chunk.body), _PIECE_BYTES):
+            yield chunk.body[start : start + _PIECE_BYTES]
 
 
 class _Stream:

@@ -99,20 +99,20 @@ class TiffSource:
         }
         return Picture(pixels, notes_where(facts))  # type: ignore[arg-type]
 
-    def _decode_file(self, file: bytearray, shape: Shape, *, is_strict: bool) -> Pixels:
+    def _decode_file(self, file: bytes, shape: Shape, *, is_strict: bool) -> Pixels:
         """Decode 16 bits by OpenCV, since Pillow would make them 8, and all others by Pillow."""
         from imgbatch.images.cmyk import cmyk_to_srgb
         from imgbatch.images.pillow import as_array, load, opened
 
         if shape.bits_per_sample == 16:
             return decode_by_opencv(file, "TIFF", shape)
-        with opened(memoryview(file), "TIFF", is_strict=is_strict) as image:
+        with opened(file, "TIFF", is_strict=is_strict) as image:
             load(image, shape, is_strict=is_strict)
             if image.mode == "CMYK":
                 return cmyk_to_srgb(image, self.directory.data(tags.ICC))
             return as_array(image, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[shape.channels])
 
-    def _files_for_decoder(self) -> Iterator[bytearray]:
+    def _files_for_decoder(self) -> Iterator[bytes]:
         """Yield the file with a directory of nothing but what a decoder needs, as was checked.
 
         If it is stored in planes, once for each of them, as the grey picture that it is: OpenCV
@@ -142,14 +142,13 @@ class TiffSource:
                 needed[tag] = longs(order, *values)
             yield self._with_directory(needed)
 
-    def _with_directory(self, entries: Mapping[int, Entry]) -> bytearray:
+    def _with_directory(self, entries: Mapping[int, Entry]) -> bytes:
         order, size = self.directory.order, len(self.data)
         start = max(size, min(self.layout.end, size + self.shape.size_bytes))
         start += start % 2
-        file = bytearray(start)
-        file[:size] = self.data
-        file[:8] = header(order, start)
-        return file + serialise(Directory(order, entries), start)
+        missing = bytes(start - size)
+        directory = serialise(Directory(order, entries), start)
+        return b"".join((header(order, start), self.data[8:], missing, directory))
 
 
 def read(data: memoryview, limits: Limits) -> TiffSource:

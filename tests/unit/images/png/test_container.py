@@ -10,7 +10,7 @@ from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, LimitExceeded, RefusedImage
 from imgbatch.images.limits import Limits
-from imgbatch.images.png.container import MOST_CHUNKS, Header, chunk_parts, header_body, parse_png
+from imgbatch.images.png.container import MOST_CHUNKS, ColourType, Header, chunk_parts, parse_png
 
 FILE = images.png_of(images.pixels())
 
@@ -26,7 +26,7 @@ def with_header(*fields: int) -> bytes:
 def test_header_chunks_and_end_are_found():
     text = images.chunk(b"tEXt", b"a\0b")
     structure = parse(images.png_of(images.pixels(), before=(text,)) + b"trailer")
-    assert structure.header == Header(48, 32, 8, 2, is_interlaced=False)
+    assert structure.header == Header(48, 32, 8, ColourType.RGB, is_interlaced=False)
     assert [chunk.kind for chunk in structure.chunks] == [b"tEXt", b"IDAT"]
     assert structure.is_intact
     assert structure.end == len(images.png_of(images.pixels(), before=(text,)))
@@ -68,7 +68,7 @@ def test_a_length_beyond_the_files_end_is_not_believed(length):
     structure = parse(FILE[:at] + struct.pack(">I", length) + FILE[at + 4 :])
     assert structure.end is None
     assert not structure.is_intact
-    assert structure.chunks[-1].stop == len(FILE)
+    assert structure.chunks[-1].body == FILE[at + 8 :]
 
 
 def test_a_wrong_checksum_makes_image_data_and_no_other_chunk_unusable():
@@ -110,7 +110,7 @@ def test_filtered_bytes_of_a_plain_picture_are_its_rows_and_their_filters(
 ):
     depth, colour_type = depth_and_type
     samples = {0: 1, 3: 1, 2: 3, 6: 4, 4: 2}[colour_type]
-    header = Header(width, height, depth, colour_type, is_interlaced=False)
+    header = Header(width, height, depth, ColourType(colour_type), is_interlaced=False)
     assert header.filtered_bytes == height * (1 + (width * depth * samples + 7) // 8)
 
 
@@ -120,15 +120,15 @@ def test_the_passes_of_an_interlaced_picture_have_every_pixel_once(width, height
         *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
         *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
     )
-    header = Header(width, height, 8, 0, is_interlaced=True)
+    header = Header(width, height, 8, ColourType.GREY, is_interlaced=True)
     rows = sum(len(range(y, height, dy)) for x, y, _, dy in passes if x < width)
     assert header.filtered_bytes == width * height + rows
 
 
 def test_a_header_is_written_as_it_was_read():
     header = parse(FILE).header
-    assert images.chunk(b"IHDR", header_body(header)) == FILE[8:33]
-    assert zlib.crc32(b"IHDR" + header_body(header)) == int.from_bytes(FILE[29:33], "big")
+    assert images.chunk(b"IHDR", header.body) == FILE[8:33]
+    assert zlib.crc32(b"IHDR" + header.body) == int.from_bytes(FILE[29:33], "big")
 
 
 def test_an_empty_file_after_the_signature_is_damaged():

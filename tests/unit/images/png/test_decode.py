@@ -85,17 +85,6 @@ def test_image_data_may_be_in_any_number_of_chunks():
     assert (decode(whole[:at] + parts + images.chunk(b"IEND", b"")) == image).all()
 
 
-def test_files_without_chunks_of_other_kinds_reach_opencv_uncopied(monkeypatch):
-    import cv2
-
-    seen = []
-    real = cv2.imdecode
-    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: seen.append(data) or real(data, flags))
-    file = images.png(bytes(12), 3, 4, depth=4, colour_type=0)
-    decode_intact(structure(file), Buffers())
-    assert np.shares_memory(seen[0], np.frombuffer(file, np.uint8))
-
-
 def test_chunks_beside_the_pixels_do_not_reach_opencv(monkeypatch):
     import cv2
 

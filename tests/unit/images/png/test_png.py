@@ -68,3 +68,15 @@ def test_metadata_of_another_format_that_find_no_place_are_noted():
     assert encoded.notes == (Note.METADATA_DROPPED,)
     stripped = Encoding(OutputFormat.PNG, strip_metadata=True)
     assert write_png(images.pixels(), source, stripped, Buffers()).notes == ()
+
+
+def test_image_data_with_something_in_between_are_damage_and_can_be_salvaged():
+    file = images.png_of(images.pixels())
+    chunks = images.png_chunks(file)
+    body = next(body for kind, body in chunks if kind == b"IDAT")
+    parts = [(b"IDAT", body[:50]), (b"tEXt", b"a\0b"), (b"IDAT", body[50:])]
+    scattered = file[:33] + b"".join(images.chunk(*part) for part in (*parts, (b"IEND", b"")))
+    with pytest.raises(DamagedImage, match="scattered"):
+        read(scattered).decode(Buffers(), DamagedPolicy.STRICT)
+    salvaged = read(scattered).decode(Buffers(), DamagedPolicy.SALVAGE)
+    assert (salvaged.pixels == images.pixels()).all()
