@@ -20,25 +20,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from imgbatch.batch import tables
 from imgbatch.batch.model import MachineUse, Outcome, Status
-from imgbatch.batch.rows import (
-    FILE,
-    FILES,
-    FINISH,
-    GROUPS,
-    INSERT,
-    KEEP_THUMBNAILS,
-    SCHEMA,
-    TABLES,
-    Planned,
-    Totals,
-    columns,
-    outcome_of,
-    outcome_of_scan,
-    planned_columns,
-    totals_of,
-)
 from imgbatch.batch.scan import Found
+from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan, totals_of
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
@@ -82,7 +67,7 @@ class Journal:
             path.unlink()
         journal = cls._open(path)
         with journal._transaction():
-            for statement in SCHEMA:  # executescript() would end the transaction
+            for statement in tables.SCHEMA:  # executescript() would end the transaction
                 journal._connection.execute(statement)
             journal._note({**about, "format": FORMAT})
         return journal
@@ -165,29 +150,28 @@ class Journal:
         settled = []
         with self._transaction():
             for item in batch:
+                row = tables.columns_of_file(item)
+                before = self._connection.execute(tables.FILE, (row["source"],)).fetchone()
                 outcome = outcome_of_scan(item.found)
-                before = self._connection.execute(FILE, (os.fsencode(item.found.name),)).fetchone()
                 if before is not None:
                     if before["id"] <= self._last_earlier:
                         outcome = _outcome_before(before, item) or outcome
                     elif before["status"] is None or _is_unchanged(before, item.found):
                         continue
                     if outcome.status is not Status.WRITTEN:
-                        self._connection.execute(
-                            "DELETE FROM thumbnails WHERE source = ?", (before["source"],)
-                        )
-                self._connection.execute(INSERT, {**planned_columns(item), **columns(outcome)})
+                        self._connection.execute(tables.FORGET_THUMBNAILS, row)
+                self._connection.execute(tables.INSERT, {**row, **columns(outcome)})
                 if outcome.status is not Status.NOT_DONE:
                     settled.append((item.found.size_bytes, outcome))
         return settled
 
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
-        return bool(self._rows(FILE, (os.fsencode(name),)))
+        return bool(self._rows(tables.FILE, (os.fsencode(name),)))
 
     def knows(self, found: Found) -> bool:
         """Whether this run has planned a file as it is now."""
-        rows = self._rows(FILE, (os.fsencode(found.name),))
+        rows = self._rows(tables.FILE, (os.fsencode(found.name),))
         return any(row["id"] > self._last_earlier and _is_unchanged(row, found) for row in rows)
 
     def end_of_plan(self) -> None:
@@ -222,11 +206,11 @@ class Journal:
         """
         row = {**columns(outcome), "id": outcome.index, "finished_seconds": finished_seconds}
         with self._transaction():
-            done = self._connection.execute(FINISH, row)
+            done = self._connection.execute(tables.FINISH, row)
             if done.rowcount and outcome.thumbnails and all(map(jpeg_size, outcome.thumbnails)):
                 before, after = outcome.thumbnails
                 place = {"rank": rank(outcome.index), "most": MOST_KEPT}
-                for statement in KEEP_THUMBNAILS:
+                for statement in tables.KEEP_THUMBNAILS:
                     pair = {"id": outcome.index, "before": before, "after": after, **place}
                     self._connection.execute(statement, pair)
         return done.rowcount == 1
@@ -242,7 +226,7 @@ class Journal:
     def totals(self) -> Totals:
         """Return the sums over all files of the plan, of which SQLite makes a few dozen groups."""
         machines = self._rows("SELECT id, host, procs, digest FROM machines ORDER BY id")
-        return totals_of(self._rows(GROUPS, (self._last_earlier,)), machines)
+        return totals_of(self._rows(tables.GROUPS, (self._last_earlier,)), machines)
 
     def thumbnails(self) -> dict[bytes, tuple[bytes, bytes]]:
         """Return the thumbnails that are kept, before and after, by the names of their sources."""
@@ -254,7 +238,7 @@ class Journal:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""
         # Names differ, so the last one seen is where the next piece begins.
         last = b""
-        while rows := self._rows(FILES, (last, self._last_earlier)):
+        while rows := self._rows(tables.FILES, (last, self._last_earlier)):
             yield from rows
             last = rows[-1]["source"]
 
@@ -270,22 +254,22 @@ class Journal:
             return None
         journal = cls._open(path)
         try:
-            tables = set(journal._rows(TABLES))
-            if not tables:
+            found = set(journal._rows(tables.STORED))
+            if not found:
                 journal.close()
                 return None
-            journal._check_format(tables)
+            journal._check_format(found)
         except BaseException:
             journal.close()
             raise
         return journal
 
-    def _check_format(self, tables: set[sqlite3.Row]) -> None:
+    def _check_format(self, found: set[sqlite3.Row]) -> None:
         """Refuse what another version has written, and tables that are not just ours.
 
         SQLite runs what is stored in a file (triggers, views, defaults), whoever wrote it.
         """
-        if SCHEMA[0] in {row["sql"] for row in tables}:
+        if tables.SCHEMA[0] in {row["sql"] for row in found}:
             number = self.about().get("format")
             if number != FORMAT:
                 raise UsageError(
@@ -294,9 +278,9 @@ class Journal:
                     f"one's {FORMAT}); continue with that version, or begin again with --overwrite",
                 )
         with closing(_connect(":memory:")) as ours:
-            for statement in SCHEMA:
+            for statement in tables.SCHEMA:
                 ours.execute(statement)
-            if tables != set(ours.execute(TABLES)):
+            if found != set(ours.execute(tables.STORED)):
                 raise _not_ours(self.path)
 
     @classmethod

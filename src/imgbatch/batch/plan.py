@@ -21,8 +21,8 @@ from pathlib import Path
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Job
 from imgbatch.batch.names import Naming
-from imgbatch.batch.rows import Planned
 from imgbatch.batch.scan import Found
+from imgbatch.batch.tables import Planned
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.thumbnails import is_wanted
 from imgbatch.batch.write import sweep

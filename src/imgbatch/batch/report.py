@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.names import Naming
-from imgbatch.batch.rows import Row, Totals
+from imgbatch.batch.tables import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe

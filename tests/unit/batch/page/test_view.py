@@ -17,7 +17,7 @@ from imgbatch.batch.page.view import (
     write_page,
 )
 from imgbatch.batch.report import Report
-from imgbatch.batch.rows import Totals
+from imgbatch.batch.tables import Totals
 from imgbatch.recipe import Recipe
 
 SCHEMA = json.loads(Path(__file__).parents[4].joinpath("docs/report.schema.json").read_text())

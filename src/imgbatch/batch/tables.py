@@ -44,15 +44,17 @@ SCHEMA = (
     "after BLOB NOT NULL)",
 )
 """A file without a status is open; one that an earlier run planned has an id below the others'."""
-_INPUT = ("size_bytes", "modified_ns", "mode", "checksum")
-OUTCOME = (
-    "status", "code", "sentence", "seconds", "machine", "width_pixels", "height_pixels",
-    "bytes_out", "notes", "attempts",
-)  # fmt: skip
-TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
+_SEEN = ("size_bytes", "modified_ns", "mode")
+_FIGURES: dict[str, type[Any]] = {
+    "seconds": float, "machine": str, "width_pixels": int, "height_pixels": int, "bytes_out": int,
+    "attempts": int,
+}  # fmt: skip
+OUTCOME = ("status", "code", "sentence", "notes", *_FIGURES)
+_COLUMNS = ("source", "checksum", *_SEEN, *OUTCOME)
+STORED = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 INSERT = (
-    f"INSERT OR REPLACE INTO files (source, {', '.join((*_INPUT, *OUTCOME))}) "
-    f"VALUES (:source, {', '.join(f':{name}' for name in (*_INPUT, *OUTCOME))})"
+    f"INSERT OR REPLACE INTO files ({', '.join(_COLUMNS)}) "
+    f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"
 )
 FINISH = (
     f"UPDATE files SET {', '.join(f'{name} = :{name}' for name in OUTCOME)}, "
@@ -63,6 +65,7 @@ FILES = (
     f"SELECT source, size_bytes, finished_seconds, {', '.join(OUTCOME)} FROM files "
     "WHERE source > ? AND id > ? ORDER BY source LIMIT 500"
 )
+FORGET_THUMBNAILS = "DELETE FROM thumbnails WHERE source = :source"
 KEEP_THUMBNAILS = (
     "INSERT OR REPLACE INTO thumbnails SELECT source, :rank, :before, :after FROM files "
     "WHERE id = :id",
@@ -130,16 +133,10 @@ def outcome_of_scan(found: Found) -> Outcome:
     return Outcome(-1, status, found.failure, attempts=0)
 
 
-def planned_columns(item: Planned) -> dict[str, object]:
-    """Return the values of a file's other columns, but its id."""
-    found = item.found
-    return {
-        "source": os.fsencode(found.name),
-        "size_bytes": found.size_bytes,
-        "modified_ns": found.modified_ns,
-        "mode": found.mode,
-        "checksum": item.checksum,
-    }
+def columns_of_file(item: Planned) -> dict[str, object]:
+    """Return the values of a file's columns that its outcome does not change."""
+    name = {"source": os.fsencode(item.found.name), "checksum": item.checksum}
+    return {**name, **{column: getattr(item.found, column) for column in _SEEN}}
 
 
 def columns(outcome: Outcome) -> dict[str, object]:
@@ -150,13 +147,8 @@ def columns(outcome: Outcome) -> dict[str, object]:
         "code": failure and failure.code,
         # A name that is not UTF-8 can stand in a sentence; SQLite's texts are UTF-8.
         "sentence": failure and printable(failure.sentence),
-        "seconds": outcome.seconds,
-        "machine": outcome.machine,
-        "width_pixels": outcome.width_pixels,
-        "height_pixels": outcome.height_pixels,
-        "bytes_out": outcome.bytes_out,
         "notes": " ".join(outcome.notes),
-        "attempts": outcome.attempts,
+        **{name: getattr(outcome, name) for name in _FIGURES},
     }
 
 
@@ -167,13 +159,8 @@ def outcome_of(row: Row) -> Outcome | None:
             index=row["id"],
             status=Status(row["status"]),
             failure=Failure(Code(row["code"]), str(row["sentence"])) if row["code"] else None,
-            seconds=float(row["seconds"]),
-            machine=str(row["machine"]),
-            width_pixels=int(row["width_pixels"]),
-            height_pixels=int(row["height_pixels"]),
-            bytes_out=int(row["bytes_out"]),
             notes=tuple(str(row["notes"]).split()),
-            attempts=int(row["attempts"]),
+            **{name: kind(row[name]) for name, kind in _FIGURES.items()},
         )
     except (TypeError, ValueError):
         return None
