@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.harness.processes import ROOT, python
 from bench.harness.results import REFERENCE, Results
-from bench.questions import Answer, answers
+from bench.questions import CEILINGS, QUESTIONS, WITHOUT_PAGE, answer
 
 WORSE_BY = 0.10
 """A ratio that lost less is noise on a machine that others use as well."""
@@ -24,18 +24,14 @@ def regressions(before: Results, after: Results) -> list[str]:
 
     Clearly: the median lost more than 10 %, and the spreads do not overlap.
     """
-    return [
-        f"{new.question.text}: {old.found.median:.2f} before, {new.found.median:.2f} now"
-        for old, new in zip(answers(before), answers(after), strict=True)
-        if _is_worse(old, new) and old.found and new.found
-    ]
-
-
-def _is_worse(old: Answer, new: Answer) -> bool:
-    if old.found is None or new.found is None or old.question.kind.is_ceiling:
-        return False
-    lost = new.found.median < (1 - WORSE_BY) * old.found.median
-    return lost and new.found.high < old.found.low
+    sentences = []
+    for question in (*QUESTIONS, *WITHOUT_PAGE):
+        old, new = answer(question, before).found, answer(question, after).found
+        if old is None or new is None or question.kind in CEILINGS:
+            continue
+        if new.median < (1 - WORSE_BY) * old.median and new.high < old.low:
+            sentences.append(f"{question.text}: {old.median:.2f} before, {new.median:.2f} now")
+    return sentences
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.baseline.client import LARGEST_FILE_BYTES
 from bench.baseline.operation import FACTORS, QUALITY
-from bench.datasets.folders import Folder
+from bench.datasets.build import sizes_bytes
 from bench.harness.processes import READY_SECONDS, Run, background, measure, program, python
 from bench.harness.quotas import held
 
@@ -24,20 +24,19 @@ class Contender:
     words: tuple[str, ...]
     largest_bytes: float = float("inf")
 
-    def images(self, folder: Folder) -> int:
-        """Return how many of a folder's images it takes."""
-        return sum(size <= self.largest_bytes for size in folder.sizes_bytes)
+    def images(self, folder: Path) -> int:
+        return sum(size <= self.largest_bytes for size in sizes_bytes(folder))
 
-    def command(self, folder: Folder, output: Path) -> list[str]:
-        """Return the command that processes a folder."""
-        return [*self.words, str(folder.path), str(output)]
+    def command(self, folder: Path, output: Path) -> list[str]:
+        return [*self.words, str(folder), str(output)]
 
-    def run(self, folder: Folder, output: Path) -> Run:
-        """Run it once, as a whole process."""
+    def run(self, folder: Path, output: Path) -> Run:
         return measure(self.command(folder, output), output, self.images(folder))
 
 
 OPTIONS = {"progress": "none", "quality": QUALITY, **FACTORS}
+SERVED = ("imgbatch", "bare pika", "celery", "paper", "paper, wide receive")
+"""Of those through a broker, the ones that need a server of their own."""
 CLIENT = program("imgbatch-client", *(f"--{name}={value}" for name, value in OPTIONS.items()))
 OURS = ("imgbatch", "imgbatch --no-html", "imgbatch local", "imgbatch local --no-html")
 LOCAL = {
@@ -63,47 +62,37 @@ def distributed(url: str) -> dict[str, Contender]:
         "imgbatch local": LOCAL["imgbatch"],
         "imgbatch local --no-html": LOCAL["imgbatch --no-html"],
         "bare pika": Contender(python("bench.peers.bare_pika", url)),
-        "celery": Contender(python("bench.peers.celery_client", url)),
+        "celery": Contender(python("bench.peers.celery_peer", url)),
         "paper": Contender(paper, LARGEST_FILE_BYTES),
         "paper, wide receive": Contender((*paper, "wide"), LARGEST_FILE_BYTES),
     }
 
 
-@contextmanager
-def servers_for(name: str, url: str, procs: int) -> Iterator[None]:
-    """Keep the one server that a distributed contender works with, on all cores, ready."""
-    with ExitStack() as stack:
-        if name == "imgbatch":
-            stack.enter_context(fleet("imgbatch", url, machines=1, procs=procs))
-        elif name == "bare pika":
-            echo = python("bench.peers.bare_pika", url)
-            stack.enter_context(background(echo, "ready"))
-        elif name == "celery":
-            words = ("-A", "bench.peers.celery_app", "worker", "--loglevel", "WARNING")
-            worker = python("celery", *words, "--concurrency", str(procs))
-            address = {"IMGBATCH_BENCH_BROKER": url}
-            stack.enter_context(background(worker, "tasks may come", address))
-        elif name.startswith("paper"):
-            wide = ["wide"] if name.endswith("wide receive") else []
-            server = python("bench.baseline.server", str(procs), url, *wide)
-            stack.enter_context(background(server, "ready"))
-        yield
+def _server(system: str, url: str, procs: int, name: str) -> tuple[tuple[str, ...], str]:
+    """Return the command of a server, and what it prints when it is ready."""
+    if system == "bare pika":
+        return python("bench.peers.bare_pika", url), "ready"
+    if system == "celery":
+        app = ("-A", "bench.peers.celery_peer", "--broker", url)
+        words = ("worker", "--loglevel", "WARNING", "--concurrency", str(procs))
+        return python("celery", *app, *words), "tasks may come"
+    if system.startswith("paper"):
+        wide = ["wide"] if system.endswith("wide receive") else []
+        return python("bench.baseline.server", str(procs), url, *wide), "ready"
+    words = ("--broker", url, "--procs", str(procs), "--name", name)
+    return program("imgbatch-server", *words), ""
 
 
 @contextmanager
 def fleet(
-    system: str, url: str, *, machines: int, procs: int = 1, cores: float | None = None
+    system: str, url: str, *, machines: int = 1, procs: int = 1, cores: float | None = None
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Keep servers of ``imgbatch`` or ``paper`` ready, each held to `cores` cores where given."""
+    """Keep servers of a system ready, each held to `cores` cores where given."""
     with ExitStack() as stack:
         servers = []
         for number in range(machines):
             prefix = stack.enter_context(held(cores)) if cores else []
-            if system == "paper":
-                command, ready = python("bench.baseline.server", str(procs), url), "ready"
-            else:
-                words = ("--broker", url, "--procs", str(procs), "--name", f"bench-{number}")
-                command, ready = program("imgbatch-server", *words), ""
+            command, ready = _server(system, url, procs, f"bench-{number}")
             servers.append(stack.enter_context(background([*prefix, *command], ready)))
         if system == "imgbatch":
             _await_machines(url, machines)

@@ -18,11 +18,8 @@ from collections.abc import Mapping
 def costs_of(measures: Mapping[str, float], set_name: str) -> dict[str, float]:
     """Return what was measured of a set: CPU seconds by party, images, bytes; maybe nothing."""
     prefix = f"costs/{set_name}/"
-    return {
-        name.removeprefix(prefix): value
-        for name, value in measures.items()
-        if name.startswith(prefix)
-    }
+    names = [name for name in measures if name.startswith(prefix)]
+    return {name.removeprefix(prefix): measures[name] for name in names}
 
 
 def modelled_seconds(costs: Mapping[str, float], machines: int, share: float) -> float:

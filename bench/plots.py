@@ -10,19 +10,16 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
 
 OURS, THEIRS, TEXT = "#2f81f7", "#8c959f", "#7d8590"
 STYLE = {
     "font.size": 9,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "imgbatch",  # the same figures make the same file
-    "text.color": TEXT,
-    "axes.labelcolor": TEXT,
-    "xtick.color": TEXT,
-    "ytick.color": TEXT,
-    "axes.edgecolor": TEXT,
-    "grid.color": TEXT,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), TEXT),
     "grid.alpha": 0.3,
     **{f"axes.spines.{side}": False for side in ("top", "right", "bottom", "left")},
 }
@@ -30,9 +27,6 @@ STYLE = {
 
 def bars(title: str, values: Mapping[str, float], unit: str, ours: Sequence[str]) -> str:
     """Return horizontal bars, longest first: more is better."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     names = sorted(values, key=lambda name: values[name])
     with mpl.rc_context(STYLE):
         picture = Figure((7.6, 0.6 + 0.3 * len(names)), layout="constrained")
@@ -50,9 +44,6 @@ def bars(title: str, values: Mapping[str, float], unit: str, ours: Sequence[str]
 
 def curve(title: str, measured: Mapping[int, Sequence[float]], model: Mapping[int, float]) -> str:
     """Return speed-up over one machine: measured medians with their spread, and the model."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     counts = sorted(measured)
     first = median(measured[counts[0]])
     speed_ups = [first / median(measured[count]) for count in counts]
@@ -87,12 +78,7 @@ def figure(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _svg(picture: Any, title: str) -> str:
-    drawn = io.StringIO()
-    picture.savefig(
-        drawn,
-        format="svg",
-        transparent=True,
-        metadata={"Title": title, "Date": None, "Creator": None},
-    )
+def _svg(picture: Figure, title: str) -> str:
+    drawn, metadata = io.StringIO(), {"Title": title, "Date": None, "Creator": None}
+    picture.savefig(drawn, format="svg", transparent=True, metadata=metadata)
     return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines()) + "\n"

@@ -6,7 +6,7 @@ answers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from bench.harness.ratios import Ratio, ratio_of
@@ -23,15 +23,10 @@ class Kind(StrEnum):
     SECONDS = "s"
     MEGABYTES = "MB"
 
-    @property
-    def is_ceiling(self) -> bool:
-        """Whether less is better; another machine then finds another number."""
-        return self in (Kind.SECONDS, Kind.MEGABYTES)
 
-    @property
-    def is_share(self) -> bool:
-        """Whether it is read in percent."""
-        return self in (Kind.SHARE, Kind.SAVED)
+CEILINGS = (Kind.SECONDS, Kind.MEGABYTES)
+"""Kinds of which less is better, and another machine finds another number."""
+PERCENTAGES = (Kind.SHARE, Kind.SAVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +44,6 @@ class Question:
     kind: Kind = Kind.TIMES
     ours: str = "imgbatch"
 
-    @property
-    def is_without_page(self) -> bool:
-        """Whether our run leaves out what it makes by default."""
-        return self.ours.endswith("--no-html")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -66,19 +56,15 @@ class Answer:
     @property
     def verdict(self) -> str:
         """Return how the answer stands to floor and aim."""
-        if self.found is None:
+        question, found = self.question, self.found
+        if found is None:
             return f"not measured: {self.why_not}"
-        if self.question.floor is None:
+        sign = -1 if question.kind in CEILINGS else 1
+        if question.floor is None:
             return ""
-        if self._reaches(self.question.aim):
+        if question.aim is not None and sign * found.median >= sign * question.aim:
             return "aim met"
-        return "floor met" if self._reaches(self.question.floor) else "missed"
-
-    def _reaches(self, bound: float | None) -> bool:
-        if self.found is None or bound is None:
-            return False
-        is_ceiling = self.question.kind.is_ceiling
-        return self.found.median <= bound if is_ceiling else self.found.median >= bound
+        return "floor met" if sign * found.median >= sign * question.floor else "missed"
 
 
 PAPER = "RabbitMQ engine against the paper's system"
@@ -100,29 +86,22 @@ _COMPARED = (
     Question(f"{POOL}, ten times Crops", "local/crops-x10", "opencv pool", 1.25),
     Question(f"{POOL}, Tokyo as PNG", "local/tokyo-png", "opencv pool", 1.7, 3),
     Question(f"{POOL}, Crops as PNG", "local/crops-png", "opencv pool", 1.5, 3),
-    Question(f"{POOL}, 40 JPEGs of 12 megapixels", "local/jpeg-12mp", "opencv pool", 1.35, 1.5),
-    Question(f"{POOL}, 400 JPEGs of 0.5 megapixels", "local/jpeg-0.5mp", "opencv pool", 1.08, 1.2),
-    Question(
-        f"{POOL}, 4,000 JPEGs of 0.5 megapixels", "local/jpeg-0.5mp-x10", "opencv pool", 1.3, 1.4
-    ),
-    Question(f"{POOL}, 10 PNGs of 8 megapixels", "local/png-8mp", "opencv pool", 1.4, 2),
+    Question(f"{POOL}, 40 JPEGs of 12 megapixels", "local/large", "opencv pool", 1.35, 1.5),
+    Question(f"{POOL}, 400 JPEGs of 0.5 megapixels", "local/small", "opencv pool", 1.08, 1.2),
+    Question(f"{POOL}, 4,000 JPEGs of 0.5 megapixels", "local/small-x10", "opencv pool", 1.3, 1.4),
+    Question(f"{POOL}, 10 PNGs of 8 megapixels", "local/large-png", "opencv pool", 1.4, 2),
     Question(f"{CELERY}, Tokyo", "broker/tokyo", "celery", 1.08, 1.5),
     Question(f"{CELERY}, Crops", "broker/crops", "celery", 1.27, 3),
     Question(f"{CODEC}, Tokyo", "local/tokyo", "codec floor", 0.80, 0.92, Kind.SHARE),
     Question(f"{CODEC}, Crops", "local/crops", "codec floor", 0.80, 0.92, Kind.SHARE),
     Question(f"{ENGINES}, Tokyo", "broker/tokyo", LOCAL, 0.92, 0.95, Kind.SHARE),
     Question(f"{ENGINES}, Crops", "broker/crops", LOCAL, 0.85, 0.88, Kind.SHARE),
-    Question(f"{ENGINES}, 40 JPEGs of 12 megapixels", "broker/jpeg-12mp", LOCAL, kind=Kind.SHARE),
+    Question(f"{ENGINES}, 40 JPEGs of 12 megapixels", "broker/large", LOCAL, kind=Kind.SHARE),
     Question(
         f"{ENGINES}, 400 JPEGs of 0.5 megapixels",
-        "broker/jpeg-0.5mp",
-        LOCAL,
-        0.85,
-        None,
-        Kind.SHARE,
+        *("broker/small", LOCAL, 0.85, None, Kind.SHARE),
     ),
 )
-"""Asked with default options, and once more with --no-html."""
 
 QUESTIONS = (
     *_COMPARED,
@@ -159,23 +138,17 @@ QUESTIONS = (
         "Memory of the client, 100,000 files, RabbitMQ engine",
         *("memory", "", 150, None, Kind.MEGABYTES, "client, 100,000 files, rabbitmq"),
     ),
-    *(
-        replace(
-            asked,
-            text=f"{asked.text}, with --no-html",
-            ours=f"{asked.ours} --no-html",
-            theirs=asked.theirs + (" --no-html" if asked.theirs == LOCAL else ""),
-            floor=None,
-            aim=None,
-        )
-        for asked in _COMPARED
-    ),
 )
-
-
-def answers(results: Results) -> list[Answer]:
-    """Return the answer that a results file has to each question."""
-    return [answer(question, results) for question in QUESTIONS]
+WITHOUT_PAGE = tuple(
+    Question(
+        f"{asked.text}, with --no-html",
+        asked.where,
+        asked.theirs + (" --no-html" if asked.theirs == LOCAL else ""),
+        kind=asked.kind,
+        ours=f"{asked.ours} --no-html",
+    )
+    for asked in _COMPARED
+)
 
 
 def answer(question: Question, results: Results) -> Answer:
@@ -187,8 +160,7 @@ def answer(question: Question, results: Results) -> Answer:
         return Answer(question, None, "its suite was not run")
     for contender in filter(None, (question.ours, question.theirs)):
         if not race.seconds.get(contender):
-            why = race.skipped.get(contender) or race.failed.get(contender, "it did not run")
-            return Answer(question, None, why.splitlines()[0])
+            return Answer(question, None, race.skipped.get(contender, "it did not run"))
     return Answer(question, _from_race(question, race))
 
 

@@ -22,7 +22,7 @@ from bench.harness.ratios import Ratio, ratio_of
 from bench.harness.results import REFERENCE, Race, Results
 from bench.model import costs_of, modelled_seconds, saturating_cores
 from bench.plots import figure
-from bench.questions import Answer, Question, answers
+from bench.questions import CEILINGS, PERCENTAGES, QUESTIONS, WITHOUT_PAGE, Answer, Question, answer
 from bench.suites import CURVE, SMALL_MACHINE_CORES
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -31,7 +31,6 @@ TABLE_COLUMNS = {"name", "median_seconds", "low_seconds", "high_seconds", "round
 
 
 def draw(path: Path) -> None:
-    """Write the document and the plots of a results file."""
     results = Results.load(path)
     PLOTS.mkdir(parents=True, exist_ok=True)
     for name, svg in plots_of(results).items():
@@ -40,7 +39,6 @@ def draw(path: Path) -> None:
 
 
 def document_of(results: Results) -> str:
-    """Return the document that a results file makes."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -50,23 +48,25 @@ def document_of(results: Results) -> str:
     )
     environment.filters |= {
         "figure": figure,
+        "median": median,
         "paragraph": lambda text: " ".join(text.split()),
         "item": lambda text: fill(text.strip(), 100, initial_indent="- ", subsequent_indent="  "),
     }
-    found = answers(results)
+    found = [answer(question, results) for question in QUESTIONS]
+    without_page = [answer(question, results) for question in WITHOUT_PAGE]
     return environment.get_template("report.md.jinja").render(
         results=results,
-        answers={answer.question.text: answer for answer in found},
+        answers={one.question.text: one for one in found},
+        without_page={one.question.text: one for one in without_page},
         judged=[one for one in found if one.found and one.question.floor is not None],
         titles=TITLES,
+        percentages=PERCENTAGES,
         table=table,
         question_rows=question_rows,
         race_rows=race_rows,
         machine_rows=machine_rows,
         curve_rows=lambda name: curve_rows(results, name),
         suite_rows=suite_rows,
-        seconds_rows=seconds_rows,
-        measure_rows=lambda prefix, form: measure_rows(results, prefix, form),
         costs_of=lambda name: costs_of(results.measures, name),
         saturating_cores=saturating_cores,
     )
@@ -75,30 +75,30 @@ def document_of(results: Results) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table in Markdown, all columns but the first to the right."""
     ruler = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ruler, *rows))
+    lines = [" | ".join(cell.replace("|", "/") for cell in row) for row in (head, ruler, *rows)]
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def question_rows(found: Iterable[Answer]) -> Iterator[tuple[str, ...]]:
     """Yield question, number, spread, floor, aim and verdict."""
-    for answer in found:
-        question, ratio = answer.question, answer.found
+    for one in found:
+        question, ratio = one.question, one.found
         spread = "–"
         if ratio and ratio.n > 1:
             low, high = (with_unit(question, value) for value in (ratio.low, ratio.high))
             spread = f"{low} to {high}, n = {ratio.n}"
         number = with_unit(question, ratio.median) if ratio else "–"
         bounds = (with_unit(question, bound) for bound in (question.floor, question.aim))
-        yield question.text, number, spread, *bounds, answer.verdict
+        yield question.text, number, spread, *bounds, one.verdict
 
 
 def with_unit(question: Question, value: float | None) -> str:
-    """Return a number as its question counts it."""
     kind = question.kind
     if value is None:
         return ""
-    if kind.is_share:
+    if kind in PERCENTAGES:
         return f"{100 * value:.0f} %"
-    return f"{figure(value)} {kind}" if kind.is_ceiling else f"{figure(value)}×"
+    return f"{figure(value)} {kind}" if kind in CEILINGS else f"{figure(value)}×"
 
 
 def race_rows(race: Race) -> Iterator[tuple[str, ...]]:
@@ -117,12 +117,11 @@ def race_rows(race: Race) -> Iterator[tuple[str, ...]]:
             f"{figure(ratio.median)}× as fast" if ratio else "",
             f"{figure(ratio.low)} to {figure(ratio.high)}, n = {ratio.n}" if ratio else "",
         )
-    for name, why in {**race.skipped, **race.failed}.items():
-        yield name, "–", "–", "", why.splitlines()[0]
+    for name, why in race.skipped.items():
+        yield name, "–", "–", "", why
 
 
 def pace(race: Race, contender: str) -> float:
-    """Return a contender's median of seconds an image."""
     return median(race.per_image(contender))
 
 
@@ -140,7 +139,6 @@ def machine_rows(race: Race) -> Iterator[tuple[str, ...]]:
 
 
 def curve_of(results: Results, set_name: str) -> dict[int, list[float]]:
-    """Return the seconds of each number of small machines."""
     race = results.races.get(f"curve/{set_name}", Race({}))
     found = {count: race.seconds.get(f"imgbatch x{count}", []) for count in CURVE}
     return {count: seconds for count, seconds in found.items() if seconds}
@@ -162,44 +160,22 @@ def curve_rows(results: Results, set_name: str) -> Iterator[tuple[str, ...]]:
         yield str(count), f"{median(seconds):.1f} s", f"{speed_up}×", told
 
 
-def seconds_rows(race: Race) -> Iterator[tuple[str, ...]]:
-    """Yield each contender's median of whole runs."""
-    for contender, seconds in race.seconds.items():
-        yield contender, f"{median(seconds):.2f} s"
-
-
-def measure_rows(results: Results, prefix: str, form: str) -> Iterator[tuple[str, ...]]:
-    """Yield the measures of bytes whose names begin alike."""
-    for name, size_bytes in sorted(results.measures.items()):
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), f"{form % (size_bytes / 1e6)} MB"
-
-
 def suite_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield what pytest-benchmark found in one group, fastest first."""
+    """Yield what pytest-benchmark found in one group, fastest first, and what stands beside it."""
     ordered = sorted(rows, key=lambda row: row["median_seconds"])
     for row in ordered:
-        quartiles = f"{1e3 * row['low_seconds']:.3g} to {1e3 * row['high_seconds']:.3g} ms"
+        told = {key: value for key, value in row.items() if key not in TABLE_COLUMNS}
+        ratios = {key: Ratio(**value) for key, value in told.items() if isinstance(value, Mapping)}
         yield (
             str(row["name"]),
             f"{1e3 * row['median_seconds']:.3g} ms",
-            quartiles,
+            f"{1e3 * row['low_seconds']:.3g} to {1e3 * row['high_seconds']:.3g} ms",
             f"{row['median_seconds'] / ordered[0]['median_seconds']:.2f}",
-            "; ".join(extras_of(row)),
+            "; ".join(f"{key}: {value}" for key, value in {**told, **ratios}.items()),
         )
 
 
-def extras_of(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a benchmark found beside its own time."""
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            yield f"{key}: {Ratio(**value)}"
-        elif key not in TABLE_COLUMNS:
-            yield f"{key}: {value:.3g}" if isinstance(value, float) else f"{key}: {value}"
-
-
 def plots_of(results: Results) -> dict[str, str]:
-    """Return the plots by file name."""
     drawn = {}
     for name, race in results.races.items():
         prefix, _, set_name = name.partition("/")

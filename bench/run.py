@@ -27,7 +27,7 @@ PACE_HELP = (
 
 def time_by_pytest(session: Session, file: str) -> None:
     """Let pytest-benchmark time the cases of a file, each by itself."""
-    found = session.sets.workspace / "benchmarks.json"
+    found = session.workspace / "benchmarks.json"
     options = ["--benchmark-only", f"--benchmark-json={found}", "--timeout=0"]
     if session.pace is Pace.QUICK:
         options += ["--benchmark-max-time=0.1", "--benchmark-min-rounds=1"]

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from bench.baseline import messages
 from bench.baseline.operation import FACTORS
-from bench.contenders import LOCAL, OURS, distributed, fleet, servers_for
-from bench.datasets.folders import Folder
+from bench.contenders import LOCAL, distributed, fleet
+from bench.datasets.build import sizes_bytes
 from bench.harness.processes import measure, program
 from bench.harness.ratios import in_turn, timed
-from bench.harness.resources import cpu_seconds, family, peaks_of
+from bench.harness.resources import cpu_seconds, peaks_of
 from bench.harness.results import Race
-from bench.session import TOO_SLOW, Pace, Session
-
-POOLS = (*OURS[:2], "opencv pool")
-LIBRARIES = (*POOLS, "pyvips", "pillow")
-SLOW = dict.fromkeys(("graphicsmagick", "imagemagick", "imagemagick everyday"), 3)
-LOCAL_ROUNDS: dict[str, Mapping[str, int]] = {
-    "tokyo": {**dict.fromkeys((*LIBRARIES, "codec floor"), 7), **SLOW},
-    "crops": dict.fromkeys((*LIBRARIES, "codec floor"), 7),
-    "crops-x10": dict.fromkeys(POOLS, 5),
-    "tokyo-png": dict.fromkeys(LIBRARIES, 5),
-    "crops-png": dict.fromkeys(LIBRARIES, 5),
-    "jpeg-12mp": dict.fromkeys(POOLS, 7),
-    "jpeg-0.5mp": dict.fromkeys(POOLS, 7),
-    "jpeg-0.5mp-x10": dict.fromkeys(POOLS, 5),
-    "png-8mp": dict.fromkeys(POOLS, 7),
-}
-PAPERS_SETS = ("tokyo", "crops")
-ENGINES = dict.fromkeys(OURS, 7)
-SYSTEMS = {**ENGINES, "bare pika": 7, "celery": 7, "paper": 3, "paper, wide receive": 3}
-BROKER_ROUNDS: dict[str, Mapping[str, int]] = {
-    "tokyo": SYSTEMS,
-    "crops": SYSTEMS,
-    "jpeg-12mp": ENGINES,
-    "jpeg-0.5mp": ENGINES,
-}
+from bench.session import BROKER_ROUNDS, LOCAL_ROUNDS, PAPERS_SETS, TOO_SLOW, Pace, Session
 
 MACHINE_CORES = 0.4
 SMALL_MACHINE_CORES = 0.15
@@ -55,74 +33,63 @@ def machines(session: Session, set_name: str) -> None:
     """Repeat the paper's tables: fleets of both systems, four runs each."""
     fleets = [one for one in FLEETS if one[0] == "imgbatch" or session.pace is not Pace.BRIEF]
     skipped = {f"{system} x{count}": TOO_SLOW for system, count in set(FLEETS) - set(fleets)}
-    runs = {
-        f"{system} x{count}": fleet_run(session, system, count, MACHINE_CORES, set_name)
-        for system, count in fleets
-    }
-    seconds = in_turn(runs, session.rounds(4))
+    seconds = race_fleets(session, fleets, MACHINE_CORES, 4, set_name)
     session.results.races[f"machines/{set_name}"] = Race(seconds, skipped=skipped)
 
 
 def curve(session: Session, set_name: str) -> None:
     """Race fleets of small machines; no ratio is asked of them, so a brief session does not."""
-    if session.pace is Pace.BRIEF:
-        return
-    runs = {
-        f"imgbatch x{count}": fleet_run(session, "imgbatch", count, SMALL_MACHINE_CORES, set_name)
-        for count in CURVE
-    }
-    session.results.races[f"curve/{set_name}"] = Race(in_turn(runs, session.rounds(3)))
+    if session.pace is not Pace.BRIEF:
+        fleets = [("imgbatch", count) for count in CURVE]
+        seconds = race_fleets(session, fleets, SMALL_MACHINE_CORES, 3, set_name)
+        session.results.races[f"curve/{set_name}"] = Race(seconds)
 
 
-def fleet_run(
-    session: Session, system: str, count: int, cores: float, set_name: str
-) -> Callable[[], float]:
-    """Return a run of a set on so many fresh machines; only the client's time counts."""
-    url, folder = session.node().url, session.sets.folder(set_name)
-    client, smallest = distributed(url)[system], session.sets.smallest(set_name)
+def race_fleets(
+    session: Session, fleets: list[tuple[str, int]], cores: float, rounds: int, set_name: str
+) -> dict[str, list[float]]:
+    """Return the seconds of runs on so many fresh machines; only the client's time counts."""
+    url, folder, smallest = session.node().url, session.folder(set_name), session.smallest(set_name)
 
-    def run() -> float:
+    def run(system: str, count: int) -> float:
+        client = distributed(url)[system]
         with fleet(system, url, machines=count, cores=cores):
             client.run(smallest, session.output)
             return client.run(folder, session.output).seconds
 
-    return run
+    runs = {f"{system} x{count}": partial(run, system, count) for system, count in fleets}
+    return in_turn(runs, session.rounds(rounds))
 
 
 def costs(session: Session, set_name: str) -> None:
     """Measure the CPU time that broker, client and server spend on a set."""
-    node, folder = session.node(), session.sets.folder(set_name)
-    smallest, known = session.sets.smallest(set_name), distributed(node.url)
-    with fleet("imgbatch", node.url, machines=1, procs=session.cores) as (server,):
-        known["imgbatch"].run(smallest, session.output)
-        before = cpu_seconds(node.pid()), sum(map(cpu_seconds, family(server.pid)))
-        run = known["imgbatch"].run(folder, session.output)
-        after = cpu_seconds(node.pid()), sum(map(cpu_seconds, family(server.pid)))
-    with servers_for("bare pika", node.url, session.cores):
-        known["bare pika"].run(smallest, session.output)
-        bare = -cpu_seconds(node.pid())
-        known["bare pika"].run(folder, session.output)
-        bare += cpu_seconds(node.pid())
-    session.results.measures |= {
-        f"costs/{set_name}/broker": after[0] - before[0],
-        f"costs/{set_name}/server": after[1] - before[1],
-        f"costs/{set_name}/client": run.cpu_seconds,
-        f"costs/{set_name}/broker, bare": bare,
-        f"costs/{set_name}/images": folder.images,
-        f"costs/{set_name}/bytes": sum(folder.sizes_bytes),
-        f"costs/{set_name}/largest": max(folder.sizes_bytes),
-    }
+    node, folder, smallest = session.node(), session.folder(set_name), session.smallest(set_name)
+    spent: dict[str, tuple[float, ...]] = {}
+    for system in ("imgbatch", "bare pika"):
+        client = distributed(node.url)[system]
+        with fleet(system, node.url, procs=session.cores) as (server,):
+            client.run(smallest, session.output)
+            before = cpu_seconds(node.pid()), cpu_seconds(server.pid)
+            run = client.run(folder, session.output)
+            after = cpu_seconds(node.pid()), cpu_seconds(server.pid)
+        spent[system] = after[0] - before[0], after[1] - before[1], run.cpu_seconds
+    sizes = sizes_bytes(folder)
+    measured = dict(zip(("broker", "server", "client"), spent["imgbatch"], strict=True))
+    measured |= {"broker, bare": spent["bare pika"][0], "images": len(sizes)}
+    measured |= {"bytes": sum(sizes), "largest": max(sizes)}
+    session.results.measures |= {f"costs/{set_name}/{name}": one for name, one in measured.items()}
 
 
 def one_small_image(session: Session) -> None:
     """Race whole processes that have next to nothing to do, with warm caches."""
-    smallest = session.sets.smallest("crops")
-    commands = {name: (LOCAL[name].command(smallest, session.output), 1) for name in POOLS}
-    commands["imgbatch --help"] = list(program("imgbatch-client", "--help")), 0
-    commands["python alone"] = [sys.executable, "-c", "pass"], 0
-    runs = {
-        name: partial(lambda *words: measure(*words).seconds, command, session.output, images)
-        for name, (command, images) in commands.items()
+    smallest, output = session.smallest("crops"), session.output
+    help_, python = program("imgbatch-client", "--help"), (sys.executable, "-c", "pass")
+    runs: dict[str, Callable[[], float]] = {
+        "imgbatch": lambda: LOCAL["imgbatch"].run(smallest, output).seconds,
+        "imgbatch --no-html": lambda: LOCAL["imgbatch --no-html"].run(smallest, output).seconds,
+        "opencv pool": lambda: LOCAL["opencv pool"].run(smallest, output).seconds,
+        "imgbatch --help": lambda: measure(help_, output).seconds,
+        "python alone": lambda: measure(python, output).seconds,
     }
     seconds = in_turn(runs, session.rounds(9), warm_up=1)
     session.results.races["start/one small image"] = Race(seconds)
@@ -132,7 +99,7 @@ def protocol(session: Session) -> None:
     """Race two ways of carrying one photograph, and count the bytes of each."""
     import cv2
 
-    files = session.sets.folder("tokyo").path.iterdir()
+    files = session.folder("tokyo").iterdir()
     path = min(files, key=lambda path: abs(path.stat().st_size - TYPICAL_BYTES))
     data, matrix = path.read_bytes(), cv2.imread(str(path))
     fields = {"client": "client", "name": path.name, "factors": list(FACTORS.values())}
@@ -182,53 +149,43 @@ def image_of(bodies: list[bytes]) -> bytearray:
 
 def worker_memory(session: Session) -> None:
     """Measure what a worker holds on large photographs."""
-    command = LOCAL["imgbatch"].command(session.sets.folder("tokyo"), session.output)
-    peaks = peaks_of(command, session.output)
-    session.results.measures["memory/worker"] = peaks.child_bytes
-    session.results.measures["memory/client, tokyo"] = peaks.parent_bytes
+    command = LOCAL["imgbatch"].command(session.folder("tokyo"), session.output)
+    client_bytes, worker_bytes = peaks_of(command, session.output)
+    session.results.measures["memory/worker"] = worker_bytes
+    session.results.measures["memory/client, tokyo"] = client_bytes
 
 
 def client_memory(session: Session, engine: str) -> None:
     """Measure what the client holds on very many files."""
     folder = many_files(session)
-    if engine == "local":
-        peaks = peaks_of(LOCAL["imgbatch"].command(folder, session.output), session.output)
-    else:
-        url = session.node().url
-        command = distributed(url)["imgbatch"].command(folder, session.output)
-        with fleet("imgbatch", url, machines=1, procs=session.cores):
-            peaks = peaks_of(command, session.output)
-    name = f"memory/client, {folder.images:,} files, {engine}"
-    session.results.measures[name] = peaks.parent_bytes
+    with ExitStack() as stack:
+        contender = LOCAL["imgbatch"]
+        if engine == "rabbitmq":
+            url = session.node().url
+            contender = distributed(url)["imgbatch"]
+            stack.enter_context(fleet("imgbatch", url, procs=session.cores))
+        peak_bytes, _ = peaks_of(contender.command(folder, session.output), session.output)
+    images = len(sizes_bytes(folder))
+    session.results.measures[f"memory/client, {images:,} files, {engine}"] = peak_bytes
 
 
-def many_files(session: Session) -> Folder:
+def many_files(session: Session) -> Path:
     """Return a folder of very many grey squares of 16 x 16 pixels."""
     import cv2
     import numpy as np
 
-    folder = session.sets.workspace / "many"
+    folder = session.workspace / "many"
     if not folder.is_dir():
         folder.mkdir()
         data = cv2.imencode(".jpg", np.full((16, 16, 3), 90, np.uint8))[1].tobytes()
         for number in range(MANY_FILES if session.pace is Pace.WHOLE else FEWER_FILES):
             (folder / f"{number:06d}.jpg").write_bytes(data)
-    return Folder.at(folder)
-
-
-def named(
-    prefix: str, suite: Callable[..., None], sets: Mapping[str, Mapping[str, int]]
-) -> dict[str, Callable[[Session], None]]:
-    """Return a suite of races for each set."""
-    return {
-        f"{prefix}/{name}": partial(suite, set_name=name, rounds=rounds)
-        for name, rounds in sets.items()
-    }
+    return folder
 
 
 SUITES: dict[str, Callable[[Session], None]] = {
-    **named("local", Session.race_locally, LOCAL_ROUNDS),
-    **named("broker", Session.race_through_broker, BROKER_ROUNDS),
+    **{f"local/{n}": partial(Session.race_locally, set_name=n) for n in LOCAL_ROUNDS},
+    **{f"broker/{n}": partial(Session.race_through_broker, set_name=n) for n in BROKER_ROUNDS},
     **{f"machines/{name}": partial(machines, set_name=name) for name in PAPERS_SETS},
     **{f"curve/{name}": partial(curve, set_name=name) for name in PAPERS_SETS},
     **{f"costs/{name}": partial(costs, set_name=name) for name in PAPERS_SETS},

@@ -5,14 +5,14 @@ Ratios come from `paired`, contenders taking turns; they stand in each benchmark
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from imgbatch.images.jpeg_style import style_of
 
 from bench.baseline import messages, server
 from bench.baseline.operation import FACTORS, QUALITY
@@ -21,15 +21,13 @@ from bench.harness.ratios import paired
 from bench.suites import frames_of, image_of
 from imgbatch.adjustment import Adjustment
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.jpeg.decode import read as read_jpeg
-from imgbatch.images.jpeg.encode import encode_style
+from imgbatch.images.formats import encode, inspect
 from imgbatch.images.limits import Limits
-from imgbatch.images.png.encode import compress_pixels
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import DamagedPolicy, Encoding, PngLevel, Recipe
 from imgbatch_kernels import adjust
 
-ROUNDS = 9
+Call = Callable[[], object]
 
 
 @cache
@@ -52,40 +50,39 @@ def picture(name: str) -> np.ndarray:
     return canvas
 
 
+def compared(
+    benchmark: Any, group: str, ours: Call, theirs: Call, rounds: int = 9, is_cost: bool = False
+) -> None:
+    """Time ours, and how many times as fast as theirs it is, or as long as its parts it takes."""
+    cv2.setNumThreads(1)
+    benchmark.group = group
+    benchmark(ours)
+    name, pair = "times as fast", (theirs, ours)
+    if is_cost:
+        name, pair = "pipeline / parts", (ours, theirs)
+    benchmark.extra_info[name] = paired(*pair, rounds, 1).as_dict()
+
+
 @pytest.mark.parametrize("name", ["photograph", "clean photograph", "drawing", "text"])
 @pytest.mark.parametrize("level", PngLevel)
 def test_png_encoding(benchmark: Any, name: str, level: PngLevel) -> None:
     """Fast against OpenCV's default; small against libpng's level 6."""
-    cv2.setNumThreads(1)
-    image, buffers = picture(name), Buffers()
+    image = picture(name)
     options = [] if level is PngLevel.FAST else [cv2.IMWRITE_PNG_COMPRESSION, 6]
-    benchmark.group = "png"
-    deflated = benchmark(compress_pixels, image, level, buffers)
-    theirs = cv2.imencode(".png", image, options)[1]
-    rounds = ROUNDS if level is PngLevel.FAST else 4
-    faster = paired(
-        lambda: cv2.imencode(".png", image, options),
-        lambda: compress_pixels(image, level, buffers),
-        rounds=rounds,
-        warm_up=1,
-    )
-    benchmark.extra_info["times as fast"] = faster.as_dict()
-    benchmark.extra_info["size ratio"] = round(len(deflated) / len(theirs), 3)
+    theirs = partial(cv2.imencode, ".png", image, options)
+    source = inspect(memoryview(theirs()[1].tobytes()), Limits())
+    ours = partial(encode, image, source, Encoding(png_level=level), Buffers())
+    compared(benchmark, "png", ours, theirs, 9 if level is PngLevel.FAST else 4)
+    size_bytes = sum(map(len, ours().parts))
+    benchmark.extra_info["size ratio"] = round(size_bytes / len(theirs()[1]), 3)
 
 
 def test_jpeg_decoding_into_kept_memory(benchmark: Any) -> None:
     """Against `cv2.imdecode`, which allocates."""
-    cv2.setNumThreads(1)
-    file = cv2.imencode(".jpg", picture("photograph"), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-    buffers, source = Buffers(), read_jpeg(memoryview(file), Limits())
-    benchmark.group = "jpeg"
-    benchmark(source.decode, buffers, DamagedPolicy.STRICT)
-    faster = paired(
-        lambda: cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB),
-        lambda: source.decode(buffers, DamagedPolicy.STRICT),
-        rounds=ROUNDS,
-    )
-    benchmark.extra_info["times as fast"] = faster.as_dict()
+    file = cv2.imencode(".jpg", picture("photograph"), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+    source = inspect(memoryview(file.tobytes()), Limits())
+    decode = partial(source.decode, Buffers(), DamagedPolicy.STRICT)
+    compared(benchmark, "jpeg", decode, partial(cv2.imdecode, file, cv2.IMREAD_COLOR_RGB))
 
 
 STYLES: dict[str, list[int]] = {
@@ -95,49 +92,36 @@ STYLES: dict[str, list[int]] = {
 }
 
 
-@pytest.mark.parametrize("style_name", STYLES)
-def test_jpeg_pipeline_against_its_parts(benchmark: Any, style_name: str) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_jpeg_pipeline_against_its_parts(benchmark: Any, style: str) -> None:
     """`Pipeline.run` against decoding, kernel and encoding alone, in the same style."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 90, *STYLES[style_name]]
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90, *STYLES[style]]
     file = cv2.imencode(".jpg", picture("photograph"), options)[1].tobytes()
-    structure = read_jpeg(memoryview(file), Limits()).structure
-    style, _ = style_of(structure, Encoding(), is_rgb=False)
-    decoded, adjusted = np.empty_like(picture("photograph")), np.empty_like(picture("photograph"))
-
-    def parts() -> None:
-        simplejpeg.decode_jpeg(file, buffer=decoded)
-        adjust(decoded, **FACTORS, out=adjusted)
-        encode_style(adjusted, style)
-
-    compare_with_parts(benchmark, file, parts)
+    decoded = np.empty_like(picture("photograph"))
+    compare_with_parts(benchmark, file, lambda: simplejpeg.decode_jpeg(file, buffer=decoded))
 
 
 def test_png_pipeline_against_its_parts(benchmark: Any) -> None:
     """`Pipeline.run` against `cv2.imdecode`, kernel and our encoder alone."""
-    cv2.setNumThreads(1)
-    file = cv2.imencode(".png", picture("photograph"))[1].tobytes()
-    buffers, adjusted = Buffers(), np.empty_like(picture("photograph"))
+    file = cv2.imencode(".png", picture("photograph"))[1]
+    decode = partial(cv2.imdecode, file, cv2.IMREAD_COLOR_RGB)
+    compare_with_parts(benchmark, file.tobytes(), decode)
+
+
+def compare_with_parts(benchmark: Any, file: bytes, decode: Callable[[], np.ndarray]) -> None:
+    source, buffers = inspect(memoryview(file), Limits()), Buffers()
+    adjusted = np.empty_like(picture("photograph"))
 
     def parts() -> None:
-        decoded = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR_RGB)
-        adjust(decoded, **FACTORS, out=adjusted)
-        compress_pixels(adjusted, PngLevel.FAST, buffers)
+        adjust(decode(), **FACTORS, out=adjusted)
+        encode(adjusted, source, Encoding(), buffers)
 
-    compare_with_parts(benchmark, file, parts)
-
-
-def compare_with_parts(benchmark: Any, file: bytes, parts: Any) -> None:
-    """Measure the pipeline, and how many times as long as its parts it takes."""
-    pipeline, recipe = Pipeline(), Recipe(Adjustment(**FACTORS))
-    benchmark.group = "pipeline"
-    benchmark(pipeline.run, file, recipe)
-    ratio = paired(lambda: pipeline.run(file, recipe), parts, rounds=ROUNDS)
-    benchmark.extra_info["pipeline / parts"] = ratio.as_dict()
+    run = partial(Pipeline().run, file, Recipe(Adjustment(**FACTORS)))
+    compared(benchmark, "pipeline", run, parts, is_cost=True)
 
 
 def test_the_way_of_one_photograph_against_the_papers_design(benchmark: Any) -> None:
     """All that client and server do to one photograph, between them no broker."""
-    cv2.setNumThreads(1)
     file = cv2.imencode(".jpg", picture("photograph"), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     data, pipeline = file.tobytes(), Pipeline()
     recipe = Recipe(Adjustment(**FACTORS), Encoding(quality=QUALITY))
@@ -151,6 +135,4 @@ def test_the_way_of_one_photograph_against_the_papers_design(benchmark: Any) -> 
         _, image = messages.unpacked(server.processed(body, "machine")[1])
         cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
-    benchmark.group = "paper's design"
-    benchmark(ours)
-    benchmark.extra_info["times as fast"] = paired(papers, ours, rounds=ROUNDS).as_dict()
+    compared(benchmark, "paper's design", ours, papers)

@@ -17,7 +17,7 @@ from typing import Any
 
 import cv2
 
-from bench.baseline.messages import RESULT_EXCHANGE, WORK_QUEUE, open_channel, packed, unpacked
+from bench.baseline import messages
 from bench.baseline.operation import FACTORS, QUALITY
 
 LARGEST_FILE_BYTES = 5_000_000
@@ -31,19 +31,21 @@ def accepted(folder: Path) -> list[Path]:
 def read(broker: list[str], folder: Path, client: str, listening: Event) -> None:
     """Decode, pack and publish each image."""
     cv2.setNumThreads(1)
-    channel = open_channel(*broker)
+    channel = messages.open_channel(*broker)
     listening.wait()
     for path in accepted(folder):
         fields = {"client": client, "name": path.name, "factors": list(FACTORS.values())}
-        channel.basic_publish("", WORK_QUEUE, packed(fields, cv2.imread(str(path))))
+        channel.basic_publish(
+            "", messages.WORK_QUEUE, messages.packed(fields, cv2.imread(str(path)))
+        )
     channel.connection.close()
 
 
 def consume(broker: list[str], client: str, listening: Event, results: Queue[bytes]) -> None:
     """Hand each result that carries our name to a writer; returns never."""
-    channel = open_channel(*broker)
+    channel = messages.open_channel(*broker)
     queue = channel.queue_declare("", exclusive=True).method.queue
-    channel.queue_bind(queue, RESULT_EXCHANGE, client)
+    channel.queue_bind(queue, messages.RESULT_EXCHANGE, client)
     channel.basic_qos(prefetch_count=os.cpu_count() or 1)
     listening.set()
 
@@ -59,7 +61,7 @@ def write(output: Path, results: Queue[bytes], written: Queue[str]) -> None:
     """Unpack, encode and write each result; returns never."""
     cv2.setNumThreads(1)
     while True:
-        fields, image = unpacked(results.get())
+        fields, image = messages.unpacked(results.get())
         cv2.imwrite(str(output / fields["name"]), image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         written.put(fields["machine"])
 
@@ -71,16 +73,11 @@ def main(broker: list[str], folder: Path, output: Path) -> None:
     cores = os.cpu_count() or 1
     results: Queue[bytes] = multiprocessing.Queue(cores)
     written: Queue[str] = multiprocessing.Queue()
-    roles: list[tuple[Any, tuple[Any, ...]]] = [
+    children = messages.started(
         (consume, (broker, client, listening, results)),
         (read, (broker, folder, client, listening)),
         *[(write, (output, results, written))] * cores,
-    ]
-    children = [
-        multiprocessing.Process(target=role, args=args, daemon=True) for role, args in roles
-    ]
-    for child in children:
-        child.start()
+    )
     machines = [written.get() for _ in accepted(folder)]
     report = {"input": str(folder), "images": len(machines), "machines": len(set(machines))}
     output.with_suffix(".report.json").write_text(json.dumps(report))

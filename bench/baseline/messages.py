@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+from collections.abc import Callable
+from multiprocessing import Process
 from typing import Any
 
 import numpy as np
@@ -44,3 +46,11 @@ def open_channel(url: str, receive: str = "narrow") -> Any:
     channel.queue_declare(WORK_QUEUE, durable=True)
     channel.exchange_declare(RESULT_EXCHANGE, "topic", durable=True)
     return channel
+
+
+def started(*roles: tuple[Callable[..., None], tuple[Any, ...]]) -> list[Process]:
+    """Return a process for each role, a function and its arguments, that ends with ours."""
+    children = [Process(target=role, args=arguments, daemon=True) for role, arguments in roles]
+    for child in children:
+        child.start()
+    return children

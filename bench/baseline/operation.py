@@ -37,6 +37,5 @@ TERMS = Coefficients.of(**FACTORS)
 
 
 def adjusted(image: np.ndarray, coefficients: Coefficients = TERMS) -> np.ndarray:
-    """Return the image with its levels spread and its edges sharpened."""
     levelled = cv2.addWeighted(image, coefficients.slope, image, 0, coefficients.offset)
     return cv2.filter2D(levelled, -1, coefficients.kernel)

@@ -15,20 +15,20 @@ from typing import Any
 
 import cv2
 
-from bench.baseline.messages import RESULT_EXCHANGE, WORK_QUEUE, open_channel, packed, unpacked
+from bench.baseline import messages
 from bench.baseline.operation import Coefficients, adjusted
 
 
 def consume(broker: list[str], work: Queue[bytes]) -> None:
     """Hand each message to the next processor that is free; returns never."""
-    channel = open_channel(*broker)
+    channel = messages.open_channel(*broker)
     channel.basic_qos(prefetch_count=1)
 
     def take(channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         work.put(body)  # blocks while the processors have enough
         channel.basic_ack(method.delivery_tag)
 
-    channel.basic_consume(WORK_QUEUE, take)
+    channel.basic_consume(messages.WORK_QUEUE, take)
     print("ready", flush=True)
     channel.start_consuming()
 
@@ -42,33 +42,28 @@ def process(work: Queue[bytes], results: Queue[tuple[str, bytes]], machine: str)
 
 def processed(body: bytes, machine: str) -> tuple[str, bytes]:
     """Return the client of one message and the message that it is sent."""
-    fields, image = unpacked(body)
+    fields, image = messages.unpacked(body)
     coefficients = Coefficients.of(*fields.pop("factors"))
     fields["machine"] = machine
-    return fields.pop("client"), packed(fields, adjusted(image, coefficients))
+    return fields.pop("client"), messages.packed(fields, adjusted(image, coefficients))
 
 
 def publish(broker: list[str], results: Queue[tuple[str, bytes]]) -> None:
     """Send each result to its client; returns never."""
-    channel = open_channel(*broker)
+    channel = messages.open_channel(*broker)
     while True:
         client, body = results.get()
-        channel.basic_publish(RESULT_EXCHANGE, client, body)
+        channel.basic_publish(messages.RESULT_EXCHANGE, client, body)
 
 
 def main(procs: int, broker: list[str]) -> None:
     machine = f"{socket.gethostname()}-{os.getpid()}"
     work: Queue[bytes] = multiprocessing.Queue(procs)
     results: Queue[tuple[str, bytes]] = multiprocessing.Queue(procs)
-    roles: list[tuple[Any, tuple[Any, ...]]] = [
+    children = messages.started(
         *[(process, (work, results, machine))] * procs,
         (publish, (broker, results)),
-    ]
-    children = [
-        multiprocessing.Process(target=role, args=args, daemon=True) for role, args in roles
-    ]
-    for child in children:
-        child.start()
+    )
 
     def end(*_signal: object) -> None:
         for child in children:

@@ -38,29 +38,31 @@ class ImageSet:
     edition: int = 1
 
 
-def cache_folder() -> Path:
-    """Return where sets are kept: ``IMGBATCH_BENCH_CACHE``, or below the XDG cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("IMGBATCH_BENCH_CACHE") or Path(base) / "imgbatch-bench")
-
-
 def folder_of(name: str) -> Path:
-    """Return the folder of a set, making its files first if they are not there."""
-    if name in TEN_TIMES:
-        source = folder_of(TEN_TIMES[name])
-        folder, write = source.with_name(f"{source.name}-x10"), partial(_link_ten_times, source)
-    else:
-        made = SETS[name]
-        folder, write = cache_folder() / f"{name}-{made.edition}", partial(_write_all, made)
+    """Return the folder of a set, making its files first if they are not there.
+
+    In ``IMGBATCH_BENCH_CACHE``, or below the XDG cache folder.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("IMGBATCH_BENCH_CACHE") or Path(base) / "imgbatch-bench")
+    is_ten_times = name in TEN_TIMES
+    folder = cache / (f"{name}-1" if is_ten_times else f"{name}-{SETS[name].edition}")
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder.parent))
-        write(unfinished)
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
+        if is_ten_times:
+            _link_ten_times(folder_of(TEN_TIMES[name]), unfinished)
+        else:
+            _write_all(SETS[name], unfinished)
         try:
             unfinished.rename(folder)
         except OSError:  # another process was faster
             shutil.rmtree(unfinished)
     return folder
+
+
+def sizes_bytes(folder: Path) -> list[int]:
+    return [path.stat().st_size for path in folder.iterdir()]
 
 
 def _write_all(made: ImageSet, folder: Path) -> None:
@@ -97,23 +99,20 @@ def write_jpeg(name: str, seed: int, folder: Path, target: Target) -> None:
 
 
 def write_sized_jpeg(figures: Figures, folder: Path, target: Target) -> None:
-    """Write a JPEG of nearly the target's size in bytes."""
-    path = folder / f"{figures.name}-{target.index:04d}.jpg"
-    path.write_bytes(sized_jpeg(figures, target))
-
-
-def sized_jpeg(figures: Figures, target: Target) -> bytes:
-    """Return a JPEG of nearly the target's size in bytes.
+    """Write a JPEG of nearly the target's size in bytes.
 
     The highest quality that does not pass the size is taken, then rows are added to meet it.
     """
     picture, height = _picture(figures.seed, target)
     subsampling = _subsampling(np.random.default_rng([figures.seed, target.index, 1]))
     encode = partial(_encode, picture, subsampling)
-    wanted = target.size_bytes - len(_exif(figures))
-    quality = _highest_quality(lambda quality: len(encode(height, quality)) <= wanted)
-    best = _with_rows(partial(encode, quality=quality), height, len(picture), wanted)
-    return best[:2] + _exif(figures) + best[2:]
+    low, high = 70, 97
+    while low < high:
+        quality = (low + high + 1) // 2
+        fits = len(encode(height, quality)) <= target.size_bytes
+        low, high = (quality, high) if fits else (low, quality - 1)
+    best = _with_rows(partial(encode, quality=low), height, len(picture), target.size_bytes)
+    (folder / f"{figures.name}-{target.index:04d}.jpg").write_bytes(best)
 
 
 def _picture(seed: int, target: Target) -> tuple[np.ndarray, int]:
@@ -131,19 +130,9 @@ def _subsampling(rng: np.random.Generator) -> int:
 
 
 def _encode(picture: np.ndarray, subsampling: int, height: int, quality: int) -> bytes:
-    options = [
-        *(cv2.IMWRITE_JPEG_QUALITY, quality),
-        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, subsampling),
-    ]
+    sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, subsampling
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
     return cv2.imencode(".jpg", picture[:height], options)[1].tobytes()
-
-
-def _highest_quality(fits: Callable[[int], bool]) -> int:
-    low, high = 70, 97
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
 
 
 def _with_rows(
@@ -159,28 +148,14 @@ def _with_rows(
     return min(tried, key=lambda data: abs(len(data) - wanted_bytes))
 
 
-def _exif(figures: Figures) -> bytes:
-    """Return the APP1 segment that a camera writes; none for crops, which come from editors."""
-    if figures is not TOKYO:
-        return b""
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110] = "imgbatch", "benchmark stand-in"
-    exif[0x0112] = 1
-    exif[0x0132] = "2023:04:01 12:00:00"
-    body = exif.tobytes()
-    return b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-
-
 SETS = {
     "tokyo": ImageSet(partial(targets, TOKYO), partial(write_sized_jpeg, TOKYO)),
     "crops": ImageSet(partial(targets, CROPS), partial(write_sized_jpeg, CROPS)),
     "tokyo-png": ImageSet(partial(one_in_ten, TOKYO), partial(write_png, "tokyo", TOKYO.seed), 2),
     "crops-png": ImageSet(partial(one_in_ten, CROPS), partial(write_png, "crops", CROPS.seed), 2),
-    "jpeg-12mp": ImageSet(partial(alike, 40, 12_000_000), partial(write_jpeg, "large", 12)),
-    "jpeg-0.5mp": ImageSet(partial(alike, 400, 500_000), partial(write_jpeg, "small", 5)),
-    "png-8mp": ImageSet(partial(alike, 10, 8_000_000), partial(write_png, "large", 8)),
+    "large": ImageSet(partial(alike, 40, 12_000_000), partial(write_jpeg, "large", 12)),
+    "small": ImageSet(partial(alike, 400, 500_000), partial(write_jpeg, "small", 5)),
+    "large-png": ImageSet(partial(alike, 10, 8_000_000), partial(write_png, "large", 8)),
 }
-TEN_TIMES = {"crops-x10": "crops", "jpeg-0.5mp-x10": "jpeg-0.5mp"}
+TEN_TIMES = {"crops-x10": "crops", "small-x10": "small"}
 """Sets that hold each file of another under ten names."""

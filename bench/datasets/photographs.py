@@ -19,10 +19,7 @@ _GRAIN_TILE = 512
 def photograph(rng: np.random.Generator, width: int, height: int, grain: float) -> np.ndarray:
     """Return a BGR picture of shape (height, width, 3), uint8.
 
-    Parameters
-    ----------
-    grain
-        Standard deviation of the sensor's noise, in levels of 255.
+    `grain` is the standard deviation of the sensor's noise, in levels of 255.
     """
     picture = _dead_leaves(rng, width, height)
     _add_texture(rng, picture)
@@ -33,7 +30,9 @@ def photograph(rng: np.random.Generator, width: int, height: int, grain: float) 
 
 def _dead_leaves(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     """Return flat shapes that hide one another, with as many small ones as 1/radius² asks for."""
-    picture = _sky(rng, width, height)
+    sky = rng.uniform(80, 200, (2, 2, 1)) + rng.normal(0, 12, (2, 2, 3))
+    corners = sky.clip(0, 255).astype(np.uint8)
+    picture = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
     span = min(width, height)
     radii = np.sort(span * 0.5 * (1 - rng.random(160) * 0.97) ** 3)[::-1]
     palette = rng.uniform(30, 200, (7, 1)) + rng.normal(0, 24, (7, 3))
@@ -50,12 +49,6 @@ def _dead_leaves(rng: np.random.Generator, width: int, height: int) -> np.ndarra
     return picture
 
 
-def _sky(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    corners = rng.uniform(80, 200, (2, 2, 1)) + rng.normal(0, 12, (2, 2, 3))
-    corners = corners.clip(0, 255).astype(np.uint8)
-    return cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
 def _add_texture(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Add octaves of equal strength, the finest weaker; mostly to luminance, as in nature."""
     height, width = picture.shape[:2]
@@ -63,7 +56,11 @@ def _add_texture(rng: np.random.Generator, picture: np.ndarray) -> None:
     side, strength = 4, 9.0 + 5.0 * rng.random()
     while side <= max(width, height):
         finest = 2 * side > max(width, height)
-        noise = _noise(rng, side, width, height, strength * (_FINEST_OCTAVE if finest else 1.0))
+        deviation = strength * (_FINEST_OCTAVE if finest else 1.0)
+        longer = max(width, height)
+        shape = (max(2, side * height // longer), max(2, side * width // longer))
+        small = (rng.standard_normal(shape, np.float32) * deviation).astype(np.int16)
+        noise = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
         cv2.add(luminance, noise, dst=luminance)
         side *= 2
     tint = rng.uniform(0.85, 1.15, 3)
@@ -72,16 +69,6 @@ def _add_texture(rng: np.random.Generator, picture: np.ndarray) -> None:
         picture[:, :, channel] = cv2.addWeighted(
             plane, 1.0, luminance, tint[channel], 0, dtype=cv2.CV_8U
         )
-
-
-def _noise(
-    rng: np.random.Generator, side: int, width: int, height: int, deviation: float
-) -> np.ndarray:
-    """Return noise whose grains are 1/side of the longer edge, enlarged to the picture."""
-    longer = max(width, height)
-    shape = (max(2, side * height // longer), max(2, side * width // longer))
-    small = (rng.standard_normal(shape, np.float32) * deviation).astype(np.int16)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _add_grain(rng: np.random.Generator, picture: np.ndarray, grain: float) -> None:

@@ -13,10 +13,10 @@ TITLES = {
     "crops-x10": "ten times Crops",
     "tokyo-png": "Tokyo as PNG",
     "crops-png": "Crops as PNG",
-    "jpeg-12mp": "40 JPEGs of 12 megapixels",
-    "jpeg-0.5mp": "400 JPEGs of 0.5 megapixels",
-    "jpeg-0.5mp-x10": "4,000 JPEGs of 0.5 megapixels",
-    "png-8mp": "10 PNGs of 8 megapixels",
+    "large": "40 JPEGs of 12 megapixels",
+    "small": "400 JPEGs of 0.5 megapixels",
+    "small-x10": "4,000 JPEGs of 0.5 megapixels",
+    "large-png": "10 PNGs of 8 megapixels",
 }
 LARGE_FILE_BYTES = 5_000_000
 """Above this the paper's system refuses a file."""
@@ -57,55 +57,34 @@ class Target:
 
 def targets(figures: Figures) -> list[Target]:
     """Return the files of a set, in an order that mixes large and small."""
-    rng = np.random.default_rng(figures.seed)
-    sizes = rng.permutation(_sizes(figures))
-    spread = np.exp(rng.normal(0.0, 0.22, len(sizes)))
-    return [
-        Target(index, int(size), _pixels(int(size), figures.bits_per_pixel * factor))
-        for index, (size, factor) in enumerate(zip(sizes, spread, strict=True))
-    ]
-
-
-def _sizes(figures: Figures) -> np.ndarray:
-    """Return sizes from the smallest to the largest that add up to the set's total."""
-    if not figures.large_count:
-        return _fitted(
-            figures.count, figures.smallest_bytes, figures.largest_bytes, figures.total_bytes
-        )
     large = np.geomspace(1.1 * LARGE_FILE_BYTES, figures.largest_bytes, figures.large_count)
-    small = _fitted(
-        figures.count - figures.large_count,
-        figures.smallest_bytes,
-        int(0.97 * LARGE_FILE_BYTES),
-        figures.total_bytes - int(large.sum()),
-    )
-    return np.concatenate([small, large])
+    largest_small = int(0.97 * LARGE_FILE_BYTES) if figures.large_count else figures.largest_bytes
+    count, total = figures.count - figures.large_count, figures.total_bytes - int(large.sum())
+    small = _fitted(count, figures.smallest_bytes, largest_small, total)
+    rng = np.random.default_rng(figures.seed)
+    sizes = rng.permutation(np.concatenate([small, large])).astype(int)
+    spread = figures.bits_per_pixel * np.exp(rng.normal(0.0, 0.22, len(sizes)))
+    most = [_MOST_PIXELS["large" if size > LARGE_FILE_BYTES else "small"] for size in sizes]
+    return [
+        Target(index, int(size), min(most[index], int(8 * int(size) / spread[index])))
+        for index, size in enumerate(sizes)
+    ]
 
 
 def _fitted(count: int, smallest: int, largest: int, total: int) -> np.ndarray:
     """Return `count` quantiles of a log-normal with two widths, its median bisected for `total`."""
-    quantile = NormalDist().inv_cdf
-    scores = np.array([quantile((rank + 0.5) / count) for rank in range(count)]) / quantile(
-        1 - 0.5 / count
-    )
+    quantiles = [NormalDist().inv_cdf((rank + 0.5) / count) for rank in range(count)]
+    scores = np.array(quantiles) / NormalDist().inv_cdf(1 - 0.5 / count)
 
     def sizes(median: float) -> np.ndarray:
-        return np.where(
-            scores < 0,
-            median * (median / smallest) ** scores,
-            median * (largest / median) ** scores,
-        )
+        below, above = median * (median / smallest) ** scores, median * (largest / median) ** scores
+        return np.where(scores < 0, below, above)
 
     low, high = float(smallest), float(largest)
     for _ in range(60):
         median = (low + high) / 2
         low, high = (low, median) if sizes(median).sum() > total else (median, high)
     return sizes((low + high) / 2)
-
-
-def _pixels(size_bytes: int, bits_per_pixel: float) -> int:
-    most = _MOST_PIXELS["large" if size_bytes > LARGE_FILE_BYTES else "small"]
-    return min(most, int(8 * size_bytes / bits_per_pixel))
 
 
 def one_in_ten(figures: Figures) -> list[Target]:

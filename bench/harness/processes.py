@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,6 @@ class Run:
 
 
 def python(module: str, *words: str) -> tuple[str, ...]:
-    """Return the command that runs a module with this interpreter."""
     return sys.executable, "-m", module, *words
 
 
@@ -40,12 +39,9 @@ def program(name: str, *words: str) -> tuple[str, ...]:
     return str(Path(sys.executable).parent / name), *words
 
 
-def start(
-    command: Sequence[str], log: int, extra: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def start(command: Sequence[str], log: int) -> subprocess.Popen[bytes]:
     """Start a command, with the project in reach, that prints to an open file."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(extra or {})}
-    quiet = subprocess.DEVNULL
+    environment, quiet = {**os.environ, "PYTHONPATH": str(ROOT)}, subprocess.DEVNULL
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=quiet, stdout=log, stderr=log)
 
 
@@ -71,12 +67,10 @@ def measure(command: Sequence[str], output: Path, images: int = 0) -> Run:
 
 
 @contextmanager
-def background(
-    command: Sequence[str], ready: str = "", extra: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def background(command: Sequence[str], ready: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Keep a command running for as long as the block lasts, once it has printed `ready`."""
     with tempfile.TemporaryFile() as log:
-        process = start(command, log.fileno(), extra)
+        process = start(command, log.fileno())
         deadline = time.monotonic() + READY_SECONDS
         try:
             while ready not in printed(log.fileno()):

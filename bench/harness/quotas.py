@@ -36,7 +36,10 @@ def held(cores: float) -> Iterator[list[str]]:
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         yield ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
     finally:
-        _remove(group)
+        deadline = time.monotonic() + 20  # its processes have been told to end
+        while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        group.rmdir()
 
 
 def how() -> str:
@@ -63,15 +66,3 @@ def _controller() -> Path | None:
             if may_set:
                 return folder
     return None
-
-
-def _remove(group: Path) -> None:
-    """Remove a group whose processes have been told to end, once the last is gone."""
-    deadline = time.monotonic() + 20
-    while group.exists():
-        try:
-            group.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)

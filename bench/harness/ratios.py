@@ -53,17 +53,13 @@ def in_turn(
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
     begun = perf_counter()
     call()
     return perf_counter() - begun
 
 
 def ratio_of(theirs: Sequence[float], ours: Sequence[float]) -> Ratio:
-    """Return how many times as long they take, from times that were taken in turn.
-
-    Where one side sat out the last rounds, the other's times of these are left out.
-    """
+    """Return how many times as long they take, by the rounds in which both took turns."""
     ratios = [other / our for other, our in zip(theirs, ours, strict=False)]
     low, high = min(ratios), max(ratios)
     if len(ratios) >= 4:

@@ -6,21 +6,12 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness.processes import background
 
 SAMPLING_SECONDS = 0.05
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(slots=True)
-class Peaks:
-    """The most memory that a process, and the largest of its descendants, has held."""
-
-    parent_bytes: int = 0
-    child_bytes: int = 0
 
 
 def peak_bytes(pid: int) -> int:
@@ -32,9 +23,9 @@ def peak_bytes(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process, with that of its children that it has waited for."""
-    words = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return sum(int(ticks) for ticks in words[11:15]) / _TICKS
+    """Return the CPU time of a process and its descendants, ended ones that were waited for too."""
+    stats = [_read(f"/proc/{member}/stat").rpartition(")")[2].split() for member in family(pid)]
+    return sum(int(ticks) for words in stats for ticks in words[11:15]) / _TICKS
 
 
 def family(pid: int) -> list[int]:
@@ -46,23 +37,22 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def peaks_of(command: Sequence[str], output: Path) -> Peaks:
-    """Run a command that fills a folder, and return the most memory that it and its children held.
+def peaks_of(command: Sequence[str], output: Path) -> tuple[int, int]:
+    """Run a command that fills a folder; return the most bytes that it, and a child of it, held.
 
     The kernel keeps the peak itself, so nothing between two samples is missed, only what a
     process allocates in its last moments.
     """
     shutil.rmtree(output, ignore_errors=True)
-    peaks = Peaks()
+    parent = largest_child = 0
     with background(command) as process:
         while process.poll() is None:
-            peaks.parent_bytes = max(peaks.parent_bytes, peak_bytes(process.pid))
-            for child in family(process.pid)[1:]:
-                peaks.child_bytes = max(peaks.child_bytes, peak_bytes(child))
+            parent = max(parent, peak_bytes(process.pid))
+            largest_child = max(largest_child, *map(peak_bytes, family(process.pid)[1:]), 0)
             time.sleep(SAMPLING_SECONDS)
     if process.returncode != 0:
         raise RuntimeError(f"{command} ended with exit code {process.returncode}")
-    return peaks
+    return parent, largest_child
 
 
 def _read(path: str | Path) -> str:

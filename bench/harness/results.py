@@ -17,13 +17,12 @@ class Race:
     """Times of contenders that ran in turn, a time for each round.
 
     One that is slow may have sat out the last rounds. `images` is how many each wrote in a round,
-    where that can differ; `skipped` and `failed` say why others have no times.
+    where that can differ; `skipped` says why others have no times.
     """
 
     seconds: dict[str, list[float]]
     images: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
 
     def per_image(self, contender: str) -> list[float]:
         """Return a contender's seconds an image, by round."""

@@ -43,7 +43,6 @@ PEERS = {
 
 
 def main(peer: str, folder: Path, output: Path) -> None:
-    """Run one of the programs on every file of a folder."""
     output.mkdir(parents=True, exist_ok=True)
     names = "\0".join(sorted(path.name for path in folder.iterdir()))
     processes = len(os.sched_getaffinity(0))

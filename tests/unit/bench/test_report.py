@@ -7,10 +7,10 @@ from bench.contenders import LOCAL, distributed
 from bench.datasets.build import SETS, TEN_TIMES
 from bench.datasets.sizes import TITLES
 from bench.harness.results import REFERENCE, Race, Results
-from bench.questions import QUESTIONS
+from bench.questions import QUESTIONS, WITHOUT_PAGE
 from bench.report import DOCUMENT, PLOTS, document_of, plots_of
 from bench.run import ALL
-from bench.suites import BROKER_ROUNDS, LOCAL_ROUNDS
+from bench.session import BROKER_ROUNDS, LOCAL_ROUNDS
 
 POOL = "Local engine against an OpenCV pool, Tokyo"
 MACHINE = dict.fromkeys(
@@ -56,7 +56,9 @@ def test_the_committed_document_is_drawn_from_the_committed_figures() -> None:
 def test_every_question_about_a_race_is_answered_by_a_suite() -> None:
     races = {f"local/{name}": rounds for name, rounds in LOCAL_ROUNDS.items()}
     races |= {f"broker/{name}": rounds for name, rounds in BROKER_ROUNDS.items()}
-    asked = [one for one in QUESTIONS if one.where.startswith(("local/", "broker/"))]
+    asked = [
+        one for one in (*QUESTIONS, *WITHOUT_PAGE) if one.where.startswith(("local/", "broker/"))
+    ]
     assert len(asked) > 30
     for question in asked:
         assert {question.ours, question.theirs} <= set(races[question.where])

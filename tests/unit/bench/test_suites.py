@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -62,5 +63,12 @@ def test_a_server_that_ends_before_it_is_ready_says_what_it_printed() -> None:
 def test_the_memory_of_a_command_and_of_its_children_is_told_apart(tmp_path: Path) -> None:
     child = "import time; held = bytearray(60_000_000); time.sleep(1)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    peaks = peaks_of([sys.executable, "-c", parent], tmp_path / "out")
-    assert peaks.child_bytes > 60_000_000 > peaks.parent_bytes > 1_000_000
+    parent_bytes, child_bytes = peaks_of([sys.executable, "-c", parent], tmp_path / "out")
+    assert child_bytes > 60_000_000 > parent_bytes > 1_000_000
+
+
+@pytest.mark.parametrize(
+    "module", ["compare", "run", "test_codecs", "test_kernels", "peers.bare_pika", "peers.magick"]
+)
+def test_what_a_benchmark_imports_from_imgbatch_is_there(module: str) -> None:
+    importlib.import_module(f"bench.{module}")

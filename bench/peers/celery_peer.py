@@ -1,21 +1,24 @@
-"""Celery with RabbitMQ: a task that takes an image's encoded bytes and calls `imgbatch.process`.
+"""Celery with RabbitMQ: a task that takes an image's encoded bytes and adjusts it by `imgbatch`.
 
 Set as its manual advises for large, unequal tasks: bytes travel as they are (msgpack), one task
 is fetched ahead for each process, results come back through the reply queue and are not stored.
+The client is ``python -m bench.peers.celery_peer URL INPUT OUTPUT``.
 """
 
 from __future__ import annotations
 
-import os
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.result import ResultSet
 from celery.signals import worker_process_init, worker_ready
 
 from bench.baseline.operation import FACTORS, QUALITY
 
-app = Celery("bench", broker=os.environ.get("IMGBATCH_BENCH_BROKER"), backend="rpc://")
+app = Celery("bench", backend="rpc://")
 app.conf.update(
     accept_content=["msgpack"],
     broker_heartbeat=0,
@@ -40,7 +43,6 @@ def prepare(**_signal: object) -> None:
 
 @worker_ready.connect
 def announce(**_signal: object) -> None:
-    """Tell who started the worker that tasks may come."""
     print("tasks may come", flush=True)
 
 
@@ -52,12 +54,32 @@ def pipeline() -> Any:
     return Pipeline()
 
 
-@app.task
+@app.task(name="adjust")
 def adjust(data: bytes) -> bytes:
-    """Return the adjusted image."""
     from imgbatch.adjustment import Adjustment
     from imgbatch.recipe import Encoding, Recipe
 
     recipe = Recipe(Adjustment(**FACTORS), Encoding(quality=QUALITY))
     adjusted: bytes = pipeline().run(data, recipe).data
     return adjusted
+
+
+def main(url: str, folder: Path, output: Path) -> None:
+    """Send every file of a folder, and write each result as it comes."""
+    app.conf.broker_url = url
+    output.mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
+    results = ResultSet([])
+    for path in sorted(folder.iterdir()):
+        result = adjust.apply_async((path.read_bytes(),))
+        names[result.id] = path.name
+        results.add(result)
+
+    def write(task_id: str, data: bytes) -> None:
+        (output / names[task_id]).write_bytes(data)
+
+    results.get(callback=write, propagate=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
