@@ -15,7 +15,6 @@ from imgbatch.recipe import DamagedPolicy, Encoding
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.codec import Source
-    from imgbatch.images.limits import Limits
 
 _RESOLUTION_OFFSET, _PROFILE_OFFSET = 38, 126
 _EMBEDDED_PROFILE = b"DEBM"
@@ -86,8 +85,8 @@ class BmpSource:
         return Picture(pixels, notes_where(facts))
 
 
-def read(data: memoryview, limits: Limits) -> BmpSource:
-    """Check a BMP's headers and size.
+def read(data: memoryview) -> BmpSource:
+    """Check a BMP's headers.
 
     Raises
     ------
@@ -95,14 +94,11 @@ def read(data: memoryview, limits: Limits) -> BmpSource:
         If the headers are not complete, or say nothing sensible.
     RefusedImage
         If they are of an unusual kind, such as those of a JPEG for a printer.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
     from imgbatch.images.pillow import opened
 
     # Pillow reads headers and palette, and decodes no pixel before it is told to.
     with opened(data, "BMP", is_strict=True) as image:
-        limits.check_pixels(*image.size)
         pixels: Any = image.tile[0]
         end = pixels.offset + pixels.args[1] * image.height if pixels.codec_name == "raw" else 0
         shape = Shape(*image.size, len(_MODES.get(image.mode, "RGB")))

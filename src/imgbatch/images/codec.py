@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
 from imgbatch.recipe import DamagedPolicy, Encoding
@@ -42,8 +41,8 @@ class Source(Protocol):
 class Codec(Protocol):
     """The module of a format."""
 
-    def read(self, data: memoryview, limits: Limits, /) -> Source:
-        """Check a file's structure and size, without decoding a pixel; raises `ImageError`."""
+    def read(self, data: memoryview, /) -> Source:
+        """Check a file's structure, without decoding a pixel; raises `ImageError`."""
         ...
 
     def write(

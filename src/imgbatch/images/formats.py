@@ -129,7 +129,7 @@ def detect_format(data: memoryview) -> str:
 
 
 def inspect(data: memoryview, limits: Limits) -> Source:
-    """Check a file's size and structure, without decoding a pixel.
+    """Check a file's structure and size against the limits, without decoding a pixel.
 
     Raises
     ------
@@ -137,8 +137,8 @@ def inspect(data: memoryview, limits: Limits) -> Source:
         Of the subclass that says what is wrong with it.
     """
     limits.check_bytes(len(data))
-    source = FORMATS[detect_format(data)].load().read(data, limits)
-    limits.check_memory(source.shape)
+    source = FORMATS[detect_format(data)].load().read(data)
+    limits.check_shape(source.shape)
     return source
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from imgbatch.images.limits import MEMORY_PER_DECODED_BYTE
 from imgbatch.images.notes import Note
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ class Shape:
         1 grey, 2 grey+alpha, 3 RGB, 4 RGBA.
     bits_per_sample
         8 or 16.
+    memory_per_byte
+        How much memory the codec takes for each decoded byte, with all buffers.
     """
 
     width_pixels: int
     height_pixels: int
     channels: int
     bits_per_sample: int = 8
+    memory_per_byte: int = field(default=MEMORY_PER_DECODED_BYTE, compare=False)
 
     @property
     def array_shape(self) -> tuple[int, int, int]:
@@ -45,6 +49,11 @@ class Shape:
     def size_bytes(self) -> int:
         """What the pixels take in memory."""
         return self.width_pixels * self.height_pixels * self.channels * self.bits_per_sample // 8
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most memory that decoding, adjusting and encoding them takes."""
+        return self.size_bytes * self.memory_per_byte
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, LimitExceeded, RefusedImage
 from imgbatch.images.bmp import read as read_bmp
+from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.pipeline import Pipeline
@@ -17,7 +18,7 @@ from imgbatch.recipe import Encoding, OutputFormat, Recipe
 
 
 def read(file: bytes):
-    return read_bmp(memoryview(file), Limits())
+    return read_bmp(memoryview(file))
 
 
 def run(file: bytes, encoding: Encoding = Encoding()):
@@ -76,12 +77,11 @@ def edited(offset: int, kind: str, value: int) -> bytes:
         (edited(14, "<I", 41), RefusedImage),
         (edited(28, "<H", 7), RefusedImage),
         (edited(18, "<i", 0), DamagedImage),
-        (edited(18, "<i", -5), LimitExceeded),
         (edited(22, "<i", 0), DamagedImage),
         (images.bmp()[:20], DamagedImage),
         (images.bmp()[:40], DamagedImage),
     ],
-    ids=["header", "bits", "width 0", "width below 0", "height 0", "cut", "cut later"],
+    ids=["header", "bits", "width 0", "height 0", "cut", "cut later"],
 )
 def test_headers_that_say_nothing_sensible_are_no_image(file, failure):
     with pytest.raises(failure):
@@ -95,7 +95,7 @@ def test_a_wrapped_jpeg_is_refused():
 
 def test_more_pixels_than_allowed_are_refused_though_none_is_there():
     with pytest.raises(LimitExceeded):
-        read(edited(18, "<i", 2**31 - 1))
+        inspect(memoryview(edited(18, "<i", -5)), Limits())
 
 
 @pytest.mark.parametrize("height", [32, -32])

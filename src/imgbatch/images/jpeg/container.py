@@ -31,6 +31,8 @@ the largest file allowed, and would take a minute to walk."""
 
 _SUBSAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
 
+_MOST_SCANNED_PIXELS = 4_000_000_000
+
 # A marker inside or after entropy-coded data: not a stuffed zero, a restart or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
@@ -254,7 +256,7 @@ def _note_scans(structure: JpegStructure, data: memoryview, position: int) -> No
             raise unsupported("the JPEG defines its height after its first scan (DNL)")
 
 
-def check_cost(structure: JpegStructure, max_pixels: int) -> None:
+def check_cost(structure: JpegStructure) -> None:
     """Refuse a progressive file that has far more scans than any encoder writes.
 
     Each scan costs a pass over the whole picture, and an empty one only about a dozen bytes:
@@ -263,11 +265,11 @@ def check_cost(structure: JpegStructure, max_pixels: int) -> None:
     Raises
     ------
     DamagedImage
-        If scans times pixels are more than 16 times the pixels allowed.
+        If there are more than 1000, or scans times pixels are more than 4 thousand million.
     """
     frame = structure.frame
     pixels = frame.width_pixels * frame.height_pixels
-    if structure.scans > 1000 or structure.scans * pixels > 16 * max(max_pixels, 2**20):
+    if structure.scans > 1000 or structure.scans * pixels > _MOST_SCANNED_PIXELS:
         raise damaged(f"the JPEG has {structure.scans} scans")
 
 

@@ -22,7 +22,6 @@ from imgbatch.recipe import DamagedPolicy
 if TYPE_CHECKING:
     from imgbatch.errors import DamagedImage
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.limits import Limits
     from imgbatch.images.metadata import Metadata
 
 _ADOBE_TRANSFORM = 6
@@ -152,17 +151,14 @@ def _failure(error: Exception) -> DamagedImage:
     return damaged(f"the JPEG can't be decoded without loss ({message})")
 
 
-def read(data: memoryview, limits: Limits) -> JpegSource:
-    """Check a JPEG's structure and size.
+def read(data: memoryview) -> JpegSource:
+    """Check a JPEG's structure.
 
     Raises
     ------
     DamagedImage, RefusedImage
         As `parse_jpeg` and `check_cost` do.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
     structure = parse_jpeg(data)
-    limits.check_pixels(structure.frame.width_pixels, structure.frame.height_pixels)
-    check_cost(structure, limits.max_pixels)
+    check_cost(structure)
     return JpegSource(data, structure)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from imgbatch.images.failures import beyond_repair, unsupported
-from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -181,7 +180,7 @@ class PngStructure:
         return self.header.depth >= 8 and not is_indexed and self.transparency is None
 
 
-def parse_png(data: memoryview, limits: Limits) -> PngStructure:
+def parse_png(data: memoryview) -> PngStructure:
     """Return the structure of a PNG file.
 
     Raises
@@ -190,11 +189,8 @@ def parse_png(data: memoryview, limits: Limits) -> PngStructure:
         If the header is incomplete or has values that no PNG has.
     RefusedImage
         If a critical chunk is of an unknown kind.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
     structure = PngStructure(data, _parse_header(data))
-    limits.check_pixels(structure.header.width_pixels, structure.header.height_pixels)
     position = 33
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")

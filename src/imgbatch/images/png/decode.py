@@ -26,7 +26,6 @@ from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.limits import Limits
     from imgbatch.images.metadata import Metadata
 
 _SALVAGE_STEP_BYTES = 256
@@ -75,8 +74,8 @@ class PngSource:
         return notes_where(facts)
 
 
-def read(data: memoryview, limits: Limits) -> PngSource:
-    """Check a PNG's structure and size.
+def read(data: memoryview) -> PngSource:
+    """Check a PNG's structure.
 
     Raises
     ------
@@ -84,10 +83,8 @@ def read(data: memoryview, limits: Limits) -> PngSource:
         As `parse_png` does, and if a palette is missing.
     RefusedImage
         If it is animated, or of an unknown kind.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
-    structure = parse_png(data, limits)
+    structure = parse_png(data)
     frames = structure.first(b"acTL")
     count = int.from_bytes(frames.body[:4], "big") if frames else 1
     if count > 1 or structure.first(b"fdAT") is not None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.limits import Limits
     from imgbatch.images.metadata import Metadata
 
 _MOST_PREVIEWS = 32
@@ -151,8 +150,8 @@ class TiffSource:
         return b"".join((header(order, start), self.data[8:], missing, directory))
 
 
-def read(data: memoryview, limits: Limits) -> TiffSource:
-    """Check a TIFF's structure and size.
+def read(data: memoryview) -> TiffSource:
+    """Check a TIFF's structure.
 
     Raises
     ------
@@ -162,14 +161,12 @@ def read(data: memoryview, limits: Limits) -> TiffSource:
         If it has several pages, or samples of an unusual kind.
     SkippedFile
         If it is a camera's raw file, whose TIFF structure holds only a preview.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
     reader = DirectoryReader(data)
     directory = reader.first()
     if directory.entries.keys() & tags.RAW_MARKS or directory.number(tags.SUBFILE_KIND) & 1:
         raise unsupported_format("a camera's raw file")
-    layout = layout_of(directory, limits)
+    layout = layout_of(directory)
     return TiffSource(data, directory, layout, _has_previews(reader, directory))
 
 

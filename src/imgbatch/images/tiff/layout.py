@@ -9,7 +9,6 @@ from imgbatch.images.failures import beyond_repair, unsupported
 from imgbatch.images.tiff import tags
 
 if TYPE_CHECKING:
-    from imgbatch.images.limits import Limits
     from imgbatch.images.tiff.container import Directory
 
 _LARGEST_TILE_PIXELS = 2**26
@@ -52,7 +51,7 @@ class Layout:
         return max(start + size for start, size in self.blocks)
 
 
-def layout_of(directory: Directory, limits: Limits) -> Layout:
+def layout_of(directory: Directory) -> Layout:
     """Return a checked layout.
 
     Raises
@@ -61,13 +60,10 @@ def layout_of(directory: Directory, limits: Limits) -> Layout:
         If the directory has no size, or fewer strips or tiles than rows.
     RefusedImage
         If the samples are of an unusual kind.
-    LimitExceeded
-        If it has more pixels than allowed.
     """
     width, height = directory.number(tags.WIDTH), directory.number(tags.HEIGHT)
     if not width or not height:
         raise beyond_repair("the TIFF's directory has no size")
-    limits.check_pixels(width, height)
     bits, samples = _samples(directory)
     extra = directory.numbers(tags.EXTRA_SAMPLES)
     layout = Layout(

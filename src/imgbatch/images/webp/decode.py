@@ -15,7 +15,6 @@ from imgbatch.recipe import DamagedPolicy
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.limits import Limits
 
 _METADATA = (b"EXIF", b"XMP ", b"ICCP")
 _LOSSLESS_MEMORY_PER_BYTE = 14
@@ -34,8 +33,12 @@ class WebpSource:
     def shape(self) -> Shape:
         """RGB or RGBA, 8 bits."""
         structure = self.structure
-        channels = 4 if structure.has_alpha else 3
-        return Shape(structure.width_pixels, structure.height_pixels, channels)
+        return Shape(
+            structure.width_pixels,
+            structure.height_pixels,
+            4 if structure.has_alpha else 3,
+            memory_per_byte=_LOSSLESS_MEMORY_PER_BYTE if structure.is_lossless else 6,
+        )
 
     def metadata(self) -> Metadata:
         """Return EXIF, XMP and ICC, each from the first chunk of its name."""
@@ -60,8 +63,8 @@ class WebpSource:
         return Picture(pixels)
 
 
-def read(data: memoryview, limits: Limits) -> WebpSource:
-    """Check a WebP's structure and size.
+def read(data: memoryview) -> WebpSource:
+    """Check a WebP's structure.
 
     Raises
     ------
@@ -69,14 +72,8 @@ def read(data: memoryview, limits: Limits) -> WebpSource:
         As `parse_webp` does.
     RefusedImage
         If it is animated.
-    LimitExceeded
-        If it has more pixels than allowed, or a lossless one would take too much memory.
     """
     structure = parse_webp(data)
     if structure.is_animated:
         raise several_pictures("the WebP is animated")
-    limits.check_pixels(structure.width_pixels, structure.height_pixels)
-    source = WebpSource(data, structure)
-    if structure.is_lossless:
-        limits.check_memory(source.shape, _LOSSLESS_MEMORY_PER_BYTE)
-    return source
+    return WebpSource(data, structure)

@@ -9,7 +9,6 @@ from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.jpeg import read as read_jpeg
 from imgbatch.images.jpeg import write as write_jpeg
-from imgbatch.images.limits import Limits
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Shape
 from imgbatch.images.png import read as read_png
@@ -19,7 +18,7 @@ TO_JPEG = Encoding(OutputFormat.JPEG)
 
 
 def read(file: bytes):
-    return read_jpeg(memoryview(file), Limits())
+    return read_jpeg(memoryview(file))
 
 
 def decode(file: bytes, damaged: DamagedPolicy = DamagedPolicy.STRICT):
@@ -92,7 +91,7 @@ def test_pictures_of_other_formats_become_jpegs_and_notes_say_what_they_lost(cha
     image = images.pixels(channels=channels, bits=bits)
     if channels in (2, 4):
         image[:, :, -1] = np.iinfo(image.dtype).max
-    source = read_png(memoryview(images.png_of(image)), Limits())
+    source = read_png(memoryview(images.png_of(image)))
     encoded = write_jpeg(image, source, TO_JPEG, Buffers())
     expected = ([Note.ALPHA_FLATTENED] if channels in (2, 4) else []) + (
         [Note.DEPTH_REDUCED] if bits == 16 else []

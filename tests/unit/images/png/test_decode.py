@@ -8,7 +8,6 @@ from tests.support import images
 
 from imgbatch.errors import DamagedImage
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.images.png.container import parse_png
 from imgbatch.images.png.decode import decode_intact, decode_salvaged
@@ -19,7 +18,7 @@ INDEX_ROWS = np.hstack((np.zeros((4, 1), np.uint8), INDICES)).tobytes()
 
 
 def structure(file: bytes):
-    return parse_png(memoryview(file), Limits())
+    return parse_png(memoryview(file))
 
 
 def indexed(*before: bytes) -> bytes:

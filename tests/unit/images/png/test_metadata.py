@@ -6,7 +6,6 @@ import zlib
 import pytest
 from tests.support import images
 
-from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
 from imgbatch.images.png.container import parse_png
@@ -15,11 +14,11 @@ from imgbatch.images.png.metadata import carried_chunks, kept_chunks, metadata_o
 
 def metadata(*before: bytes) -> Metadata:
     file = memoryview(images.png_of(images.pixels(), before=before))
-    return metadata_of(parse_png(file, Limits()))
+    return metadata_of(parse_png(file))
 
 
 def kept(file: bytes) -> tuple[dict[bytes, bytes], list[Note]]:
-    before, after, notes = kept_chunks(parse_png(memoryview(file), Limits()))
+    before, after, notes = kept_chunks(parse_png(memoryview(file)))
     return {kind: bytes(body) for kind, body in (*before, *after)}, notes
 
 

@@ -15,7 +15,6 @@ from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.limits import Limits
 from imgbatch.images.png import decode as png_decode
 from imgbatch.images.png.container import parse_png
 from imgbatch.images.png.decode import decode_intact
@@ -30,12 +29,12 @@ COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def plain(file: bytes, buffers: Buffers | None = None):
-    structure = parse_png(memoryview(file), Limits())
+    structure = parse_png(memoryview(file))
     return decode_plain(structure, buffers or Buffers())
 
 
 def by_opencv(file: bytes):
-    return png_decode.decode_any(parse_png(memoryview(file), Limits()))
+    return png_decode.decode_any(parse_png(memoryview(file)))
 
 
 def filtered_file(image: np.ndarray, kinds: list[int], **options: bytes) -> bytes:
@@ -176,7 +175,7 @@ def test_image_data_that_contradict_themselves_are_damaged(name):
     assert plain(BAD[name]) is None
     view = memoryview(BAD[name])
     with pytest.raises(DamagedImage) as caught:
-        decode_intact(parse_png(view, Limits()), Buffers())
+        decode_intact(parse_png(view), Buffers())
     assert caught.value.code is Code.DAMAGED_IMAGE
 
 
@@ -193,7 +192,7 @@ LONG = {
 def test_more_than_there_should_be_is_left_to_opencv_which_ignores_it(name):
     assert plain(LONG[name]) is None
     view = memoryview(LONG[name])
-    assert (decode_intact(parse_png(view, Limits()), Buffers()) == IMAGE).all()
+    assert (decode_intact(parse_png(view), Buffers()) == IMAGE).all()
 
 
 def test_a_bomb_is_inflated_no_further_than_its_header_says():
@@ -240,12 +239,12 @@ def test_interlaced_files_are_left_to_opencv():
 def test_opencv_is_not_asked_for_a_plain_file(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
     view = memoryview(images.png_of(IMAGE))
-    assert (decode_intact(parse_png(view, Limits()), Buffers()) == IMAGE).all()
+    assert (decode_intact(parse_png(view), Buffers()) == IMAGE).all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_transparent_colour_is_left_to_opencv(channels):
     key = images.chunk(b"tRNS", bytes(2 * channels))
     view = memoryview(images.png_of(images.pixels(channels=channels), before=(key,)))
-    decoded = decode_intact(parse_png(view, Limits()), Buffers())
+    decoded = decode_intact(parse_png(view), Buffers())
     assert decoded.shape[2] == channels + 1

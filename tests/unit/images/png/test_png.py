@@ -7,7 +7,6 @@ from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.limits import Limits
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Shape
 from imgbatch.images.png import read as read_png
@@ -16,7 +15,7 @@ from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat
 
 
 def read(file: bytes):
-    return read_png(memoryview(file), Limits())
+    return read_png(memoryview(file))
 
 
 def test_a_source_says_what_it_is_and_what_it_will_deliver():
@@ -62,7 +61,7 @@ def test_metadata_of_another_format_that_find_no_place_are_noted():
     from imgbatch.images.jpeg.decode import read as read_jpeg
 
     file = images.with_segments(images.jpeg(), images.segment(0xFE, b"a comment"))
-    source = read_jpeg(memoryview(file), Limits())
+    source = read_jpeg(memoryview(file))
     encoding = Encoding(OutputFormat.PNG)
     encoded = write_png(images.pixels(), source, encoding, Buffers())
     assert encoded.notes == (Note.METADATA_DROPPED,)

@@ -12,7 +12,6 @@ from PIL import Image
 from tests.support import images, tiffs
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
-from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import Resolution
 from imgbatch.images.tiff import tags
 from imgbatch.images.tiff.container import (
@@ -34,7 +33,7 @@ def first_directory(file: memoryview) -> Directory:
 
 
 def read(file: bytes):
-    return read_tiff(memoryview(file), Limits())
+    return read_tiff(memoryview(file))
 
 
 def run(file: bytes, encoding: Encoding = Encoding()):

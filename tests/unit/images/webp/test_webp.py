@@ -6,7 +6,6 @@ from PIL import Image
 from tests.support import images
 
 from imgbatch.errors import Code, DamagedImage, RefusedImage
-from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
 from imgbatch.images.webp.decode import read as read_webp
 from imgbatch.images.webp.quality import quality_of
@@ -15,7 +14,7 @@ from imgbatch.recipe import Encoding, Recipe
 
 
 def read(file: bytes):
-    return read_webp(memoryview(file), Limits())
+    return read_webp(memoryview(file))
 
 
 def run(file: bytes, encoding: Encoding = Encoding()):
