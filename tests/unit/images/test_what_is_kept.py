@@ -15,6 +15,10 @@ from PIL import Image
 from tests.support import images
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.images.formats import FORMATS, inspect
+from imgbatch.images.limits import Limits
+from imgbatch.images.metadata import orientation_of
+from imgbatch.images.notes import Note
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, OutputFormat, Progressive, Recipe
 
@@ -398,3 +402,54 @@ if shutil.which("exiftool"):
     )
     def test_exiftool_finds_the_same_in_input_and_output(source):
         assert metadata_by_exiftool(run(source)) == metadata_by_exiftool(source)
+
+
+# --- notes are the truth --------------------------------------------------------------------------
+
+NOTE_OF = {
+    "exif": Note.EXIF_DROPPED,
+    "xmp": Note.XMP_DROPPED,
+    "icc": Note.ICC_DROPPED,
+    "resolution": Note.METADATA_DROPPED,
+}
+
+
+def described(kind: str, size: int) -> bytes:
+    """Return a file with all metadata that its format can hold, some of them of a size."""
+    exif, profile = images.exif(make=b"x" * size), images.profile() + bytes(size)
+    if kind == "jpeg":
+        part = profile[:65_519]
+        segment = images.segment(0xE2, b"ICC_PROFILE\0\1\1" + part)
+        return images.with_segments(images.jpeg(dpi=(300, 300)), EXIF, XMP, segment)
+    if kind == "png":
+        icc = images.chunk(b"iCCP", b"p\0\0" + zlib.compress(profile))
+        xmp = images.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + images.XMP + b" " * size)
+        chunks = (icc, xmp, images.chunk(b"eXIf", exif), BEFORE[4])
+        return images.png_of(images.pixels(), before=chunks)
+    if kind == "tiff":
+        info = {0x010F: "x" * size, 700: images.XMP + b" " * size, 282: 300, 283: 300, 296: 2}
+        return images.tiff(tiffinfo=info, icc_profile=profile)
+    if kind == "webp":
+        xmp = images.XMP + b" " * size
+        return images.webp(exif=exif, xmp=xmp, icc_profile=profile, lossless=True)
+    return images.bmp(dpi=(300, 300))
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+@pytest.mark.parametrize("target", OutputFormat)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_whatever_metadata_the_output_lacks_is_noted(kind, target, size):
+    file = described(kind, size)
+    processed = Pipeline().run(file, Recipe(encoding=Encoding(target)))
+    before, after = (
+        inspect(memoryview(data), Limits()).metadata() for data in (file, processed.data)
+    )
+    for name, note in NOTE_OF.items():
+        wanted, found = getattr(before, name), getattr(after, name)
+        if name == "exif" and kind == "tiff" and found is not None:
+            assert orientation_of(found) == orientation_of(wanted)
+        elif name == "resolution" and wanted is not None and found is not None:
+            there, here = wanted.in_unit("inch"), found.in_unit("inch")
+            assert (here.x, here.y) == pytest.approx((there.x, there.y), abs=0.5)
+        else:
+            assert found == wanted or note in processed.notes, name
