@@ -8,6 +8,7 @@ tells two installations apart that would not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
@@ -18,6 +19,9 @@ from imgbatch.images.formats import encode, inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
 from imgbatch.recipe import Encoding, Recipe
+
+if TYPE_CHECKING:
+    from imgbatch.images.codec import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,15 @@ class Processed:
         Of the stored pixels, before any orientation tag.
     notes
         Stable codes for what could not be kept, each once; see `imgbatch.images.notes`.
+    thumbnails
+        The image before and after, as small JPEGs, if they were asked for and could be made.
     """
 
     data: bytes
     width_pixels: int
     height_pixels: int
     notes: tuple[str, ...] = ()
+    thumbnails: tuple[bytes, bytes] | None = None
 
 
 class Pipeline:
@@ -55,7 +62,13 @@ class Pipeline:
         self._limits = limits
         self._buffers = Buffers()
 
-    def run(self, data: Buffer, recipe: Recipe, max_pixels: int | None = None) -> Processed:
+    def run(
+        self,
+        data: Buffer,
+        recipe: Recipe,
+        max_pixels: int | None = None,
+        thumbnail_room: tuple[int, int] | None = None,
+    ) -> Processed:
         """Process one image.
 
         Parameters
@@ -66,6 +79,8 @@ class Pipeline:
             The adjustment and the encoding.
         max_pixels
             A tighter limit for this one; it never widens the pipeline's own.
+        thumbnail_room
+            Width and height in pixels that thumbnails may have; None: there shall be none.
 
         Raises
         ------
@@ -74,7 +89,7 @@ class Pipeline:
         """
         try:
             limits = self._limits.tightened(max_pixels)
-            return self._run(memoryview(data).toreadonly(), recipe, limits)
+            return self._run(memoryview(data).toreadonly(), recipe, limits, thumbnail_room)
         except ImageError:
             raise
         except Exception as error:
@@ -92,15 +107,25 @@ class Pipeline:
                 f"{reason}); please report it together with the file",
             ) from error
 
-    def _run(self, data: memoryview, recipe: Recipe, limits: Limits) -> Processed:
+    def _run(
+        self,
+        data: memoryview,
+        recipe: Recipe,
+        limits: Limits,
+        thumbnail_room: tuple[int, int] | None,
+    ) -> Processed:
         source = inspect(data, limits)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
         pixels, decoding_notes = self._adjust(picture.pixels, recipe.adjustment), picture.notes
+        thumbnails = None
+        if thumbnail_room is not None:
+            thumbnails = _thumbnails(source, picture.pixels, pixels, thumbnail_room)
         del picture  # of a giant, whose buffers are not kept, this frees the decoded pixels
         encoded = encode(pixels, source, recipe.encoding, self._buffers)
         shape = source.shape
         notes = tuple(dict.fromkeys(str(note) for note in (*decoding_notes, *encoded.notes)))
-        return Processed(b"".join(encoded.parts), shape.width_pixels, shape.height_pixels, notes)
+        parts = b"".join(encoded.parts)
+        return Processed(parts, shape.width_pixels, shape.height_pixels, notes, thumbnails)
 
     def _adjust(self, pixels: Pixels, adjustment: Adjustment) -> Pixels:
         from imgbatch_kernels import adjust
@@ -118,6 +143,17 @@ class Pipeline:
             out=out,
         )
         return out
+
+
+def _thumbnails(
+    source: Source, before: Pixels, after: Pixels, room: tuple[int, int]
+) -> tuple[bytes, bytes] | None:
+    from imgbatch.images.display import thumbnails
+
+    try:
+        return thumbnails(source, before, after, *room)
+    except Exception:  # the page lacks a picture, which is no reason to lose the image
+        return None
 
 
 def process(

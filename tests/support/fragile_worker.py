@@ -11,6 +11,7 @@ import signal
 import time
 from typing import Any
 
+from imgbatch.buffer import Buffer
 from imgbatch.engines.local import worker
 from imgbatch.pipeline import Pipeline, Processed
 from imgbatch.recipe import Recipe
@@ -23,7 +24,7 @@ LENGTH = 2_000_000
 
 
 class FragilePipeline(Pipeline):
-    def run(self, data: bytes, recipe: Recipe) -> Processed:
+    def run(self, data: Buffer, recipe: Recipe, *rest: Any, **more: Any) -> Processed:
         if data.endswith(DIE):
             os.kill(os.getpid(), signal.SIGSEGV)
         if data.endswith(HANG):
@@ -32,7 +33,7 @@ class FragilePipeline(Pipeline):
             raise RuntimeError("a bug")
         if data.endswith(FAIL_AT_LENGTH):
             raise RuntimeError("a bug " * (LENGTH // 6))
-        return super().run(data, recipe)
+        return super().run(data, recipe, *rest, **more)
 
 
 def main(*arguments: Any) -> None:

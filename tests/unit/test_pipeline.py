@@ -143,3 +143,21 @@ def test_a_jpeg_keeps_its_size_if_nothing_is_asked():
         for optimised in (False, True):
             file = images.jpeg(picture, quality=quality, optimize=optimised)
             assert abs(len(process(file, Adjustment())) / len(file) - 1) < 0.05
+
+
+def test_thumbnails_that_fail_cost_the_page_a_picture_and_nothing_else(monkeypatch):
+    file = images.jpeg(images.pixels(300, 200))
+    expected = Pipeline().run(file, Recipe(ADJUSTMENT))
+
+    def fail(*_):
+        raise cv2.error("nothing")
+
+    monkeypatch.setattr("imgbatch.images.display.thumbnails", fail)
+    assert Pipeline().run(file, Recipe(ADJUSTMENT), thumbnail_room=(48, 36)) == expected
+
+
+def test_thumbnails_are_of_the_pixels_that_are_read_and_of_those_that_are_written():
+    file = images.jpeg(images.pixels(300, 200))
+    made = Pipeline().run(file, Recipe(Adjustment(brightness=40)), thumbnail_room=(48, 36))
+    before, after = (images.decoded(thumbnail).mean() for thumbnail in made.thumbnails)
+    assert before + 15 < after

@@ -56,13 +56,14 @@ def _started_ahead(given: Mapping[str, Any]) -> Iterator[ForkServer | None]:
     if given.get("broker") or given.get("dry_run"):
         yield None
         return
-    from imgbatch.engines.local import PRELOAD
+    from imgbatch.engines.local import PRELOAD, THUMBNAILS
     from imgbatch.workers.forkserver import ForkServer
 
     with ExitStack() as stack:
         ahead = None
+        preload = PRELOAD + (THUMBNAILS if given.get("html", True) else ())
         with suppress(OSError):  # which is for the engine to say
-            ahead = stack.enter_context(ForkServer(PRELOAD))
+            ahead = stack.enter_context(ForkServer(preload))
         yield ahead
 
 

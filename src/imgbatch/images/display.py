@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     """``(height, width, 1 or 3)``: grey or RGB."""
 
 UPRIGHT = 1
+THUMBNAIL_QUALITY = 78
+LARGEST_THUMBNAIL_PROFILE_BYTES = 4096
+"""A Display P3 profile has 500 bytes; large ones would outweigh the picture."""
 CHECKER_PIXELS = 12
 CHECKER_LEVELS = (204, 242)
 
@@ -164,7 +167,7 @@ def _scaled_jpeg(data: bytes, shape: Shape, width: int, height: int) -> Pixels |
     return decoded
 
 
-def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
+def _shrunk(pixels: Pixels, width: int, height: int, how: str = "INTER_AREA") -> Pixels:
     """Return the pixels scaled to fit `width` x `height`, each the mean of those it covers."""
     rows, columns, channels = pixels.shape
     scale = min(width / columns, height / rows)
@@ -173,7 +176,7 @@ def _shrunk(pixels: Pixels, width: int, height: int) -> Pixels:
     import cv2
 
     size = max(round(columns * scale), 1), max(round(rows * scale), 1)
-    smaller = cast("Pixels", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    smaller = cast("Pixels", cv2.resize(pixels, size, interpolation=getattr(cv2, how)))
     return smaller.reshape(size[1], size[0], channels)
 
 
@@ -184,6 +187,27 @@ def for_screen(pixels: Pixels) -> Screen:
     if pixels.shape[2] in (2, 4):
         pixels = over_background(pixels, _checkerboard(*pixels.shape[:2]))
     return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def thumbnails(
+    source: Source, before: Pixels, after: Pixels, width: int, height: int
+) -> tuple[bytes, bytes]:
+    """Return an image's pixels before and after as small JPEGs, upright and alike in size."""
+    metadata = source.metadata()
+    orientation = orientation_of(metadata.exif) or UPRIGHT
+    icc = _profile_for(source, metadata.icc)
+    icc = icc if len(icc or b"") <= LARGEST_THUMBNAIL_PROFILE_BYTES else None
+    if orientation >= 5:
+        width, height = height, width
+
+    def thumbnail(pixels: Pixels) -> bytes:
+        # Of large photographs four pixels for each of the thumbnail's: the mean of all 12 million
+        # takes 22 ms, this 0.6.
+        some = _shrunk(pixels, 2 * width, 2 * height, "INTER_NEAREST")
+        screen = for_screen(upright(_shrunk(some, width, height), orientation))
+        return to_jpeg(screen, THUMBNAIL_QUALITY, subsampling="420", icc=icc)
+
+    return thumbnail(before), thumbnail(after)
 
 
 def _checkerboard(height: int, width: int) -> Screen:

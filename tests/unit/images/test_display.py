@@ -10,6 +10,7 @@ from imgbatch.images.display import (
     full_pixels,
     open_photograph,
     scaled_pixels,
+    thumbnails,
     to_jpeg,
     upright,
 )
@@ -133,3 +134,44 @@ def test_a_truncated_photograph_is_not_shown_in_part():
         full_pixels(photograph)
     with pytest.raises(DamagedImage):
         scaled_pixels(photograph, 50, 50)
+
+
+@pytest.mark.parametrize(
+    ("shape", "orientation", "size"),
+    [
+        ((3000, 2000), 1, (240, 360)),
+        ((3000, 2000), 6, (480, 320)),
+        ((577, 866), 1, (480, 320)),
+        ((40, 30), 8, (40, 30)),
+        ((40, 4000), 1, (480, 5)),
+    ],
+)
+def test_thumbnails_are_upright_fit_their_room_and_show_what_the_pixels_show(
+    shape, orientation, size
+):
+    pixels = smooth(*shape)
+    photograph = open_photograph(encoded(pixels, exif=exif_of(orientation)), Limits())
+    before, after = thumbnails(photograph.source, pixels, 255 - pixels, 480, 360)
+    for jpeg, shown in ((before, pixels), (after, 255 - pixels)):
+        image = Image.open(io.BytesIO(jpeg))
+        assert image.size == size
+        expected = Image.fromarray(upright(shown, orientation)).resize(size, Image.Resampling.BOX)
+        difference = np.abs(np.asarray(image).astype(int) - np.asarray(expected))
+        assert difference.mean() < 12
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, np.uint8), (2, np.uint8), (4, np.uint16)])
+def test_all_kinds_of_pixels_have_thumbnails(channels, dtype):
+    pixels = np.full((50, 60, channels), np.iinfo(dtype).max, dtype)
+    photograph = open_photograph(encoded(smooth(50, 60)), Limits())
+    for jpeg in thumbnails(photograph.source, pixels, pixels, 30, 30):
+        assert Image.open(io.BytesIO(jpeg)).size == (30, 25)
+
+
+def test_thumbnails_have_small_profiles_only():
+    small = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for icc, kept in ((small, small), (small + bytes(5000), None)):
+        photograph = open_photograph(encoded(smooth(20, 30), icc_profile=icc), Limits())
+        pixels = full_pixels(photograph)
+        (before, _) = thumbnails(photograph.source, pixels, pixels, 30, 30)
+        assert Image.open(io.BytesIO(before)).info.get("icc_profile") == kept

@@ -24,7 +24,7 @@ from selectors import EVENT_READ
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
-from imgbatch.engines.local import PRELOAD, WORKER
+from imgbatch.engines.local import PRELOAD, THUMBNAILS, WORKER
 from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
@@ -82,7 +82,7 @@ class LocalEngine:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         server, self._server = self._server, None
         try:
-            server = server or ForkServer(PRELOAD)
+            server = server or ForkServer(PRELOAD + THUMBNAILS)
         except OSError as error:
             raise _unstartable(str(error.strerror)) from error
         pool = WorkerPool(

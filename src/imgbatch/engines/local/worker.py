@@ -7,6 +7,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 from imgbatch.batch.model import Failure, Job, Outcome, Status
+from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
 from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.errors import Code, ImageError, OutputError, SkippedFile
@@ -52,7 +53,8 @@ def perform(task: Task, setup: Setup, pipeline: Pipeline) -> Outcome | OutputUnw
 
 def _process(job: Job, setup: Setup, pipeline: Pipeline, policy: OutputPolicy) -> Outcome:
     data = read_source(job, setup.limits.max_bytes)
-    processed = pipeline.run(data, setup.recipe)
+    room = (WIDTH_PIXELS, HEIGHT_PIXELS) if job.wants_thumbnails else None
+    processed = pipeline.run(data, setup.recipe, thumbnail_room=room)
     bytes_out = write_output(job, [processed.data], policy)
     return Outcome(
         job.index,
@@ -60,5 +62,6 @@ def _process(job: Job, setup: Setup, pipeline: Pipeline, policy: OutputPolicy) -
         width_pixels=processed.width_pixels,
         height_pixels=processed.height_pixels,
         bytes_out=bytes_out,
+        thumbnails=processed.thumbnails,
         notes=(*processed.notes, *name_notes(job.target, processed.data[:HEAD_BYTES])),
     )

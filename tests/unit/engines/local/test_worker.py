@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.batches import jobs_of
@@ -11,7 +13,9 @@ from tests.support.photos import fill
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Outcome, Status
+from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.batch.write import OutputPolicy
+from imgbatch.buffer import Buffer
 from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.engines.local.worker import perform
 from imgbatch.errors import Code
@@ -23,7 +27,7 @@ RECIPE = Recipe(Adjustment(brightness=20))
 
 
 class Exhausted(Pipeline):
-    def run(self, data: bytes, recipe: Recipe) -> Processed:
+    def run(self, data: Buffer, recipe: Recipe, *rest: Any, **more: Any) -> Processed:
         raise MemoryError
 
 
@@ -47,6 +51,18 @@ def test_an_image_is_read_processed_and_written(job: Job) -> None:
     assert isinstance(answer, Outcome)
     assert answer.status is Status.WRITTEN
     assert job.target.read_bytes() == process(job.source.read_bytes(), RECIPE.adjustment)
+
+
+def test_thumbnails_come_with_the_outcome_where_they_are_wanted(job: Job) -> None:
+    plain = answer_to(job, job.target.parent)
+    job.target.unlink()
+    shown = answer_to(replace(job, wants_thumbnails=True), job.target.parent)
+    assert isinstance(plain, Outcome)
+    assert isinstance(shown, Outcome)
+    assert plain.thumbnails is None
+    assert shown.thumbnails is not None
+    assert [jpeg_size(thumbnail) for thumbnail in shown.thumbnails] == [(48, 32)] * 2
+    assert replace(shown, thumbnails=None) == plain
 
 
 def test_a_second_try_replaces_what_the_first_may_have_written(job: Job) -> None:
