@@ -115,7 +115,7 @@ class RenderingProcess:
             self._pool.fill(1)
             for worker in self._pool.workers:
                 if not worker.given:
-                    worker.give(request, request)
+                    worker.give(request)
             for worker, message in self._pool.listen(_LOOK_UP_SECONDS):
                 if not isinstance(message, Ready):
                     worker.given.clear()

@@ -93,12 +93,12 @@ class Worker:
         with suppress(OSError):
             self.pipe.send(message)
 
-    def give(self, task: object, message: object) -> None:
+    def give(self, task: object) -> None:
         """Send it something to do, which it will answer after what it was given before."""
         if not self.given:
             self.given_seconds = time.monotonic()
         self.given.append(task)
-        self.send(message)
+        self.send(task)
 
     def answered(self) -> Any:
         """Return the task that it has just answered; it takes up the next."""

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from imgbatch.images.limits import Limits
-from imgbatch.workers.status import WorkerStatus, mapped_bytes
+from imgbatch.workers.status import WorkerStatus, memory_of
 
 _PR_SET_PDEATHSIG = 1
 
@@ -80,7 +80,7 @@ def limit_address_space(more_bytes: int) -> None:
 
     What asks for more gets a MemoryError, instead of the machine's other processes being killed.
     """
-    limit_bytes = mapped_bytes(os.getpid()) + more_bytes
+    limit_bytes = memory_of(os.getpid())[0] + more_bytes
     _, hard_bytes = resource.getrlimit(resource.RLIMIT_AS)
     if hard_bytes == resource.RLIM_INFINITY or limit_bytes < hard_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard_bytes))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import struct
 import time
 import zlib
 from dataclasses import dataclass
@@ -18,16 +19,9 @@ _BATCH_BYTES = 256
 _LOOKS = 100
 
 
-class _Task(ctypes.Structure):
-    _fields_ = (
-        ("since_seconds", ctypes.c_double),
-        ("job", ctypes.c_int64),
-        ("batch", ctypes.c_char * _BATCH_BYTES),
-    )
-
-
-class _Slot(ctypes.Structure):
-    _fields_ = (("task", _Task), ("checksum", ctypes.c_uint32))
+_TASK = struct.Struct(f"@dq{_BATCH_BYTES}s")
+_CHECKSUM = struct.Struct("@I")
+_SLOT_BYTES = _TASK.size + _CHECKSUM.size
 
 
 class _Fields(ctypes.Structure):
@@ -37,7 +31,7 @@ class _Fields(ctypes.Structure):
         ("busy_seconds", ctypes.c_double),
         ("resident_bytes", ctypes.c_uint64),
         ("pid", ctypes.c_int64),
-        ("slots", _Slot * 2),
+        ("slots", ctypes.c_char * _SLOT_BYTES * 2),
     )
 
 
@@ -69,15 +63,14 @@ class WorkerStatus:
     def begin(self, batch: str, job: int) -> None:
         """Note that an image is taken up."""
         number = self._fields.begun + 1
-        slot = self._fields.slots[number % 2]
-        slot.task = _Task(time.monotonic(), job, batch.encode()[:_BATCH_BYTES])
-        slot.checksum = zlib.crc32(slot.task)
+        task = _TASK.pack(time.monotonic(), job, batch.encode())
+        self._fields.slots[number % 2].raw = task + _CHECKSUM.pack(zlib.crc32(task))
         self._fields.begun = number
 
     def end(self, seconds: float) -> None:
         """Note that it is done, and how long it took."""
         self._fields.busy_seconds += seconds
-        self._fields.resident_bytes = resident_bytes(os.getpid())
+        _, self._fields.resident_bytes = memory_of(os.getpid())
         self._fields.ended = self._fields.begun
 
     def note_process(self) -> None:
@@ -91,10 +84,11 @@ class WorkerStatus:
             number = self._fields.begun
             if number == self._fields.ended:
                 return None
-            slot = _Slot.from_buffer_copy(self._fields.slots[number % 2])
-            if number == self._fields.begun and slot.checksum == zlib.crc32(slot.task):
-                batch = slot.task.batch.decode(errors="replace")
-                return CurrentTask(batch, slot.task.job, slot.task.since_seconds)
+            slot = self._fields.slots[number % 2].raw
+            task = slot[: _TASK.size]
+            if number == self._fields.begun and slot == task + _CHECKSUM.pack(zlib.crc32(task)):
+                since_seconds, job, batch = _TASK.unpack(task)
+                return CurrentTask(batch.rstrip(b"\0").decode(errors="replace"), job, since_seconds)
         return None
 
     @property
@@ -131,20 +125,12 @@ def shared_file() -> int:
     return descriptor
 
 
-def resident_bytes(pid: int, proc_folder: str = "/proc") -> int:
-    """Return how much memory a process holds at present; 0 if it is gone or can't be told."""
-    return _memory_bytes(pid, 1, proc_folder)
-
-
-def mapped_bytes(pid: int) -> int:
-    """Return how large a process's address space is; 0 if it is gone or can't be told."""
-    return _memory_bytes(pid, 0, "/proc")
-
-
-def _memory_bytes(pid: int, column: int, proc_folder: str) -> int:
+def memory_of(pid: int) -> tuple[int, int]:
+    """Return a process's address space and resident memory in bytes; 0 if it is gone."""
     try:
-        with open(f"{proc_folder}/{pid}/statm", encoding="ascii") as statm:  # noqa: PTH123
-            pages = int(statm.read().split()[column])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        with open(f"/proc/{pid}/statm", encoding="ascii") as statm:  # noqa: PTH123
+            mapped, resident = map(int, statm.read().split()[:2])
+    except (OSError, ValueError):
+        return 0, 0
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    return mapped * page_bytes, resident * page_bytes

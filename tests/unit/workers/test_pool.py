@@ -17,7 +17,7 @@ from imgbatch.errors import Code
 from imgbatch.workers.forkserver import COULD_NOT_FORK, ForkServer
 from imgbatch.workers.pool import Worker, WorkerExit, WorkerPool, describe_exit
 from imgbatch.workers.process import Ready
-from imgbatch.workers.status import resident_bytes
+from imgbatch.workers.status import memory_of
 
 PATIENCE_SECONDS = 60.0
 MakePool = Callable[..., "Watched"]
@@ -97,14 +97,15 @@ def test_what_each_was_given_is_answered_in_turn(make: MakePool) -> None:
     watched = make(1).start()
     (worker,) = watched.pool.workers
     assert worker.is_free
-    worker.give("first", "one image")
-    worker.give("second", "one image")
+    worker.give("one image")
+    worker.give("look around")
     assert not worker.is_free
     assert watched.pool.busy == 1
-    watched.until(lambda: watched.messages.count("one image") == 2)
-    assert [worker.answered(), worker.answered()] == ["first", "second"]
+    watched.until(lambda: len(watched.messages) == 3)
+    assert watched.messages[1] == "one image"
+    assert [worker.answered(), worker.answered()] == ["one image", "look around"]
     assert worker.is_free
-    assert (watched.pool.images, watched.pool.busy_seconds) == (2, 0.5)
+    assert (watched.pool.images, watched.pool.busy_seconds) == (1, 0.25)
 
 
 def test_a_worker_that_dies_is_told_of_with_its_image_and_replaced(make: MakePool) -> None:
@@ -158,7 +159,7 @@ def test_a_worker_that_was_given_an_image_and_takes_no_notice_is_too_slow_as_wel
     watched = make(1, time_limit_seconds=0.2).start()
     (worker,) = watched.pool.workers
     os.kill(worker.status.pid, signal.SIGSTOP)
-    worker.give("an image", "one image")
+    worker.give("one image")
     assert watched.exit().code is Code.IMAGE_TIMEOUT
 
 
@@ -171,7 +172,7 @@ def test_a_worker_that_closes_its_pipe_ends(make: MakePool) -> None:
 def test_a_worker_that_has_grown_too_large_leaves_after_its_image(make: MakePool) -> None:
     watched = make(1).start()
     (worker,) = watched.pool.workers
-    watched.pool._idle_memory_bytes = resident_bytes(worker.status.pid) + 32 * 2**20
+    watched.pool._idle_memory_bytes = memory_of(worker.status.pid)[1] + 32 * 2**20
     watched.say("one image")
     watched.until(lambda: watched.pool.images)
     assert not worker.leaving

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from selectors import EVENT_READ
 
-from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
+from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.local import PRELOAD, THUMBNAILS, WORKER
@@ -100,14 +100,6 @@ class LocalEngine:
             scheduler.end()
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A job, and how many workers had begun it before."""
-
-    job: Job
-    failures: int = 0
-
-
 @dataclass(slots=True)
 class Scheduler:
     """One run of the engine: the workers and the images that wait for one."""
@@ -117,8 +109,8 @@ class Scheduler:
     image_timeout_seconds: float
     jobs: JobSource
     listener: Listener
-    waiting: deque[Attempt] = field(default_factory=deque)
-    suspects: deque[Attempt] = field(default_factory=deque)
+    waiting: deque[Task] = field(default_factory=deque)
+    suspects: deque[Task] = field(default_factory=deque)
     began: float = field(default_factory=time.monotonic)
     said_slow_start: bool = False
 
@@ -132,7 +124,7 @@ class Scheduler:
             else:
                 # For each worker one to begin, one to send ahead, and one that stays in the line.
                 lacking = 3 * self.procs - len(self.waiting)
-                self.waiting.extend(map(Attempt, self.jobs.take(max(lacking, 0))))
+                self.waiting.extend(map(Task, self.jobs.take(max(lacking, 0))))
             held = any(worker.given for worker in self.pool.workers)
             if stop.gently.is_set() or self.jobs.is_exhausted:
                 if not (held or self.waiting or self.suspects):
@@ -168,25 +160,21 @@ class Scheduler:
         """Give the images that wait to the workers that can take one."""
         for worker in self.pool.workers:
             if worker.is_free and self.suspects:
-                self._give(worker, self.suspects.popleft())
+                worker.give(self.suspects.popleft())
             elif worker.is_free and self.waiting:
-                self._give(worker, self.waiting.popleft())
+                worker.give(self.waiting.popleft())
         for worker in self.pool.workers:
             if len(self.waiting) <= len(self.pool.workers):
                 return
             if len(worker.given) == 1 and not worker.leaving:
-                attempt: Attempt = worker.given[0]
-                if attempt.job.size_bytes <= _SMALL_BYTES and not attempt.failures:
-                    self._give(worker, self.waiting.popleft())
-
-    def _give(self, worker: Worker, attempt: Attempt) -> None:
-        worker.give(attempt, Task(attempt.job, again=attempt.failures > 0))
+                task: Task = worker.given[0]
+                if task.job.size_bytes <= _SMALL_BYTES and not task.failures:
+                    worker.give(self.waiting.popleft())
 
     def _handle(self, worker: Worker, message: object) -> None:
         match message:
             case Outcome():
-                attempt = worker.answered()
-                attempts = attempt.failures + 1
+                attempts = worker.answered().failures + 1
                 self.listener.finished(replace(message, machine=_host(), attempts=attempts))
             case OutputUnwritable(failure):
                 worker.answered()
@@ -200,11 +188,11 @@ class Scheduler:
         _remove_temporary_files(worker)
         if not worker.given:
             return
-        suspect: Attempt = worker.answered()
+        suspect: Task = worker.answered()
         self.waiting.extendleft(reversed(worker.given))
         failures = suspect.failures + 1
         if failures < MAX_ATTEMPTS:
-            self.suspects.append(Attempt(suspect.job, failures))
+            self.suspects.append(Task(suspect.job, failures))
             return
         how, hint = f"the process that computed it {exited.how}", ""
         if exited.code is Code.IMAGE_TIMEOUT:
@@ -222,9 +210,9 @@ class Scheduler:
 
 
 def _remove_temporary_files(worker: Worker) -> None:
-    for attempt in worker.given:
+    for task in worker.given:
         with suppress(OSError):
-            temporary_path(attempt.job, worker.status.pid).unlink()
+            temporary_path(task.job, worker.status.pid).unlink()
 
 
 def _unstartable(problem: str) -> EngineError:

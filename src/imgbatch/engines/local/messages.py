@@ -25,10 +25,10 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One image to process; `again` if a worker that is gone may have written its result."""
+    """An image to process, and how many workers had begun it and are gone."""
 
     job: Job
-    again: bool = False
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ def main(setup: Setup, pipe: Connection, status: WorkerStatus) -> None:
 def perform(task: Task, setup: Setup, pipeline: Pipeline) -> Outcome | OutputUnwritable:
     """Process one image and say what became of it; no image's failure is an exception here."""
     index = task.job.index
-    policy = replace(setup.policy, overwrite=setup.policy.overwrite or task.again)
+    # A worker that is gone may have written the result.
+    policy = replace(setup.policy, overwrite=setup.policy.overwrite or task.failures > 0)
     try:
         return _process(task.job, setup, pipeline, policy)
     except OutputError as error:

@@ -17,7 +17,7 @@ from imgbatch.batch.model import Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Stop
 from imgbatch.engines.local import PRELOAD
-from imgbatch.engines.local.engine import Attempt, LocalEngine
+from imgbatch.engines.local.engine import LocalEngine
 from imgbatch.errors import Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -109,8 +109,8 @@ def test_an_image_is_sent_ahead_behind_a_small_one_only(
     held: list[int] = []
     give = Worker.give
 
-    def noted(worker: Worker, attempt: Attempt, message: object) -> None:
-        give(worker, attempt, message)
+    def noted(worker: Worker, task: object) -> None:
+        give(worker, task)
         held.append(len(worker.given))
 
     monkeypatch.setattr("imgbatch.engines.local.engine._SMALL_BYTES", small_bytes)

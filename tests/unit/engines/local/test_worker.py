@@ -35,7 +35,7 @@ def answer_to(
     job: Job, target: Path, pipeline: Pipeline | None = None, again: bool = False
 ) -> Outcome | OutputUnwritable:
     setup = Setup(RECIPE, Limits(), OutputPolicy(folder=target))
-    return perform(Task(job, again), setup, pipeline or Pipeline(setup.limits))
+    return perform(Task(job, failures=int(again)), setup, pipeline or Pipeline(setup.limits))
 
 
 @pytest.fixture
