@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imgbatch_kernels.arguments import check_factor, check_image, check_out, check_threads
+from imgbatch_kernels.arguments import check_factors, check_image, check_out, check_threads
 from imgbatch_kernels.coefficients import coefficients_of
 from imgbatch_kernels.compiled import is_executable, kernel
 from imgbatch_kernels.loops import KERNELS
@@ -69,12 +69,8 @@ def adjust(
         another shape, or sharing memory with the image without being the same.
     """
     check_image(image)
-    coefficients = coefficients_of(
-        check_factor("brightness", brightness),
-        check_factor("contrast", contrast),
-        check_factor("sharpness", sharpness),
-        8 * image.dtype.itemsize,
-    )
+    factors = check_factors(brightness, contrast, sharpness)
+    coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
     threads = check_threads(threads)
     is_in_place = out is not None and check_out(out, image)
     if out is None:

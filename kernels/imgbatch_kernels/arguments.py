@@ -18,17 +18,18 @@ _OVERLAP_SEARCH_STEPS = 10_000
 """Bound on the exact search for shared memory, which is exponential in the worst case."""
 
 
-def check_factor(name: str, value: object) -> int:
-    """Return a factor as an int.
+def check_factors(brightness: object, contrast: object, sharpness: object) -> list[int]:
+    """Return the factors as ints.
 
     Raises
     ------
     TypeError
-        If it is not an integer (booleans are not).
+        If one is not an integer (booleans are not).
     ValueError
-        If it is out of its range.
+        If one is out of its range.
     """
-    return _integer(name, value, *FACTOR_RANGES[name])
+    given = zip(FACTOR_RANGES.items(), (brightness, contrast, sharpness), strict=True)
+    return [_integer(name, value, *range_) for (name, range_), value in given]
 
 
 def check_threads(value: object) -> int:

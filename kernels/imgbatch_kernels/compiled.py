@@ -319,28 +319,52 @@ def write(file: str, code: bytes) -> Path | None:
     -------
         The file, or None if no place could be written; then a warning `Unkept` says so, once.
     """
+    content = _checksum(file, code) + code
+    place, reasons = _first_place(lambda place: _write_whole(place / file, content))
+    if place is not None:
+        return place / file
+    _warn_unkept(reasons)
+    return None
+
+
+def problem() -> str | None:
+    """Return the sentence to tell where kernels can't run, or every process has to compile them.
+
+    None where all is well, which costs little to find out; llvmlite is imported only where nothing
+    can be kept.
+    """
+    import tempfile
+
+    place, reasons = _first_place(lambda place: tempfile.TemporaryFile(dir=place).close())
+    is_kept = place is not None or is_cached(["adjust-uint8"])
+    return execution_problem() or (None if is_kept else _unkept(reasons))
+
+
+def _first_place(use: Callable[[Path], None]) -> tuple[Path | None, str]:
+    """Return the first place that is trusted and can be used so, or why there is none."""
     reasons = []
     for place in places():
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             _check_trusted(place.stat())
-            _write_whole(place / file, _checksum(file, code) + code)
+            use(place)
         except OSError as error:
             reasons.append(f"{place}: {error.strerror}")
         else:
-            return place / file
-    _warn_unkept("; ".join(reasons))
-    return None
+            return place, ""
+    return None, "; ".join(reasons)
+
+
+def _unkept(reasons: str) -> str:
+    return (
+        f"compiled kernels can't be kept ({reasons}), so every process spends seconds to compile "
+        "them; set NUMBA_CACHE_DIR to a folder that you, and only you, can write"
+    )
 
 
 @cache
 def _warn_unkept(reasons: str) -> None:
-    warnings.warn(
-        f"compiled kernels can't be kept ({reasons}), so every process spends seconds to compile "
-        "them; set NUMBA_CACHE_DIR to a folder that you, and only you, can write",
-        Unkept,
-        stacklevel=3,
-    )
+    warnings.warn(_unkept(reasons), Unkept, stacklevel=3)
 
 
 def places() -> Iterator[Path]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from imgbatch_kernels.arguments import check_factor, check_image, check_out
+from imgbatch_kernels.arguments import check_factors, check_image, check_out
 from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients_of
 
 if TYPE_CHECKING:
@@ -33,18 +33,13 @@ def adjust(
     working type for them, their products do not fit.
     """
     check_image(image)
-    factors = (
-        check_factor("brightness", brightness),
-        check_factor("contrast", contrast),
-        check_factor("sharpness", sharpness),
-    )
+    factors = check_factors(brightness, contrast, sharpness)
+    coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
     if out is not None:
         check_out(out, image)
-    coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
     height, width = image.shape[:2]
     samples = image.reshape(height, width, -1)
-    channels = samples.shape[2]
-    colour_channels = channels - 1 if channels in {2, 4} else channels
+    colour_channels = samples.shape[2] - (samples.shape[2] in {2, 4})  # without alpha
     adjusted = _adjust_colours(samples[:, :, :colour_channels].copy(), coefficients)
     if out is None:
         out = np.empty_like(image, order="C")

@@ -62,17 +62,15 @@ def adjust_image(
         # At the border, rows reflect (101).
         above = first - 1 if first else min(1, height - 1)
         below = last if last < height else max(height - 2, 0)
-        buffer, scratch = _scratch(scratch_samples(samples) * size)
         adjust(
             source + first * step,
             target + first * step,
             source + above * step,
             source + below * step,
-            scratch,
+            _scratch(scratch_samples(samples) * size),
             _shape(last - first, samples, channels),
             lanes,
         )
-        del buffer  # until here it owned the memory at `scratch`
 
     if threads == 1:
         adjust_band(0, height)
@@ -103,15 +101,14 @@ def _shape(height: int, samples: int, channels: int) -> Any:
     return (ctypes.c_int64 * 4)(height, samples, channels, scratch_pitch(samples))
 
 
-def _scratch(size_bytes: int) -> tuple[NDArray[np.uint8], int]:
-    """Return memory that is this thread's own, and the first address in it divisible by 128."""
+def _scratch(size_bytes: int) -> int:
+    """Return the address, divisible by 128, of memory that is this thread's own."""
     buffer: NDArray[np.uint8] | None = getattr(_thread, "buffer", None)
     if buffer is None or buffer.size < size_bytes + VECTOR_SAMPLES:
-        buffer = np.empty(size_bytes + VECTOR_SAMPLES, np.uint8)
-        _thread.buffer = buffer
+        buffer = _thread.buffer = np.empty(size_bytes + VECTOR_SAMPLES, np.uint8)
         _thread.address = -(-buffer.ctypes.data // VECTOR_SAMPLES) * VECTOR_SAMPLES
     address: int = _thread.address
-    return buffer, address
+    return address
 
 
 def run_all(run: Callable[..., None], parts: list[tuple[Any, ...]], threads: int) -> None:

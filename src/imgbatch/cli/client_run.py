@@ -84,9 +84,9 @@ def carry_out(
     from imgbatch.cli.progress import watched
     from imgbatch.cli.summary import summary_lines
     from imgbatch.run import execute
-    from imgbatch_kernels.compiled import execution_problem
+    from imgbatch_kernels import compiled
 
-    problem = execution_problem() if settings.rabbit is None else None
+    problem = compiled.problem() if settings.rabbit is None else None
     if problem is not None:
         print_err(f"imgbatch-client: {problem}")
     tally, stop = Tally(), Stop()

@@ -8,6 +8,7 @@ import pkgutil
 import resource
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -102,8 +103,9 @@ def settle_in() -> None:
     """Make this process a quiet child: it dies with the fork server, and leaves Ctrl-C to others.
 
     Native decoders write their warnings straight to file descriptors 1 and 2. That goes to nowhere
-    from now on, while Python's own standard error stays what it was. And where the machine runs out
-    of memory, it is a worker that goes, not whatever else runs there.
+    from now on, while Python's own standard error stays what it was. What the kernels warn of, that
+    they can't be kept or can't run, is said once by the program, and not by each worker. And where
+    the machine runs out of memory, it is a worker that goes, not whatever else runs there.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -111,6 +113,7 @@ def settle_in() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    warnings.simplefilter("ignore", RuntimeWarning)
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -28,7 +28,7 @@ def run_hardened(program: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_is_no_problem_on_an_ordinary_system():
-    assert compiled.execution_problem() is None
+    assert compiled.problem() is None
     assert compiled.is_executable()
 
 
@@ -88,3 +88,19 @@ def test_the_client_says_once_that_no_code_may_be_made_and_writes_all_images(tmp
         len([path for path in (tmp_path / "out").iterdir() if path.suffix in {".jpg", ".png"}])
         == count
     )
+
+
+def test_the_client_says_once_that_no_kernel_can_be_kept(tmp_path):
+    photos = Path(__file__).parents[3] / "examples" / "photos"
+    program = (
+        "import sys\n"
+        "from imgbatch_kernels import compiled\n"
+        "compiled.places = lambda: iter([])\n"
+        "from imgbatch.cli.client import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = [str(photos), str(tmp_path / "out"), "--include", "rocket.jpg", "--procs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("can't be kept") == 1

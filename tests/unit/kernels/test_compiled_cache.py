@@ -89,6 +89,23 @@ def test_nothing_is_kept_where_it_would_not_be_believed_and_the_warning_says_why
     assert list(folder.iterdir()) == []
 
 
+def test_a_program_can_tell_that_nothing_can_be_kept_unless_it_is_there_already(
+    tmp_path, monkeypatch
+):
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    shared.mkdir()
+    shared.chmod(0o775)
+    monkeypatch.setattr(compiled, "places", lambda: iter([shared, own]))
+    assert compiled.problem() is None
+    monkeypatch.setattr(compiled, "places", lambda: iter([shared]))
+    monkeypatch.setattr(compiled, "_ready", {})
+    sentence = compiled.problem()
+    assert "its group or others may write it" in sentence
+    assert "NUMBA_CACHE_DIR" in sentence
+    monkeypatch.setattr(compiled, "read", lambda file: b"code")
+    assert compiled.problem() is None
+
+
 def test_a_folder_of_another_user_is_neither_read_nor_written(tmp_path, monkeypatch):
     place, second = tmp_path / "theirs", tmp_path / "ours"
     monkeypatch.setattr(compiled, "places", lambda: iter([place]))
