@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _RESOLUTION_OFFSET, _PROFILE_OFFSET = 38, 126
 _EMBEDDED_PROFILE = b"DEBM"
-_MODES = {"1": "L", "L": "L", "RGBA": "RGBA"}
-"""What each of Pillow's modes is decoded to; all others to RGB."""
+_CHANNELS = {"1": 1, "L": 1, "RGBA": 4}
+"""To how many each of Pillow's modes is decoded; all others to three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,12 @@ class BmpSource:
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to 8-bit grey, RGB or RGBA."""
-        from imgbatch.images.pillow import as_array, load, opened
+        from imgbatch.images.pillow import decode_by_pillow
 
         is_strict, is_short = damaged is DamagedPolicy.STRICT, self.end > len(self.data)
         if is_strict and is_short:
             raise truncated("the BMP is shorter than its pixels")
-        with opened(self.data, "BMP", is_strict=is_strict) as image:
-            load(image, self.shape, is_strict=is_strict)
-            pixels = as_array(image, _MODES.get(self.mode, "RGB"))
+        pixels = decode_by_pillow(self.data, "BMP", self.shape, is_strict=is_strict)
         facts = {Note.PALETTE_EXPANDED: self.mode == "P", Note.SALVAGED: is_short}
         return Picture(pixels, notes_where(facts))
 
@@ -101,7 +99,7 @@ def read(data: memoryview) -> BmpSource:
     with opened(data, "BMP", is_strict=True) as image:
         pixels: Any = image.tile[0]
         end = pixels.offset + pixels.args[1] * image.height if pixels.codec_name == "raw" else 0
-        shape = Shape(*image.size, len(_MODES.get(image.mode, "RGB")))
+        shape = Shape(*image.size, _CHANNELS.get(image.mode, 3))
         return BmpSource(data, shape, image.mode, end)
 
 

@@ -15,7 +15,6 @@ from imgbatch.images.failures import beyond_repair, damaged, probe_memory, trunc
 from imgbatch.images.picture import Pixels, Shape
 
 if TYPE_CHECKING:
-    from PIL import Image
     from PIL.ImageFile import ImageFile
 
 
@@ -24,6 +23,9 @@ _COMPLAINTS = (
     *(LookupError, ArithmeticError, struct.error),
 )
 """What Pillow's readers have been seen to raise over damaged files, and their kin."""
+
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 @contextmanager
@@ -69,60 +71,45 @@ def _image_class(name: str) -> Callable[[IO[bytes]], ImageFile]:
     return TiffImageFile
 
 
-def load(image: ImageFile, shape: Shape, *, is_strict: bool) -> None:
-    """Decode all pixels of an opened image or, unless `is_strict`, those that can be.
+def decode_by_pillow(
+    data: bytes | memoryview, name: str, shape: Shape, *, is_strict: bool, icc: bytes | None = None
+) -> Pixels:
+    """Decode a file to as many channels as `shape` says; inks through their profile to RGB.
 
     Parameters
     ----------
     shape
         What has been checked against the limits; of a file of another size no pixel is decoded.
+    is_strict
+        Whether all pixels must be there, or those that can be decoded are enough.
+    icc
+        The profile, if the pixels are amounts of ink.
 
     Raises
     ------
     DamagedImage
-        If Pillow found another size.
-    OSError, ValueError, ...
-        Whatever Pillow raises over damaged pixels.
+        If Pillow found another size, or can't decode it.
     MemoryError
         If there is too little.
     """
     from PIL import Image
 
-    if image.size != (shape.width_pixels, shape.height_pixels):
-        raise damaged(f"the {image.format} has another size for its decoder than in its header")
-    # Pillow would make the same memory, but hold its own bound for the whole process against it.
-    image.im = Image.core.new(image.mode, image.size)  # type: ignore[attr-defined]
-    try:
-        image.load()
-    except OSError as error:
-        probe_memory(shape)
-        # libtiff's decoders leave nothing of a picture that they fail at.
-        if is_strict or str(error).startswith("decoder error"):
-            raise
-        image.tile = []
-        image.load()
-
-
-def load_jpeg(data: bytes, shape: Shape, icc: bytes | None, *, is_strict: bool) -> Pixels:
-    """Decode ink or an unusual sampling to grey or RGB.
-
-    Raises
-    ------
-    DamagedImage
-        If Pillow can't decode it.
-    """
-    if not is_strict:
-        data += b"\xff\xd9"  # the decoder waits for an end marker
-    with opened(data, "JPEG", is_strict=is_strict) as image:
-        load(image, shape, is_strict=is_strict)
+    with opened(data, name, is_strict=is_strict) as image:
+        if image.size != (shape.width_pixels, shape.height_pixels):
+            raise damaged(f"the {name} has another size for its decoder than in its header")
+        # Pillow would make the same memory, but hold a bound of the whole process against it.
+        image.im = Image.core.new(image.mode, image.size)  # type: ignore[attr-defined]
+        try:
+            image.load()
+        except OSError as error:
+            probe_memory(shape)
+            # libtiff's decoders leave nothing of a picture that they fail at.
+            if is_strict or str(error).startswith("decoder error"):
+                raise
+            image.tile = []
+            image.load()
         if image.mode == "CMYK":
             return cmyk_to_srgb(image, icc)
-        return as_array(image)
-
-
-def as_array(image: Image.Image, mode: str | None = None) -> Pixels:
-    """Return an image's pixels as ``(height, width, channels)``, writeable, in a Pillow mode."""
-    if mode not in (None, image.mode):
-        image = image.convert(mode)
-    pixels = np.array(image)
-    return pixels.reshape(*pixels.shape[:2], -1)
+        mode = _MODES[shape.channels]
+        pixels = np.array(image if image.mode == mode else image.convert(mode))
+        return pixels.reshape(*pixels.shape[:2], -1)

@@ -114,7 +114,7 @@ class JpegSource:
 
     def _decode_pillow(self, notes: list[Note], *, is_strict: bool) -> Picture:
         """Decode ink, and samplings that have no name; of metadata, Pillow need see nothing."""
-        from imgbatch.images.pillow import load_jpeg
+        from imgbatch.images.pillow import decode_by_pillow
 
         parts, position = [], 0
         for segment in self.structure.segments:
@@ -122,10 +122,13 @@ class JpegSource:
                 parts.append(self.data[position : segment.start])
                 position = segment.stop
         file = b"".join((*parts, self.data[position:]))
+        if not is_strict:
+            file += b"\xff\xd9"  # the decoder waits for an end marker
         icc = metadata_of(self.structure).icc
+        pixels = decode_by_pillow(file, "JPEG", self.shape, is_strict=is_strict, icc=icc)
         if self.is_cmyk:
             notes.append(Note.CMYK_CONVERTED)
-        return Picture(load_jpeg(file, self.shape, icc, is_strict=is_strict), tuple(notes))
+        return Picture(pixels, tuple(notes))
 
     def _ends_in_padding(self, message: str) -> bool:
         """Whether a decoder's only complaint are zeros behind the last block, as cameras write.

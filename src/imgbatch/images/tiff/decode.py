@@ -100,16 +100,12 @@ class TiffSource:
 
     def _decode_file(self, file: bytes, shape: Shape, *, is_strict: bool) -> Pixels:
         """Decode 16 bits by OpenCV, since Pillow would make them 8, and all others by Pillow."""
-        from imgbatch.images.cmyk import cmyk_to_srgb
-        from imgbatch.images.pillow import as_array, load, opened
-
         if shape.bits_per_sample == 16:
             return decode_by_opencv(file, "TIFF", shape)
-        with opened(file, "TIFF", is_strict=is_strict) as image:
-            load(image, shape, is_strict=is_strict)
-            if image.mode == "CMYK":
-                return cmyk_to_srgb(image, self.directory.data(tags.ICC))
-            return as_array(image, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[shape.channels])
+        from imgbatch.images.pillow import decode_by_pillow
+
+        icc = self.directory.data(tags.ICC)
+        return decode_by_pillow(file, "TIFF", shape, is_strict=is_strict, icc=icc)
 
     def _files_for_decoder(self) -> Iterator[bytes]:
         """Yield the file with a directory of nothing but what a decoder needs, as was checked.
