@@ -35,12 +35,6 @@ LAYERS = [
 HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchdog", "jinja2"}
 """Too slow to import for those who may not need it: only inside functions."""
 
-TO_BE_MENDED = {
-    *("compiler.py", "fetching.py", "kernel.py", "native.py"),
-    *("png_filters.py", "png_native.py", "png_unfilter.py"),
-}
-"""Files that still import each other in a circle; no other may."""
-
 LATE = {"broker", "fingerprint.py", "images", "pipeline.py", "server"}
 """Packages that are only imported late themselves, and may be heavy at once."""
 
@@ -141,7 +135,7 @@ def test_no_files_import_each_other_in_a_circle(root: Path) -> None:
             break
         graph = {path: others - ends for path, others in graph.items() if path not in ends}
     circle = {path.name: sorted(it.name for it in others) for path, others in graph.items()}
-    assert {name: others for name, others in circle.items() if name not in TO_BE_MENDED} == {}
+    assert circle == {}
 
 
 def test_the_engines_know_nothing_of_each_other() -> None:
