@@ -56,7 +56,6 @@ COMMON = {
     "jobs": "the images' numbers",
     "code": "a stable word",
     "sentence": "for people",
-    "caller": "`client` or `status`; nobody depends on it",
     "name": "what people call the machine; need not be unlike others'",
     "width_pixels": "of the new image; 0 if there is none",
     "height_pixels": "likewise",
@@ -127,7 +126,7 @@ def table_of_recipe() -> str:
 def bytes_of(name: str) -> str:
     """Return an example's bytes, part by part."""
     frame: Any = {
-        "discover": Discover("status"),
+        "discover": Discover("imgbatch.s.1"),
         "chunk": Chunk(batch="b", job=7, transfer=3, offset_bytes=0, size_bytes=3),
     }[name]
     payload = b"" if name == "discover" else b"\x01\x02\x03"

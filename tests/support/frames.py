@@ -126,7 +126,7 @@ def announcement(**changes: Any) -> ServerStatus:
         "images": 120,
         "busy_seconds": 30.5,
         "images_per_second": 12.5,
-        "batches": (BATCH,),
+        "batches": 1,
         "leaving": False,
     }
     return ServerStatus(**(fields | changes))
@@ -178,7 +178,7 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
         LeaseRefused(BATCH, MACHINE, "darkroom-7.example", "'mail' is no queue of imgbatch's"),
         b"",
     ),
-    "discover": (Discover("status"), b""),
+    "discover": (Discover("imgbatch.s.1"), b""),
     "serverstatus": (announcement(), b""),
     "batchstatus": (news(), b""),
 }

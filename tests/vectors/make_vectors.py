@@ -55,7 +55,7 @@ def _taken(name: str, why: str, frame: Frame, payload: bytes, body: bytes | None
 
 def frames() -> list[Any]:
     """Return the frames that every reader takes."""
-    call = {"caller": "status"}
+    call = {"queue": "imgbatch.s.1"}
     largest = ticket(job=_LARGEST, attempt=_LARGEST, size_bytes=_LARGEST, recipe={"n": -_LARGEST})
     bounds = result(
         kind="failed", code="c" * 200, sentence="s" * 2000, notes=("n" * 200, *"n" * 99), seconds=0
@@ -70,7 +70,7 @@ def frames() -> list[Any]:
         _taken(
             "unknown-field",
             "a field that a reader does not know is passed over, whatever it holds",
-            Discover("status"),
+            Discover("imgbatch.s.1"),
             b"",
             parts("discover", call | {"since": [1.5, {"a": None}]}),
         ),
@@ -82,7 +82,7 @@ def frames() -> list[Any]:
             parts("returned", {"machine": MACHINE, "jobs": [7, 8, 300, 70_000], "batch": BATCH}),
         ),
         *(
-            _taken(name, f"a payload's length as {name}", Discover("status"), b"abc", body)
+            _taken(name, f"a payload's length as {name}", Discover("imgbatch.s.1"), b"abc", body)
             for name, body in (
                 ("bin-8", parts("discover", call, b"\xc4\x03", b"abc")),
                 ("bin-16", parts("discover", call, b"\xc5\x00\x03", b"abc")),
@@ -115,7 +115,7 @@ def bundles() -> list[Any]:
 def refused() -> list[Any]:
     """Return the messages that every reader refuses, with the class of the error."""
     good = encode(ticket(), b"abcd")
-    call = {"caller": "status"}
+    call = {"queue": "imgbatch.s.1"}
     flipped = bytearray(good)
     flipped[-1] ^= 1
     wrong_sum = bytearray(good)
@@ -127,7 +127,7 @@ def refused() -> list[Any]:
         Code.DAMAGED_PAYLOAD,
     )
     many = [str(number) for number in range(51)]
-    caller = b"\xa4call\x81\xa6caller"
+    queue = b"\xa8discover\x81\xa5queue"
     most = b"\xff" * 4
     deep = b"\x91" * 1000 + b"\xc0"
     head = msgpack.packb("discover") + msgpack.packb(call)
@@ -154,11 +154,11 @@ def refused() -> list[Any]:
         ("fields-list", malformed, "fields that are no map", parts("discover", ["status"])),
         ("fields-deep", malformed, "fields of 1000 nested lists", sealed(b"\xa4call" + deep)),
         ("key-number", malformed, "a field whose name is a number", parts("discover", {1: 2})),
-        ("field-missing", malformed, "no caller", parts("discover", {})),
-        ("text-number", malformed, "a number for a text", parts("discover", {"caller": 7})),
-        ("text-long", large, "201 characters", parts("discover", {"caller": "x" * 201})),
-        ("text-escape", malformed, "a terminal's escape", parts("discover", {"caller": "\x1b[2J"})),
-        ("text-no-utf8", malformed, "a text, not UTF-8", sealed(caller + b"\xa1\xff\xc4\x00")),
+        ("field-missing", malformed, "no queue", parts("discover", {})),
+        ("text-number", malformed, "a number for a text", parts("discover", {"queue": 7})),
+        ("text-long", large, "201 characters", parts("leaseend", {"batch": "x" * 201})),
+        ("text-escape", malformed, "a terminal's escape", parts("leaseend", {"batch": "\x1b[2J"})),
+        ("text-no-utf8", malformed, "a text, not UTF-8", sealed(queue + b"\xa1\xff\xc4\x00")),
         ("queue-long", large, "256 bytes", _changed("lease", queue="q" * 256)),
         ("queue-accent", malformed, "not ASCII", _changed("serverstatus", queue="é" * 200)),
         ("topic-wildcard", malformed, "a # in a routing key", _changed("ticket", topic="#")),
@@ -168,11 +168,12 @@ def refused() -> list[Any]:
         ("number-real", malformed, "7.0 for a number", _changed("ticket", job=7.0)),
         ("number-negative", large, "below 0", _changed("ticket", job=-1)),
         ("number-large", large, "over 2**53", _changed("ticket", job=_LARGEST + 1)),
+        ("processes-many", large, "1024 processes", _changed("serverstatus", procs=1024)),
         ("recipe-nested", malformed, "a list in a plain map", _changed("ticket", recipe={"a": []})),
         ("recipe-large", large, "51 entries", _changed("ticket", recipe=dict.fromkeys(many, 1))),
         ("kind-of-result", malformed, "no kind of result", _changed("result", kind="maybe")),
         ("list-long", large, "1001 images", _changed("returned", jobs=list(range(1001)))),
-        ("list-announced", large, "announces 2**32 - 1 items", sealed(caller + b"\xdd" + most)),
+        ("list-announced", large, "announces 2**32 - 1 items", sealed(queue + b"\xdd" + most)),
         ("payload-text", malformed, "a text for a payload", sealed(head + b"\xa3abc")),
         ("payload-missing", malformed, "ends behind the fields", sealed(head)),
         ("payload-short", malformed, "announces 4 bytes, holds 3", sealed(head + b"\xc4\x04abc")),

@@ -112,7 +112,7 @@ def render(snapshot: FleetSnapshot, broker: str) -> str:
     lines = [f"on {redact(broker)}", ""]
     if fields["machines"]:
         for machine in fields["machines"]:
-            machine |= {"busy": machine["busy"] or "idle", "batches": len(machine["batches"])}
+            machine["busy"] = machine["busy"] or "idle"
         lines += _table(_MACHINE_COLUMNS, fields["machines"])
     else:
         lines.append("no server is listening; start one with: imgbatch-server --broker URL")

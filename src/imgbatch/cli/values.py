@@ -155,7 +155,7 @@ def _amount(text: str) -> int:
 
 YES_NO = YesNo()
 SECONDS = Value("S", _seconds, unit="_seconds")
-PROCS = or_word("auto", None, integer(1))
+PROCS = or_word("auto", None, integer(1, 1000))
 COUNT = Value("N", _amount)
 SIZE = Value("SIZE", _amount)
 """Numbers from 1 with an optional unit: ``250M``, ``256MiB``, ``1000000``."""

@@ -162,6 +162,8 @@ RoutingName = Annotated[str, RoutingKey()]
 """A queue, or a routing key."""
 Sentence = Annotated[str, SENTENCE]
 """Something for people."""
+Processes = Annotated[int, WholeNumber(0, 2**10 - 1)]
+"""Of one machine: how much a client sends depends on it."""
 Number = Annotated[int, NUMBER]
 """A size or a count."""
 Pixels = Annotated[int, WholeNumber(0, 2**31 - 1)]

@@ -30,6 +30,7 @@ from imgbatch.protocol.fields import (
     OneOf,
     Pixels,
     Plain,
+    Processes,
     RoutingName,
     Sentence,
 )
@@ -246,9 +247,15 @@ class LeaseRefused:
 
 @dataclass(frozen=True, slots=True)
 class Discover:
-    """Who is there? Every server answers with a ServerStatus, every client with a BatchStatus."""
+    """Who is there? Every server answers with a ServerStatus, every client with a BatchStatus.
 
-    caller: Name
+    Parameters
+    ----------
+    queue
+        Where the answers go.
+    """
+
+    queue: RoutingName
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +267,7 @@ class ServerStatus:
     machine
         Unlike any other's, even of a server that has the same name.
     queue
-        Where it takes enlistments.
+        Where it takes leases.
     procs, busy
         Worker processes, and how many of them hold an image.
     version
@@ -274,7 +281,7 @@ class ServerStatus:
     images_per_second
         In the last ten seconds.
     batches
-        The runs it works for at present.
+        How many runs it works for at present.
     leaving
         It finishes what it has, and takes no more.
     """
@@ -283,15 +290,15 @@ class ServerStatus:
     name: Name
     host: Name
     queue: RoutingName
-    procs: Number
-    busy: Number
+    procs: Processes
+    busy: Processes
     version: Name
     digest: Name
     components: Plain
     images: Number
     busy_seconds: Amount
     images_per_second: Amount
-    batches: Names
+    batches: Number
     leaving: Flag
 
 

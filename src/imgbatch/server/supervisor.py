@@ -7,12 +7,12 @@ reach it, and heartbeats and announcements go on whatever the workers do.
 from __future__ import annotations
 
 import logging
-import multiprocessing
+import os
 import queue
 import secrets
 import socket
-import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from selectors import EVENT_READ
@@ -59,8 +59,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANNOUNCE_SECONDS = 3.0
+STATUS_SECONDS = 3.0
 TICK_SECONDS = 0.5
+ANSWERS_SECONDS = 1.0
+MOST_ANSWERS = 10
+"""How often those who asked for the status are answered, and up to how many of them each on its
+own: what a machine sends must not depend on how often it is asked."""
 DRAIN_SECONDS = 25.0
 """How long the images at hand may take after SIGTERM; the whole server leaves within 30 s."""
 WORKER = "imgbatch.server.worker:main"
@@ -124,12 +128,13 @@ class Supervisor:
         self._machine = f"{settings.name}-{secrets.token_hex(4)}"
         self._leases = Leases()
         self._frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-        self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
-        self._waking = threading.Lock()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stop_requests = 0
-        self._announce_after_seconds = 0.0
+        self._status_due_seconds = 0.0
+        self._answers_due_seconds = 0.0
+        self._asking: set[str] = set()
         self._is_listening = False
-        self._told_trouble: str | None = None
+        self._told_problem: str | None = None
         worker_settings = WorkerSettings(
             settings.broker, settings.prefix, self._machine, settings.prefetch, settings.limits
         )
@@ -143,7 +148,7 @@ class Supervisor:
             farewell=Drain(),
             logs=True,
         )
-        self._pool.selector.register(self._wake_reader, EVENT_READ, None)
+        self._pool.selector.register(self._wake, EVENT_READ, None)
         self._throughput = Throughput()
         address = Address(settings.broker)
         name = f"imgbatch-server-{self._machine}"
@@ -154,7 +159,7 @@ class Supervisor:
         self._inbox = Subscription(
             queue="",
             declare=partial(self._topology.declare_private_queue, exchange=self._topology.calls),
-            received=self._on_frame,
+            received=self._on_received,
             prefetch=0,
             private=partial(self._topology.private_queue, "server"),
             started=self._on_listening,
@@ -163,7 +168,7 @@ class Supervisor:
     def stop(self) -> None:
         """Leave: the first time in good order, the second at once. Safe in a signal handler."""
         self._stop_requests += 1
-        self._wake()
+        os.eventfd_write(self._wake, 1)
 
     def run(self) -> None:
         """Work until told to stop.
@@ -176,7 +181,7 @@ class Supervisor:
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
-        self._told_trouble = self._consumer.connection.problem
+        self._told_problem = self._consumer.connection.problem
         log.info(
             "%s: worker processes: %d; broker: %s",
             self._machine,
@@ -195,7 +200,7 @@ class Supervisor:
     def _turn(self) -> None:
         self._listen()
         while not self._frames.empty():
-            self._obey(self._frames.get())
+            self._on_frame(self._frames.get())
         now = time.monotonic()
         for batch in self._leases.expired(now):
             log.info("batch %s: its client has fallen silent", batch)
@@ -205,41 +210,39 @@ class Supervisor:
             for command in self._leases.commands():
                 worker.send(command)
         self._throughput.note(self._pool.images, now)
-        self._announce_when_due(now)
-        self._tell_of_trouble()
-        refusal = self._consumer.connection.fatal_error or self._publisher.connection.fatal_error
-        if refusal is not None:
-            raise BrokerError(refusal.code, refusal.sentence)
+        if self._metrics is not None:
+            rate = self._throughput.images_per_second
+            self._metrics.show(self._pool, rate, len(self._leases))
+        self._tell_status(now)
+        self._check_connections()
 
-    def _tell_of_trouble(self) -> None:
-        trouble = self._consumer.connection.problem or self._publisher.connection.problem
-        if trouble == self._told_trouble:
-            return
-        self._told_trouble = trouble
-        if trouble is None:
-            log.info("connected to the broker; waiting for work")
-        else:
-            log.info("%s; trying again, Ctrl-C to stop", trouble)
+    def _check_connections(self) -> None:
+        incoming, outgoing = self._consumer.connection, self._publisher.connection
+        fatal_error = incoming.fatal_error or outgoing.fatal_error
+        if fatal_error is not None:
+            raise BrokerError(fatal_error.code, fatal_error.sentence)
+        problem = incoming.problem or outgoing.problem
+        if problem != self._told_problem:
+            self._told_problem = problem
+            if problem is None:
+                log.info("connected to the broker; waiting for work")
+            else:
+                log.info("%s; trying again, Ctrl-C to stop", problem)
+
+    # What the workers say
 
     def _listen(self) -> None:
         for worker, message in self._pool.listen(TICK_SECONDS):
-            self._handle(worker, message)
-        while self._wake_reader.poll():
-            self._wake_reader.recv_bytes()
-
-    def _handle(self, worker: Worker, message: object) -> None:
-        match message:
-            case Ready():
-                self._announce_after_seconds = 0.0
-            case WorkerExit():
-                self._report_exit(worker, message)
-            case ClientGone(batch=batch):
-                self._end_lease(batch)
-            case QueueGone(batch=batch):
-                # Until its client has made the queue anew, and asks again.
-                self._end_lease(batch)
-            case _:
-                pass
+            match message:
+                case Ready():
+                    self._status_due_seconds = 0.0
+                case WorkerExit():
+                    self._report_exit(worker, message)
+                case ClientGone(batch) | QueueGone(batch):
+                    # A client that is there after all makes its queue again, and asks again.
+                    self._end_lease(batch)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
 
     def _report_exit(self, worker: Worker, exited: WorkerExit) -> None:
         sentence = f"a worker {exited.how}"
@@ -251,80 +254,80 @@ class Supervisor:
         topic = self._leases.topic(batch)
         if topic is not None:
             crashed = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
-            self._publisher.post(
-                Message(self._topology.clients, topic, encode(crashed), mandatory=False)
-            )
+            self._post(self._topology.clients, topic, crashed)
 
     def _tell_workers(self, command: WorkerCommand) -> None:
         for worker in self._pool.workers:
             worker.send(command)
 
-    # Clients, heard on the consumer's thread, answered on the main one
+    # What clients say, heard on the consumer's thread and dealt with on the main one
 
     def _on_listening(self) -> None:
         self._is_listening = True
-        self._announce_after_seconds = 0.0
-        self._wake()
+        self._status_due_seconds = 0.0
+        os.eventfd_write(self._wake, 1)
 
     def _on_lost(self) -> None:
         self._is_listening = False
 
-    def _on_frame(self, received: Received, _delivery: Delivery) -> None:
+    def _on_received(self, received: Received, _delivery: Delivery) -> None:
         self._frames.put(received.frame)
-        self._wake()
+        os.eventfd_write(self._wake, 1)
 
-    def _wake(self) -> None:
-        # A signal handler may interrupt its own thread in here, hence no waiting for the lock.
-        if self._waking.acquire(blocking=False):
-            try:
-                self._wake_writer.send_bytes(b"!")
-            finally:
-                self._waking.release()
-
-    def _obey(self, frame: Frame) -> None:
+    def _on_frame(self, frame: Frame) -> None:
         match frame:
-            case Discover():
-                self._announce_after_seconds = 0.0
+            case Discover(queue=queue):
+                if self._topology.is_ours(queue) and len(self._asking) <= MOST_ANSWERS:
+                    self._asking.add(queue)
             case Lease():
-                self._enlist(frame)
+                self._on_lease(frame)
             case LeaseEnd(batch=batch):
                 self._end_lease(batch)
             case _:
                 log.warning("passed over a %s", type(frame).__name__)
 
-    def _enlist(self, enlistment: Lease) -> None:
-        if not self._topology.is_ours(enlistment.queue):
-            self._refuse(enlistment, f"{enlistment.queue!r} is no queue of imgbatch's")
-        elif self._leases.renew(enlistment, time.monotonic()):
-            log.info("working for batch %s of %s", enlistment.batch, enlistment.host)
-            self._tell_workers(Serve(enlistment.batch, enlistment.queue))
-            self._announce_after_seconds = 0.0
+    def _on_lease(self, lease: Lease) -> None:
+        if not self._topology.is_ours(lease.queue):
+            self._refuse(lease, f"{lease.queue!r} is no queue of imgbatch's")
+        elif self._leases.are_full and lease.batch not in self._leases:
+            self._refuse(lease, f"it works for {len(self._leases)} batches already")
+        elif self._leases.renew(lease, time.monotonic()):
+            log.info("working for batch %s of %s", lease.batch, lease.host)
+            self._tell_workers(Serve(lease.batch, lease.queue))
 
-    def _refuse(self, enlistment: Lease, why: str) -> None:
-        host = socket.gethostname()
-        refusal = LeaseRefused(enlistment.batch, self._machine, host, why)
-        self._publisher.post(
-            Message(self._topology.clients, enlistment.topic, encode(refusal), mandatory=False)
-        )
+    def _refuse(self, lease: Lease, why: str) -> None:
+        refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), why)
+        self._post(self._topology.clients, lease.topic, refused)
 
     def _end_lease(self, batch: str) -> None:
         if self._leases.end(batch):
             log.info("no longer working for batch %s", batch)
             self._tell_workers(Leave(batch))
 
-    # Telling who we are
+    # What is told
 
-    def _announce_when_due(self, now: float) -> None:
-        if self._metrics is not None:
-            self._metrics.show(
-                self._pool, self._throughput.images_per_second, len(self._leases.batches)
-            )
-        if now >= self._announce_after_seconds and self._pool.ready and self._is_listening:
-            self._announce_after_seconds = now + ANNOUNCE_SECONDS
-            self._announce(leaving=False)
+    def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
+        self._publisher.post(Message(exchange, routing_key, encode(frame), mandatory=False))
 
-    def _announce(self, *, leaving: bool) -> None:
-        announcement = ServerStatus(
+    def _tell_status(self, now: float) -> None:
+        # While the broker takes nothing, statuses would pile up, each of them stale.
+        is_heard = self._is_listening and self._publisher.connection.problem is None
+        if not self._pool.ready or not is_heard:
+            return
+        may_answer = bool(self._asking) and now >= self._answers_due_seconds
+        if now >= self._status_due_seconds or (may_answer and len(self._asking) > MOST_ANSWERS):
+            self._status_due_seconds = now + STATUS_SECONDS
+            self._post(self._topology.announcements, "", self._status())
+        elif may_answer:
+            for queue in self._asking:
+                self._post("", queue, self._status())
+        else:
+            return
+        self._answers_due_seconds = now + ANSWERS_SECONDS
+        self._asking.clear()
+
+    def _status(self, *, leaving: bool = False) -> ServerStatus:
+        return ServerStatus(
             machine=self._machine,
             name=self._settings.name,
             host=socket.gethostname(),
@@ -337,18 +340,13 @@ class Supervisor:
             images=self._pool.images,
             busy_seconds=self._pool.busy_seconds,
             images_per_second=self._throughput.images_per_second,
-            batches=self._leases.batches[:100],
+            batches=len(self._leases),
             leaving=leaving,
         )
-        # While the broker takes nothing, announcements would pile up, each of them stale.
-        if self._publisher.connection.problem is None:
-            self._publisher.post(
-                Message(self._topology.announcements, "", encode(announcement), mandatory=False)
-            )
 
     def _drain(self) -> None:
         log.info("%s: leaving; finishing %d images", self._machine, self._pool.busy)
-        self._announce(leaving=True)
+        self._post(self._topology.announcements, "", self._status(leaving=True))
         for worker in self._pool.workers:
             self._pool.dismiss(worker)
         deadline = time.monotonic() + DRAIN_SECONDS

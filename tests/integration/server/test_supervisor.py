@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from tests.support import small_worker
-from tests.support.amqp import plain_channel
+from tests.support.amqp import plain_channel, take_all
 from tests.support.brokers import Broker
 from tests.support.frames import enlistment
 from tests.support.programs import wait_until
@@ -26,9 +27,10 @@ from imgbatch.protocol import (
     decode,
     encode,
 )
+from imgbatch.server import leases as leases_module
 from imgbatch.server import supervisor as supervisor_module
 from imgbatch.server.self_test import SelfTest
-from imgbatch.server.supervisor import ServerSettings, Supervisor
+from imgbatch.server.supervisor import ANSWERS_SECONDS, MOST_ANSWERS, ServerSettings, Supervisor
 
 pytestmark = pytest.mark.broker
 SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)
@@ -48,7 +50,8 @@ class Client:
             (topology.calls, "fanout"),
         ):
             channel.exchange_declare(exchange, kind, durable=True)
-        self.inbox = channel.queue_declare("", exclusive=True).method.queue
+        self.inbox = topology.private_queue("test")
+        channel.queue_declare(self.inbox, exclusive=True)
         channel.queue_bind(self.inbox, topology.clients, self.topic)
         channel.queue_bind(self.inbox, topology.announcements)
 
@@ -67,7 +70,7 @@ class Client:
         return found[0]
 
     def call(self) -> None:
-        self.channel.basic_publish(self.topology.calls, "", encode(Discover("client")))
+        self.channel.basic_publish(self.topology.calls, "", encode(Discover(self.inbox)))
 
     def say(self, machine: ServerStatus, body: bytes) -> None:
         self.channel.basic_publish("", machine.queue, body)
@@ -124,20 +127,73 @@ def test_a_machine_announces_itself_and_answers_a_call(
     assert client.hear(ServerStatus).machine == machine.machine
 
 
+def test_who_asks_is_answered_at_once_and_alone(client: Client, machine: ServerStatus) -> None:
+    """Hundreds of machines answer, and everybody else would have to read all that."""
+    asking = client.topology.private_queue("asking")
+    client.channel.queue_declare(asking, exclusive=True)  # hears no announcement
+    client.inbox, announced = asking, client.inbox
+    client.call()
+    assert client.hear(ServerStatus).machine == machine.machine
+    client.inbox = announced
+
+
+def test_however_often_a_machine_is_asked_it_answers_once_a_second(
+    client: Client, machine: ServerStatus
+) -> None:
+    asking = client.topology.private_queue("asking")
+    client.channel.queue_declare(asking, exclusive=True)
+    begun = time.monotonic()
+    client.inbox = asking
+    while time.monotonic() - begun < 2.5:
+        for _ in range(20):
+            client.call()
+        client.channel.connection.sleep(0.05)
+    answers = len(take_all(client.channel, asking))
+    assert 1 <= answers <= 1 + (time.monotonic() - begun) / ANSWERS_SECONDS
+    assert machine.machine
+
+
+def test_questions_of_many_are_answered_in_one_announcement(
+    client: Client, machine: ServerStatus
+) -> None:
+    queues = [client.topology.private_queue("asking") for _ in range(3 * MOST_ANSWERS)]
+    for queue in queues:
+        client.channel.queue_declare(queue, exclusive=True)
+        body = encode(Discover(queue))
+        client.channel.basic_publish(client.topology.calls, "", body)
+    assert client.hear(ServerStatus).machine == machine.machine
+    answered = sum(bool(take_all(client.channel, queue)) for queue in queues)
+    assert answered <= MOST_ANSWERS
+
+
+def test_a_machine_that_works_for_many_batches_takes_no_more(
+    client: Client, machine: ServerStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "MOST_LEASES", 2)
+    for batch in "abc":
+        client.enlist(machine, batch=batch)
+    refused = client.hear(LeaseRefused)
+    assert (refused.batch, refused.sentence) == ("c", "it works for 2 batches already")
+    client.enlist(machine, batch="a")  # renewed
+    client.say(machine, encode(LeaseEnd("b")))
+    client.enlist(machine, batch="c")
+    client.hear(ServerStatus, lambda frame: frame.batches == 2)
+
+
 def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
     client: Client, machine: ServerStatus
 ) -> None:
     client.enlist(machine)
-    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
+    client.hear(ServerStatus, lambda frame: frame.batches == 1)
     client.say(machine, encode(LeaseEnd(client.batch)))
     client.call()
-    client.hear(ServerStatus, lambda frame: frame.batches == ())
+    client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
 
 def test_a_client_that_falls_silent_loses_its_lease(client: Client, machine: ServerStatus) -> None:
-    client.enlist(machine, lease_seconds=1)
-    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
-    client.hear(ServerStatus, lambda frame: frame.batches == ())
+    client.enlist(machine, lease_seconds=4)
+    client.hear(ServerStatus, lambda frame: frame.batches == 1)
+    client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
 
 def test_a_queue_of_another_program_is_refused(client: Client, machine: ServerStatus) -> None:
@@ -159,7 +215,7 @@ def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
     )
     client.say(machine, encode(LeaseEnd("kill")))
     client.call()
-    client.hear(ServerStatus, lambda frame: frame.batches == ())
+    client.hear(ServerStatus, lambda frame: frame.batches == 0)
     client.enlist(machine, batch="one image")
     client.hear(ServerStatus, lambda frame: frame.images > 0)
 
@@ -179,7 +235,7 @@ def test_what_is_not_for_a_machine_is_passed_over(
 ) -> None:
     client.say(machine, body)
     client.enlist(machine)
-    client.hear(ServerStatus, lambda frame: frame.batches == (client.batch,))
+    client.hear(ServerStatus, lambda frame: frame.batches == 1)
 
 
 def test_a_machine_that_is_told_to_stop_says_that_it_leaves(

@@ -26,7 +26,7 @@ def snapshot_of(*frames: object) -> FleetSnapshot:
 def test_machines_and_batches_are_a_table() -> None:
     snapshot = snapshot_of(
         announcement(),
-        announcement(machine="den-1", name="den", host="den", busy=0, batches=()),
+        announcement(machine="den-1", name="den", host="den", busy=0, batches=0),
         news(),
         news(batch="ffffffffffff", scanning=False, seconds=99.6),
     )

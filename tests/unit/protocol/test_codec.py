@@ -93,7 +93,7 @@ def test_the_payload_of_a_received_frame_is_the_message_itself() -> None:
 @pytest.mark.parametrize("mark", ["bin 8", "bin 16", "bin 32"])
 def test_other_writers_may_use_the_shortest_length_of_a_payload(mark: str) -> None:
     lengths = {"bin 8": b"\xc4\x03", "bin 16": b"\xc5\x00\x03", "bin 32": b"\xc6\x00\x00\x00\x03"}
-    head = msgpack.packb("discover") + msgpack.packb({"caller": "x"}) + lengths[mark] + b"abc"
+    head = msgpack.packb("discover") + msgpack.packb({"queue": "x"}) + lengths[mark] + b"abc"
     assert decode(sealed(head)).payload == b"abc"
 
 
@@ -280,7 +280,7 @@ def test_deep_nesting_is_refused_in_any_place(opening: bytes, depth: int) -> Non
     for head in (deep, deep + b"\x80" + empty, call + deep + empty):
         assert isinstance(refusal_of(sealed(head)), MalformedFrame)
     assert isinstance(refusal_of(b"\x95" + deep), MalformedFrame)
-    unknown = call + b"\x82\xa6caller\xa1x\xa1y" + deep + empty
+    unknown = call + b"\x82\xa5queue\xa1x\xa1y" + deep + empty
     try:
         assert decode(sealed(unknown)).frame == Discover("x")
     except MalformedFrame:
@@ -310,8 +310,8 @@ def test_a_length_that_is_only_announced_costs_nothing(lie: str, place: str) -> 
         "checksum": b"\x95\x02" + announced,
         "kind": sealed(announced),
         "fields": sealed(call + announced),
-        "a field": sealed(call + b"\x81\xa6caller" + announced),
-        "payload": sealed(call + msgpack.packb({"caller": "x"}) + announced),
+        "a field": sealed(call + b"\x81\xa5queue" + announced),
+        "payload": sealed(call + msgpack.packb({"queue": "x"}) + announced),
     }[place]
     tracemalloc.start()
     try:
@@ -326,7 +326,7 @@ def test_a_length_that_is_only_announced_costs_nothing(lie: str, place: str) -> 
 
 def test_an_announced_payload_over_the_limit_is_told_as_too_large() -> None:
     head = (
-        msgpack.packb("discover") + msgpack.packb({"caller": "x"}) + struct.pack(">BI", 0xC6, 2**31)
+        msgpack.packb("discover") + msgpack.packb({"queue": "x"}) + struct.pack(">BI", 0xC6, 2**31)
     )
     error = refusal_of(sealed(head))
     assert isinstance(error, FrameTooLarge)

@@ -160,6 +160,17 @@ class _Run:
         self._consumer = Consumer(
             address, f"{name}-in", self._topology.declare_exchanges, lost=self._lost
         )
+        self._announcements = Subscription(
+            queue="announcements",
+            declare=partial(
+                self._topology.declare_private_queue, exchange=self._topology.announcements
+            ),
+            received=self._on_announcement,
+            unreadable=self._on_unreadable_announcement,
+            prefetch=0,
+            private=partial(self._topology.private_queue, "listener"),
+            started=self._on_listening,
+        )
         self._feeder = Feeder(self._route, desk, self._publisher, self._on_queue_gone)
         self._courier = Courier(desk, self._publisher, self._feeder)
         self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.spoil)
@@ -227,17 +238,7 @@ class _Run:
                 private=partial(topology.private_queue, "client"),
             )
         )
-        self._consumer.subscribe(
-            Subscription(
-                queue="announcements",
-                declare=partial(topology.declare_private_queue, exchange=topology.announcements),
-                received=self._on_announcement,
-                unreadable=self._on_unreadable_announcement,
-                prefetch=0,
-                private=partial(topology.private_queue, "listener"),
-                started=self._on_listening,
-            )
-        )
+        self._consumer.subscribe(self._announcements)
 
     def _declare(self, channel: Channel) -> None:
         # On every new channel: exchanges and the batch's queue are there before anything is sent.
@@ -318,7 +319,7 @@ class _Run:
 
     def _on_announcement(self, received: Received, _delivery: Delivery) -> None:
         frame = received.frame
-        if isinstance(frame, ServerStatus):
+        if isinstance(frame, ServerStatus) and self._topology.is_ours(frame.queue):
             if self._desk.fleet.hear(frame, time.monotonic()):
                 self._due.pop("enlist", None)
                 self._desk.wake()
@@ -338,8 +339,8 @@ class _Run:
         if not self._listening or self._publisher.connection.problem:
             return
         if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
-            call = Message(self._topology.calls, "", encode(Discover("client")), mandatory=False)
-            self._publisher.post(call)
+            body = encode(Discover(self._announcements.queue))
+            self._publisher.post(Message(self._topology.calls, "", body, mandatory=False))
         if self._desk.fleet.is_collecting(now) or not self._is_due("enlist", now, ENLIST_SECONDS):
             return
         enlistment = Lease(
