@@ -21,7 +21,7 @@ from imgbatch.engines.base import Stop
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import BrokerError, Code
 from imgbatch.images.limits import Limits
-from imgbatch.recipe import Recipe
+from imgbatch.recipe import Encoding, Recipe
 
 pytestmark = pytest.mark.broker
 RECIPE = Recipe(Adjustment(brightness=10, contrast=20, sharpness=40))
@@ -99,3 +99,20 @@ def test_a_broker_that_takes_no_piece_of_an_image_ends_the_run_with_the_reason(
         with pytest.raises(BrokerError, match="max_message_size") as caught:
             engine_at(node.url, target).run(jobs, RECIPE, Notes(), Stop())
     assert caught.value.code is Code.BROKER_REFUSED
+
+
+def test_a_result_that_the_broker_does_not_take_is_a_failure_that_says_why(
+    programs: Programs, tmp_path: Path, target: Path
+) -> None:
+    with own_node(more_settings="max_message_size = 300000\n") as node:
+        programs.server(node.url)
+        (source,) = fill(tmp_path / "in", 1, width=1200, height=900)
+        assert source.stat().st_size < 290_000
+        notes = Notes()
+        recipe = Recipe(RECIPE.adjustment, Encoding(quality=100))
+        jobs = ListedJobs(jobs_of([source], target))
+        engine_at(node.url, target).run(jobs, recipe, notes, Stop())
+    failure = notes.outcomes[0].failure
+    assert failure is not None
+    assert failure.code is Code.BROKER_REFUSED
+    assert "max_message_size" in failure.sentence

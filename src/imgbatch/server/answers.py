@@ -50,7 +50,7 @@ class Answerer:
             recipe = Recipe.from_fields(ticket.recipe)
             processed = self._pipeline.run(image, recipe, ticket.max_pixels)
         except (ImageError, UsageError) as error:
-            return self._failure(ticket, begun_seconds, error), b""
+            return self.failure(ticket, begun_seconds, error), b""
         except Exception as error:
             log.exception("job %d of batch %s failed unexpectedly", ticket.job, ticket.batch)
             sentence = (
@@ -58,7 +58,7 @@ class Answerer:
                 "details"
             )
             unexpected = ImageError(Code.INTERNAL_ERROR, sentence)
-            return self._failure(ticket, begun_seconds, unexpected), b""
+            return self.failure(ticket, begun_seconds, unexpected), b""
         result = Result(
             batch=ticket.batch,
             job=ticket.job,
@@ -75,7 +75,8 @@ class Answerer:
         )
         return result, processed.data
 
-    def _failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
+    def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
+        """Return the result of an image that could not be processed, or not be sent."""
         # A codec may quote what it found in the file; a frame takes no control characters.
         sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
         return Result(

@@ -145,6 +145,17 @@ class Worker:
     # On the publisher's thread
 
     def _on_answered(self, pending: PendingTicket, settlement: Settlement) -> None:
+        fatal_error = self._publisher.connection.fatal_error
+        if settlement is Settlement.REFUSED and fatal_error is not None:
+            # The broker takes no result so large. It would take no other worker's, either.
+            failure = self._answerer.failure(pending.ticket, time.monotonic(), fatal_error)
+            (frame,) = frames_of(failure, b"")
+            message = Message(self._topology.clients, pending.ticket.topic, frame)
+            self._publisher.post(message, partial(self._on_settled, pending))
+        else:
+            self._on_settled(pending, settlement)
+
+    def _on_settled(self, pending: PendingTicket, settlement: Settlement) -> None:
         confirmed = settlement is Settlement.CONFIRMED
         self._tell(lambda: self._session.answered(pending, time.monotonic(), confirmed=confirmed))
 
