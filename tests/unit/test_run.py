@@ -3,16 +3,17 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 from tests.support.photos import encoded, fill
 
 import imgbatch
-from imgbatch import Adjustment, Encoding, process, run_batch
-from imgbatch.batch.model import Status
+from imgbatch import Adjustment, Encoding, process, run, run_batch
+from imgbatch.batch.model import Outcome, Status
 from imgbatch.batch.tally import Tally
-from imgbatch.engines.base import Stop
+from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.errors import Code, OutputError, UsageError
 from imgbatch.recipe import OutputFormat, Recipe
 from imgbatch.run import execute, planned_files
@@ -164,6 +165,42 @@ def test_the_page_is_made_unless_it_is_not_wanted(photos: Path, out: Path) -> No
     report = execute(Settings(photos, out), Tally(), Stop())
     assert report.page == out / "imgbatch-report.html"
     assert "<html" in report.page.read_text()
+
+
+class ThumbnailEngine:
+    """An engine whose workers copy files, and bring the thumbnails that are wanted."""
+
+    name = "local"
+
+    def __init__(self, thumbnails: tuple[bytes, bytes]) -> None:
+        self._thumbnails = thumbnails
+
+    def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
+        while not jobs.is_exhausted:
+            for job in jobs.take(1):
+                job.target.write_bytes(job.source.read_bytes())
+                thumbnails = self._thumbnails if job.wants_thumbnails else None
+                outcome = Outcome(job.index, Status.WRITTEN, thumbnails=thumbnails)
+                listener.finished(outcome)
+
+
+@pytest.mark.parametrize("rubbish", [None, b"<script>alert(1)</script>"])
+def test_thumbnails_that_come_with_outcomes_stand_on_the_page(
+    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch, rubbish: bytes | None
+) -> None:
+    before, after = encoded(".jpg"), encoded(".jpg", seed=1)
+    engine = ThumbnailEngine((before, rubbish or after))
+    monkeypatch.setattr(run, "_engine", lambda *_: engine)
+    monkeypatch.setattr(run._Run, "_thumbnails", lambda *_: {})
+    report = execute(Settings(photos, out), Tally(), Stop())
+    assert report.count(Status.WRITTEN) == 2
+    assert report.page is not None
+    page = report.page.read_text()
+    for picture in (before, after):
+        assert page.count(b64encode(picture).decode()) == (0 if rubbish else 2)
+    resumed = execute(Settings(photos, out, resume=True), Tally(), Stop())
+    assert resumed.page is not None
+    assert resumed.page.read_text().count("<figure>") == (0 if rubbish else 2)
 
 
 def test_the_plan_is_known_before_anything_is_done(photos: Path, out: Path) -> None:
