@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.batches import Notes, jobs_of
+from tests.support.batches import ListedJobs, Notes, jobs_of
 from tests.support.brokers import Broker
 from tests.support.photos import encoded, fill
 from tests.support.programs import programs_in
@@ -66,7 +66,7 @@ def target(tmp_path: Path) -> Path:
 
 def _run(engine: Engine, jobs: Iterator[Job], stop: Stop | None = None) -> Notes:
     notes = Notes()
-    engine.run(jobs, RECIPE, notes, stop or Stop())
+    engine.run(ListedJobs(jobs), RECIPE, notes, stop or Stop())
     return notes
 
 
@@ -190,7 +190,7 @@ def test_a_gentle_stop_draws_no_more_and_finishes_what_is_at_hand(
     engine = build(OutputPolicy(folder=target), Limits())
     stopper = threading.Thread(target=lambda: notes.first.wait() and stop.gently.set())
     stopper.start()
-    engine.run(endless(), RECIPE, notes, stop)
+    engine.run(ListedJobs(endless()), RECIPE, notes, stop)
     stopper.join()
     written = {path.name for path in target.iterdir()}
     assert written == {f"{index}.jpg" for index in notes.outcomes}
@@ -205,7 +205,7 @@ def test_a_stop_at_once_leaves_no_temporary_file(
     engine = build(OutputPolicy(folder=target), Limits())
     stopper = threading.Thread(target=lambda: notes.first.wait() and stop.now.set())
     stopper.start()
-    engine.run(jobs_of(sources, target), RECIPE, notes, stop)
+    engine.run(ListedJobs(jobs_of(sources, target)), RECIPE, notes, stop)
     stopper.join()
     assert not [path for path in target.iterdir() if path.name.startswith(".imgbatch")]
 
@@ -232,6 +232,6 @@ def test_jobs_are_drawn_as_there_is_room_for_them(
             target_path = target / f"{index}.jpg"
             yield Job(index, job.source, target_path, job.size_bytes, job.modified_ns, job.mode)
 
-    build(OutputPolicy(folder=target), Limits()).run(counted(), RECIPE, notes, Stop())
+    build(OutputPolicy(folder=target), Limits()).run(ListedJobs(counted()), RECIPE, notes, Stop())
     assert len(notes.outcomes) == 200
     assert max(ahead) < 100

@@ -162,6 +162,10 @@ class Connection:
             self._woken = True
             self._loop.add_callback_threadsafe(self._run_calls)
 
+    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Have a function run after a time; to be called on the connection's thread."""
+        self._loop.call_later(seconds, lambda: self.run_callback(function))
+
     def call_every(self, seconds: float, function: Callable[[], None]) -> None:
         """Have a function run on the connection's thread, now and again and again."""
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgbatch.errors import Code, ImgbatchError, ProtocolError, WorkerFailed
+from imgbatch.errors import Code, ImgbatchError, MalformedFrame, ProtocolError, WorkerFailed
 from imgbatch.protocol.assembly import Piece, Transfer
 from imgbatch.protocol.frames import (
     Cancel,
@@ -62,17 +62,27 @@ _LOST = float("-inf")
 class Draw:
     """There is room for so many more messages with tickets.
 
-    To be answered by `ClientSession.drawn`, for all at once or as there are images.
+    To be answered by `ClientSession.drawn`, for all at once or as there are images. How many may
+    leave in one message depends on how many are left, besides those `in_flight`, for how many
+    `workers`.
     """
 
     messages: int
+    in_flight: int
+    workers: int
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Publish the tickets of these images in one message."""
+    """Publish the tickets of these images in one message, for the `attempt`-th time again."""
 
     jobs: tuple[InFlightJob, ...]
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Declare the batch's queue again, and have its workers take from it: it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +108,8 @@ class Write:
 
     Parameters
     ----------
-    result
-        The piece is the first; a file that was begun with another one is void.
+    is_first
+        What was written for the image before is void.
     delivery
         To be acknowledged when the piece is written.
     attempts
@@ -145,7 +155,7 @@ class Warn:
     sentence: str
 
 
-Action = Draw | Offer | SendImage | SendCancel | Write | Discard | Fail | Acknowledge | Warn
+Action = Draw | Offer | Renew | SendImage | SendCancel | Write | Discard | Fail | Acknowledge | Warn
 
 
 class ClientSession:
@@ -198,11 +208,11 @@ class ClientSession:
             self._offer(jobs, now)
         return self._after()
 
-    def _offer(self, jobs: tuple[InFlightJob, ...], now: float) -> None:
+    def _offer(self, jobs: tuple[InFlightJob, ...], now: float, attempt: int = 0) -> None:
         for job in jobs:
             job.heard_seconds, job.sequence = now, self._next_sequence
             self._next_sequence += 1
-        self._actions.append(Offer(jobs))
+        self._actions.append(Offer(jobs, attempt))
 
     def all_drawn(self) -> list[Action]:
         """Draw no more: there are none, or the run is to stop."""
@@ -218,7 +228,8 @@ class ClientSession:
         return self._after()
 
     def tickets_lost(self, indexes: Iterable[int], now: float) -> list[Action]:
-        """Take note that tickets found no queue, hence that the queue was lost."""
+        """Take note that tickets found no queue, hence that it was lost."""
+        self._actions.append(Renew())
         for job in self._known(indexes):
             job.heard_seconds = _LOST
         return self.queue_lost(now)
@@ -296,6 +307,8 @@ class ClientSession:
         try:
             if isinstance(frame, Result) and not _is_same(frame, job.result):
                 size_bytes = frame.size_bytes if frame.kind == ResultKind.DONE else 0
+                if frame.kind == ResultKind.DONE and not size_bytes:
+                    raise MalformedFrame("an empty file")
                 transfer = Transfer(size_bytes, LARGEST_RESULT_BYTES)
                 if self._apply(job, JobEvent.RESULT):
                     job.result, job.transfer = frame, transfer
@@ -403,7 +416,7 @@ class ClientSession:
                 job.attempt += 1
                 self._messages += 1 - job.share
                 job.share = 1.0
-                self._offer((job,), now)
+                self._offer((job,), now, job.attempt)
         return self._after()
 
     # What follows
@@ -416,7 +429,7 @@ class ClientSession:
             most = min(self._workers * MOST_MESSAGES_PER_WORKER, MOST_MESSAGES)
             messages = math.ceil(most - expected)
             self._drawing += messages
-            self._actions.append(Draw(messages))
+            self._actions.append(Draw(messages, len(self._jobs), self._workers))
         actions, self._actions = self._actions, []
         return actions
 

@@ -168,7 +168,8 @@ class Result:
 class InProgress:
     """A worker still has these tickets, or their results are on their way.
 
-    Said every few seconds: what nobody holds, and the broker does not count in the queue, is lost.
+    Said every few seconds of those that it has had for longer: what is in no worker's hands, and
+    was overtaken by others in the queue, is lost.
     """
 
     batch: Name
@@ -209,7 +210,7 @@ class WorkerCrashed:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A client asks a machine to work for its batch, or goes on asking for it.
+    """A client asks a machine to work for its batch, or to go on.
 
     Parameters
     ----------

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from imgbatch.errors import Code, ImageError, ImgbatchError, LimitExceeded, SkippedFile, UsageError
 from imgbatch.images.limits import Limits
-from imgbatch.pipeline import Pipeline
+from imgbatch.pipeline import Pipeline, Processed
 from imgbatch.protocol import Chunk, Result, ResultKind, Ticket, encode
 from imgbatch.protocol.fields import SENTENCE
 from imgbatch.protocol.slicing import pieces
 from imgbatch.recipe import Recipe
-
-log = logging.getLogger(__name__)
 
 LARGEST_BUNDLED_BYTES = 128 * 1024
 """Of a larger result, the bytes cost more than the message's turn, so it waits for no others."""
@@ -51,15 +49,21 @@ class Answerer:
             processed = self._pipeline.run(image, recipe, ticket.max_pixels)
         except (ImageError, UsageError) as error:
             return self.failure(ticket, begun_seconds, error), b""
-        except Exception as error:
-            log.exception("job %d of batch %s failed unexpectedly", ticket.job, ticket.batch)
-            sentence = (
-                f"an error of imgbatch itself ({type(error).__name__}); the server's log has the "
-                "details"
-            )
-            unexpected = ImageError(Code.INTERNAL_ERROR, sentence)
-            return self.failure(ticket, begun_seconds, unexpected), b""
-        result = Result(
+        return self._result(ticket, begun_seconds, processed), processed.data
+
+    def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
+        """Return the result of an image that could not be processed, or not be sent."""
+        # A codec may quote what it found in the file; a frame takes no control characters.
+        sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
+        return replace(
+            self._result(ticket, begun_seconds, Processed(b"", 0, 0, ())),
+            kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
+            code=error.code,
+            sentence=sentence[: SENTENCE.longest],
+        )
+
+    def _result(self, ticket: Ticket, begun_seconds: float, processed: Processed) -> Result:
+        return Result(
             batch=ticket.batch,
             job=ticket.job,
             transfer=random.getrandbits(52),
@@ -72,26 +76,6 @@ class Answerer:
             size_bytes=len(processed.data),
             seconds=time.monotonic() - begun_seconds,
             notes=processed.notes,
-        )
-        return result, processed.data
-
-    def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
-        """Return the result of an image that could not be processed, or not be sent."""
-        # A codec may quote what it found in the file; a frame takes no control characters.
-        sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
-        return Result(
-            batch=ticket.batch,
-            job=ticket.job,
-            transfer=random.getrandbits(52),
-            kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
-            code=error.code,
-            sentence=sentence[: SENTENCE.longest],
-            machine=self._machine,
-            width_pixels=0,
-            height_pixels=0,
-            size_bytes=0,
-            seconds=time.monotonic() - begun_seconds,
-            notes=(),
         )
 
 

@@ -13,6 +13,7 @@ import os
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -24,17 +25,8 @@ from imgbatch.broker.topology import Topology
 from imgbatch.errors import DamagedPayload, ProtocolError
 from imgbatch.fingerprint import warm_up
 from imgbatch.protocol import Received, encode
-from imgbatch.protocol.worker_session import (
-    Acknowledge,
-    Action,
-    Compute,
-    LeaveBatch,
-    PendingTicket,
-    Reject,
-    Requeue,
-    Send,
-    WorkerSession,
-)
+from imgbatch.protocol import worker_session as session
+from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
 from imgbatch.server.logs import log_to_stderr
 from imgbatch.server.messages import (
@@ -138,7 +130,7 @@ class Worker:
             self._publisher.publish_all(messages, answered)
         self._consumer.connection.call_threadsafe(lambda: self._on_computed(pending))
 
-    def _tell(self, event: Callable[[], list[Action]]) -> None:
+    def _tell(self, event: Callable[[], list[session.Action]]) -> None:
         """Have the session hear of an event; from any thread."""
         self._consumer.connection.call_threadsafe(lambda: self._perform(event()))
 
@@ -165,21 +157,21 @@ class Worker:
 
     # On the consumer's thread
 
-    def _perform(self, actions: list[Action]) -> None:
+    def _perform(self, actions: list[session.Action]) -> None:
         for action in actions:
             match action:
-                case Compute(pending):
+                case session.Compute(pending):
                     self._images.put(pending)
-                case Acknowledge(Delivery() as delivery):
+                case session.Acknowledge(Delivery() as delivery):
                     self._consumer.acknowledge(delivery)
-                case Requeue(Delivery() as delivery):
+                case session.Requeue(Delivery() as delivery):
                     self._consumer.requeue(delivery)
-                case Reject(Delivery() as delivery):
+                case session.Reject(Delivery() as delivery):
                     self._consumer.reject(delivery)
-                case Send(topic, frame, needed):
+                case session.Send(topic, frame, needed):
                     message = Message(self._topology.clients, topic, encode(frame), needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
-                case LeaveBatch(batch):
+                case session.LeaveBatch(batch):
                     log.info("nobody takes the results of batch %s any more", batch)
                     self._unsubscribe(batch)
                     self._pipe.send(ClientGone(batch))
@@ -230,13 +222,10 @@ class Worker:
 
     def _recall(self) -> None:
         """Take back what was handed out and is not begun."""
-        while not self._images.empty():
-            try:
-                pending = self._images.get_nowait()
-            except queue.Empty:
-                return
-            if pending is not None:
+        with suppress(queue.Empty):
+            while (pending := self._images.get_nowait()) is not None:
                 self._session.recall(pending)
+            self._images.put(None)  # the end stays the last
 
     def _on_queue_gone(self, batch: str, _queue: str) -> None:
         self._queues.pop(batch, None)

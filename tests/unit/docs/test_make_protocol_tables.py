@@ -41,8 +41,8 @@ def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     from imgbatch.broker import bundler, publisher, topology
-    from imgbatch.engines.rabbitmq import desk, engine, machines, offers
-    from imgbatch.protocol import slicing, worker_session
+    from imgbatch.engines.rabbitmq import engine, machines
+    from imgbatch.protocol import client_session, slicing, worker_session
     from imgbatch.server import answers, leases, supervisor
 
     assert f"**version {PROTOCOL_VERSION}**" in PAGE
@@ -51,13 +51,17 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert publisher.WINDOW_BYTES == 16 * 2**20
     assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
     assert DEFAULT_LIMITS.frames == 64
-    assert (desk.FEWEST_BUNDLES_PER_WORKER, desk.MOST_BUNDLES_PER_WORKER) == (5, 8)
+    assert client_session.FEWEST_MESSAGES_PER_WORKER == 5
+    assert client_session.MOST_MESSAGES_PER_WORKER == 8
+    assert client_session.MOST_MESSAGES == 8192
     assert (slicing.MOST_FRAMES_PER_BUNDLE, slicing.BUNDLE_BYTES) == (16, 512 * 1024)
     assert (answers.LARGEST_BUNDLED_BYTES, bundler.LONGEST_WAIT_SECONDS) == (128 * 1024, 0.25)
-    assert offers.MAX_ATTEMPTS == 3
-    assert (engine.ENLIST_SECONDS, engine.COUNT_SECONDS, engine.NEWS_SECONDS) == (5, 5, 3)
-    assert (engine.SILENT_SECONDS, machines.SILENT_SECONDS) == (30, 10)
+    assert client_session.MAX_ATTEMPTS == 3
+    assert (engine.RENEW_SECONDS, engine.STATUS_SECONDS) == (5, 3)
+    assert (client_session.SILENT_SECONDS, machines.SILENT_SECONDS) == (30, 10)
+    assert client_session.RECOVERY_SECONDS == 12
+    assert worker_session.HELD_BYTES == 256 * 2**20
     assert worker_session.FETCH_SECONDS == 10
     assert f"{worker_session.FETCH_TIMES} times in all" in PAGE
-    assert (worker_session.IN_PROGRESS_SECONDS, supervisor.ANNOUNCE_SECONDS) == (5, 3)
+    assert (worker_session.IN_PROGRESS_SECONDS, supervisor.STATUS_SECONDS) == (5, 3)
     assert leases.LONGEST_LEASE_SECONDS == 300

@@ -118,8 +118,9 @@ def test_another_workers_result_takes_the_place_of_one_that_is_arriving() -> Non
         (Chunk(BATCH, 0, 5, 4, 6), b"ef"),
         (Chunk(BATCH, 0, 5, 3, 6), b"defg"),
         (result(batch=BATCH, job=0, size_bytes=LARGEST_RESULT_BYTES + 1), b""),
+        (result(batch=BATCH, job=0, size_bytes=0), b""),
     ],
-    ids=["a gap", "too long", "too large"],
+    ids=["a gap", "too long", "too large", "empty"],
 )
 def test_a_result_with_a_fault_is_discarded_and_its_image_offered_again(
     frame: Frame, payload: bytes
@@ -261,7 +262,7 @@ def test_an_image_in_line_to_be_sent_is_not_lost() -> None:
 
 def test_a_ticket_that_found_no_queue_is_offered_at_once_and_the_others_soon() -> None:
     it = Client(images=3)
-    it.session.tickets_lost([2], 5.0)
+    assert client.Renew() in it.session.tickets_lost([2], 5.0)
     assert it.offered_again(5.0) == [2]
     it.hear(InProgress(BATCH, (0,), "m"), now=10.0)
     assert it.offered_again(16.9) == []
@@ -279,10 +280,10 @@ def test_after_a_pause_everybody_has_time_to_say_what_he_has() -> None:
 
 def test_images_are_drawn_when_few_are_in_flight_and_then_in_one_burst() -> None:
     session = ClientSession(BATCH)
-    assert session.workers_changed(2) == [client.Draw(16)]
+    assert session.workers_changed(2) == [client.Draw(16, 0, 2)]
     session.drawn([[(index * 2, None), (index * 2 + 1, None)] for index in range(16)], 0.0)
     assert session.ended(range(12)) == []
-    assert session.ended([12, 13]) == [client.Draw(7)]
+    assert session.ended([12, 13]) == [client.Draw(7, 18, 2)]
 
 
 def test_what_is_still_to_be_drawn_of_a_burst_is_not_asked_for_again() -> None:
@@ -293,11 +294,11 @@ def test_what_is_still_to_be_drawn_of_a_burst_is_not_asked_for_again() -> None:
         (offer,) = session.drawn([[(index, None)]], 0.0)
         assert isinstance(offer, client.Offer)
         asked.append(session.ended([index]))
-    assert asked == [[], [], [], [client.Draw(4)]]
+    assert asked == [[], [], [], [client.Draw(4, 0, 1)]]
 
 
 def test_however_many_workers_are_said_to_be_there_the_broker_is_not_flooded() -> None:
-    assert ClientSession(BATCH).workers_changed(2**53) == [client.Draw(MOST_MESSAGES)]
+    assert ClientSession(BATCH).workers_changed(2**53) == [client.Draw(MOST_MESSAGES, 0, 2**53)]
 
 
 def test_a_run_is_over_when_all_is_drawn_and_ended() -> None:

@@ -101,7 +101,7 @@ class World:
     def act(self, actions: list[client_session.Action]) -> None:
         for action in actions:
             match action:
-                case client_session.Draw(messages):
+                case client_session.Draw(messages=messages):
                     self.draw(messages)
                 case client_session.Offer(jobs):
                     self.offered.update(job.index for job in jobs)

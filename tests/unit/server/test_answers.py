@@ -68,14 +68,6 @@ def test_a_failure_says_why(image: bytes, kind: str, code: Code) -> None:
     assert decode(body).frame == frame
 
 
-def test_an_error_of_our_own_fails_its_image_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object) -> None:
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(Pipeline, "run", run)
-    assert answer_to(IMAGE)[0].code == Code.INTERNAL_ERROR
-
-
 @given(st.text())
 def test_whatever_a_codec_says_can_be_sent(sentence: str) -> None:
     def run(*_: object) -> None:

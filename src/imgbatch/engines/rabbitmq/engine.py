@@ -1,32 +1,37 @@
-"""The run as a whole: its connections, its timers, and what it tells of itself."""
+"""The run as a whole: the threads around a session, its timers, and what it tells of itself.
+
+The thread of the consuming connection owns the session, which decides what becomes of each image,
+and the machines. The reader's and the writer's move bytes, the publisher's sends, the run's own
+waits. They hand one another requests, and events to the session through `_Run.tell`.
+"""
 
 from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from imgbatch.batch.model import Job
-from imgbatch.batch.write import OutputPolicy as Placement
+from imgbatch.batch.model import Outcome
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
-from imgbatch.engines.base import Listener, Stop
-from imgbatch.engines.rabbitmq.desk import Desk
+from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.rabbitmq.machines import AGREED_SECONDS, MachineRegistry
-from imgbatch.engines.rabbitmq.offers import Offers
-from imgbatch.engines.rabbitmq.receiving import Writers
-from imgbatch.engines.rabbitmq.sending import Courier, Feeder, Route
+from imgbatch.engines.rabbitmq.reading import Reader, Route
 from imgbatch.engines.rabbitmq.stall import RunSnapshot, StallDetector
+from imgbatch.engines.rabbitmq.writing import Writer
 from imgbatch.errors import (
     Code,
     DamagedPayload,
+    ImgbatchError,
     ProtocolError,
     UsageError,
     VersionMismatch,
@@ -34,21 +39,19 @@ from imgbatch.errors import (
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import (
     BatchStatus,
-    Chunk,
     Discover,
     Fetch,
     Frame,
-    InProgress,
     Lease,
     LeaseEnd,
     LeaseRefused,
     Received,
-    Result,
-    Returned,
     ServerStatus,
     WorkerCrashed,
     encode,
 )
+from imgbatch.protocol import client_session as session
+from imgbatch.protocol.client_session import ClientSession
 from imgbatch.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -56,20 +59,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.25
-ENLIST_SECONDS = 5.0
+TICK_SECONDS = 0.25
+RENEW_SECONDS = 5.0
+"""How often machines are leased again, or looked for while there are none; and how often the work
+queue is declared again, which keeps it from expiring."""
 LEASE_SECONDS = 30
-"""How long a machine goes on without hearing from the client: six enlistments."""
-NEWS_SECONDS = 3.0
-COUNT_SECONDS = 5.0
-"""How often the work queue is declared again, which keeps it from expiring and counts the tickets
-that wait in it."""
-SILENT_SECONDS = 30.0
-"""How long an image may show no sign before its ticket is published again: six times a worker
-would have said that he has it. A worker that still has the first ticket is not disturbed; whoever
-gets the second has to ask before he begins."""
-RECOVERY_SECONDS = 12.0
-"""The same after a connection was lost, by when everybody who still has tickets has said so."""
+"""How long a machine goes on without hearing from the client: six renewals."""
+STATUS_SECONDS = 3.0
+MACHINES_SECONDS = 1.0
 INBOX_PREFETCH = 16
 """Frames of at most 1 MiB that wait here to be written."""
 
@@ -108,32 +105,29 @@ class RabbitEngine:
         Which broker, and how.
     limits
         What is too large to be sent; the servers have limits of their own.
-    delivery
+    policy
         How results are put into the output folder.
     """
 
     name = "rabbitmq"
 
-    def __init__(self, options: RabbitOptions, limits: Limits, delivery: Placement) -> None:
+    def __init__(self, options: RabbitOptions, limits: Limits, policy: OutputPolicy) -> None:
         Address(options.broker).parameters("")  # refuses what makes no sense, before a run begins
         if options.machines is not None and options.machines < 1:
             raise UsageError(Code.BAD_OPTION, f"machines is {options.machines}; it takes 1 or more")
         self._options = options
         self._limits = limits
-        self._placement = delivery
+        self._policy = policy
 
-    def run(self, jobs: Iterable[Job], recipe: Recipe, listener: Listener, stop: Stop) -> None:
+    def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
-        desk = Desk(
-            Offers(), MachineRegistry(self._options.machines, self._options.mixed_fleet), listener
-        )
-        run = _Run(self._options, self._limits, self._placement, recipe, desk)
+        run = _Run(self._options, self._limits, self._policy, recipe, listener, jobs)
         try:
-            run.work(jobs, stop)
+            run.work(stop)
         finally:
             run.end()
-        if desk.error is not None:
-            raise desk.error
+        if run.error is not None:
+            raise run.error
 
 
 class _Run:
@@ -143,290 +137,305 @@ class _Run:
         self,
         options: RabbitOptions,
         limits: Limits,
-        placement: Placement,
+        policy: OutputPolicy,
         recipe: Recipe,
-        desk: Desk,
+        listener: Listener,
+        jobs: JobSource,
     ) -> None:
-        self._options = options
-        self._desk = desk
+        self.error: BaseException | None = None
+        self._listener = listener
         self._topology = Topology(options.prefix)
         batch = uuid.uuid4().hex
         self._route = Route(
             batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits
         )
+        self._session = ClientSession(batch)
+        self._machines = MachineRegistry(options.machines, options.mixed_fleet)
         address = Address(options.broker)
         name = f"imgbatch-client-{batch}"
         self._publisher = Publisher(address, f"{name}-out", self._declare)
         self._consumer = Consumer(
-            address, f"{name}-in", self._topology.declare_exchanges, lost=self._lost
+            address, f"{name}-in", self._topology.declare_exchanges, lost=self._on_connection_lost
+        )
+        declare = self._topology.declare_private_queue
+        self._inbox = Subscription(
+            queue="inbox",
+            declare=partial(declare, exchange=self._topology.clients, topic=self._route.topic),
+            received=self._on_frame,
+            unreadable=self._on_unreadable,
+            prefetch=INBOX_PREFETCH,
+            private=partial(self._topology.private_queue, "client"),
         )
         self._announcements = Subscription(
             queue="announcements",
-            declare=partial(
-                self._topology.declare_private_queue, exchange=self._topology.announcements
-            ),
+            declare=partial(declare, exchange=self._topology.announcements),
             received=self._on_announcement,
             unreadable=self._on_unreadable_announcement,
             prefetch=0,
             private=partial(self._topology.private_queue, "listener"),
             started=self._on_listening,
         )
-        self._feeder = Feeder(self._route, desk, self._publisher, self._on_queue_gone)
-        self._courier = Courier(desk, self._publisher, self._feeder)
-        self._writers = Writers(desk, placement, self._consumer.acknowledge, desk.spoil)
-        self._due: dict[str, float] = {}
+        self._writer = Writer(policy, listener, self._on_written, self._abort)
+        self._reader = Reader(
+            self._route,
+            jobs,
+            self._publisher,
+            listener.progress,
+            self.tell,
+            self._writer.refuse,
+            self._abort,
+        )
         self._begun_seconds = time.monotonic()
         self._stall = StallDetector(address, options.timeout_seconds, self._begun_seconds)
+        self._status_due_seconds = 0.0
+        self._leased: dict[str, ServerStatus] = {}
+        self._over = threading.Event()
+        self._done = 0
         self._said: str | None = None
         self._foreign = ""
         self._listening = False
 
-    def work(self, jobs: Iterable[Job], stop: Stop) -> None:
+    # On the run's own thread
+
+    def work(self, stop: Stop) -> None:
         """Go on until every job has ended, or nobody can go on, or `stop`."""
-        self._connect()
-        self._feeder.start(jobs)
-        while not self._desk.is_over and not stop.now.is_set():
+        self._publisher.start()
+        self._consumer.start()
+        self._writer.start()
+        self._reader.start()
+        self._consumer.subscribe(self._inbox)
+        self._consumer.subscribe(self._announcements)
+        for seconds, function in (
+            (TICK_SECONDS, self._tick),
+            (RENEW_SECONDS, self._renew),
+            (MACHINES_SECONDS, self._report_machines),
+        ):
+            self._consumer.connection.call_every(seconds, function)
+        while not self._over.wait(TICK_SECONDS) and not stop.now.is_set():
             if stop.gently.is_set():
-                self._desk.stop()
-                if self._trouble or not self._desk.fleet.working:
+                self._reader.take_no_more()
+                self.tell(ClientSession.all_drawn)
+                if self._problem or not self._leased:
                     break  # nobody finishes what is at hand
-            now = time.monotonic()
-            self._check_broker()
-            self._enlist(now)
-            self._count_tickets(now)
-            self._look_for_lost(now)
-            self._tell(now)
-            is_collecting = self._desk.fleet.is_collecting(now)
-            self._desk.wait(AGREED_SECONDS if is_collecting else TURN_SECONDS)
-        self._desk.settle()
-        self._desk.machines(self._desk.fleet.uses)
 
     def end(self) -> None:
         """Let the machines go and leave nothing behind, on the broker or on the disk."""
-        self._desk.stop()
-        self._courier.stop()
-        for announcement in self._desk.fleet.leased:
-            self._send_to(announcement.queue, LeaseEnd(self._route.batch))
-        self._announce_news(ended=True)
+        self._reader.take_no_more()
+        said = threading.Event()
+        self._consumer.connection.call_threadsafe(self._say_goodbye)
+        self._consumer.connection.call_threadsafe(said.set)
+        said.wait(2.0)
         self._publisher.connection.call_threadsafe(self._delete_work_queue)
         if self._publisher.connection.problem is None:
             self._publisher.flush(2.0)
         self._consumer.close(2.0)
         self._publisher.close(2.0)
-        self._courier.join(2.0)
-        self._writers.stop()
+        self._reader.stop(2.0)
+        self._writer.stop(5.0)
+        self._listener.machines(self._machines.uses)
 
-    # Connections
+    # From any thread
 
-    def _connect(self) -> None:
-        self._publisher.start()
-        self._consumer.start()
-        self._writers.start()
-        self._courier.start()
-        topology = self._topology
-        self._consumer.subscribe(
-            Subscription(
-                queue="inbox",
-                declare=partial(
-                    topology.declare_private_queue,
-                    exchange=topology.clients,
-                    topic=self._route.topic,
-                ),
-                received=self._on_frame,
-                unreadable=self._on_unreadable,
-                prefetch=INBOX_PREFETCH,
-                private=partial(topology.private_queue, "client"),
-            )
-        )
-        self._consumer.subscribe(self._announcements)
+    def tell(self, event: Callable[[ClientSession], list[session.Action]]) -> None:
+        """Have the session hear of an event."""
+        self._consumer.connection.call_threadsafe(lambda: self._perform(event(self._session)))
+
+    def _abort(self, error: BaseException) -> None:
+        """End the run: nobody can go on. The first error is the one that counts."""
+        self.error = self.error or error
+        self._over.set()
+
+    def _on_written(self, outcomes: list[Outcome], deliveries: list[Any]) -> None:
+        self._consumer.connection.call_threadsafe(partial(self._count, outcomes, deliveries))
+
+    @property
+    def _problem(self) -> str | None:
+        return self._consumer.connection.problem or self._publisher.connection.problem
+
+    def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
+        """Tell somebody something that it can do without."""
+        message = Message(exchange, routing_key, encode(frame), mandatory=False)
+        self._publisher.post(message)
+
+    # On the publisher's thread
 
     def _declare(self, channel: Channel) -> None:
         # On every new channel: exchanges and the batch's queue are there before anything is sent.
         self._topology.declare_exchanges(channel)
         self._topology.declare_work_queue(channel, self._route.work_queue)
-        self._begin_anew()
-
-    def _lost(self) -> None:
-        self._listening = False
-        self._desk.offers.forgive()
-
-    def _on_listening(self) -> None:
-        # Not before: whoever answers a call at once must find our queues bound.
-        self._listening = True
-        self._doubt_all(time.monotonic())
-        self._begin_anew()
-
-    def _on_queue_gone(self) -> None:
-        self._due.pop("count", None)
-        self._due.pop("enlist", None)
-
-    def _begin_anew(self) -> None:
-        self._due.clear()
-        self._desk.wake()
+        self._consumer.connection.call_threadsafe(self._renew)
 
     def _delete_work_queue(self) -> None:
         channel = self._publisher.connection.channel
         if channel is not None and channel.is_open:
             channel.queue_delete(self._route.work_queue)
 
-    def _send_to(self, queue: str, frame: Frame) -> None:
-        self._publisher.post(Message("", queue, encode(frame), mandatory=False))
+    # All that follows, on the consumer's thread
 
-    def _check_broker(self) -> None:
-        for link in (self._publisher.connection, self._consumer.connection):
-            if link.fatal_error is not None:
-                raise link.fatal_error
+    def _perform(self, actions: list[session.Action]) -> None:
+        for action in actions:
+            match action:
+                case session.Write() | session.Discard() | session.Fail():
+                    self._writer.put(action)
+                case session.Acknowledge(Delivery() as delivery):
+                    self._consumer.acknowledge(delivery)
+                case session.Draw() | session.Offer() | session.SendImage():
+                    self._reader.put(action)
+                case session.Renew():
+                    self._renew()
+                case session.SendCancel(queue, frame):
+                    self._post("", queue, frame)
+                case session.Warn(sentence):
+                    log.warning("%s", sentence)
+        if self._session.is_over:
+            self._over.set()
 
-    # What arrives, on the consumer's thread
+    def _count(self, outcomes: list[Outcome], deliveries: list[Delivery]) -> None:
+        self._consumer.acknowledge(*deliveries)
+        self._done += len(outcomes)
+        for outcome in outcomes:
+            if outcome.machine:
+                self._machines.count(outcome.machine, outcome.seconds)
+        self._perform(self._session.ended([outcome.index for outcome in outcomes]))
 
     def _on_frame(self, received: Received, delivery: Delivery) -> None:
         frame = received.frame
-        if getattr(frame, "batch", None) != self._route.batch:
+        if isinstance(frame, LeaseRefused) and frame.batch == self._route.batch:
+            self._machines.refuse(frame.machine, frame.sentence)
+        elif isinstance(frame, WorkerCrashed):
+            log.info("%s: %s", frame.machine, frame.sentence)
+        if isinstance(frame, LeaseRefused) or (
+            isinstance(frame, Fetch) and not self._topology.is_ours(frame.queue)
+        ):
             self._consumer.acknowledge(delivery)
-        elif isinstance(frame, Result | Chunk):
-            self._writers.put(delivery, received, frame.job)
-        else:
-            self._consumer.acknowledge(delivery)
-            self._on_word(frame)
+            return
+        now = time.monotonic()
+        self._perform(self._session.receive(frame, received.payload, delivery, now))
 
     def _on_unreadable(self, delivery: Delivery, error: ProtocolError) -> None:
         log.warning("passed over a message: %s", error)
-        self._consumer.acknowledge(delivery)
-        if isinstance(error, DamagedPayload) and isinstance(error.frame, Result | Chunk):
-            self._desk.spoil(error.frame.job)
+        frame = error.frame if isinstance(error, DamagedPayload) else None
+        self._perform(self._session.damaged(frame, delivery))
 
-    def _on_word(self, frame: Frame) -> None:
-        match frame:
-            case Fetch():
-                if self._topology.is_ours(frame.queue):
-                    self._courier.request(frame)
-            case InProgress(jobs=jobs):
-                self._desk.offers.hold(jobs, time.monotonic())
-            case Returned(jobs=jobs):
-                self._desk.offers.excuse(jobs)
-            case WorkerCrashed():
-                log.info("%s: %s", frame.machine, frame.sentence)
-                self._desk.offers.mourn(frame.job, frame.code, frame.sentence)
-            case LeaseRefused():
-                self._desk.fleet.refuse(frame.machine, frame.sentence)
-            case _:
-                log.warning("passed over a %s", type(frame).__name__)
+    def _on_announcement(self, received: Received, _delivery: Delivery) -> None:
+        frame, now = received.frame, time.monotonic()
+        if isinstance(frame, ServerStatus) and self._topology.is_ours(frame.queue):
+            if self._machines.hear(frame, now):
+                self._lease()
+                if self._machines.is_collecting(now):
+                    self._consumer.connection.call_later(AGREED_SECONDS, self._lease)
+        elif isinstance(frame, Discover):
+            self._status_due_seconds = 0.0
 
     def _on_unreadable_announcement(self, _delivery: Delivery, error: ProtocolError) -> None:
         log.warning("passed over an announcement: %s", error)
         if isinstance(error, VersionMismatch):
             self._foreign = str(error)
 
-    def _on_announcement(self, received: Received, _delivery: Delivery) -> None:
-        frame = received.frame
-        if isinstance(frame, ServerStatus) and self._topology.is_ours(frame.queue):
-            if self._desk.fleet.hear(frame, time.monotonic()):
-                self._due.pop("enlist", None)
-                self._desk.wake()
-        elif isinstance(frame, Discover):
-            self._due.pop("news", None)
+    # Connections and queues that come and go
 
-    # What has to be done from time to time, on the run's own thread
+    def _on_connection_lost(self) -> None:
+        self._listening = False
+        self._perform(self._session.connection_lost())
 
-    def _is_due(self, what: str, now: float, every_seconds: float) -> bool:
-        if now < self._due.get(what, 0.0):
-            return False
-        self._due[what] = now + every_seconds
-        return True
+    def _on_listening(self) -> None:
+        # Not before: whoever answers at once must find our queues bound.
+        self._listening = True
+        self._perform(self._session.queue_lost(time.monotonic()))
+        self._renew()
 
-    def _enlist(self, now: float) -> None:
+    def _on_declared(self, _messages: int, consumers: int) -> None:
+        if not consumers and self._leased:
+            # The queue is a new one, and its workers were never told.
+            self._perform(self._session.queue_lost(time.monotonic()))
+            self._lease(renew=True)
+
+    # What has to be done from time to time
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        try:
+            for connection in (self._publisher.connection, self._consumer.connection):
+                if connection.fatal_error is not None:
+                    raise connection.fatal_error
+            self._lease()
+            self._perform(self._session.tick(now, connected=self._problem is None))
+            if now >= self._status_due_seconds:
+                self._announce_status(ended=False)
+            self._report_stall(now)
+        except ImgbatchError as error:
+            self._abort(error)
+
+    def _renew(self) -> None:
+        """Keep leases and the work queue from expiring; look for machines if there are none."""
+        if self._listening and not self._leased and not self._publisher.connection.problem:
+            self._post(self._topology.calls, "", Discover(self._announcements.queue))
+        self._lease(renew=True)
+        # Not on the publisher's connection: an alarm would keep the queue from living on.
+        channel = self._consumer.connection.channel
+        if channel is not None and channel.is_open:
+            self._topology.declare_work_queue(channel, self._route.work_queue, self._on_declared)
+
+    def _lease(self, *, renew: bool = False) -> None:
+        """Ask machines to work for this run, those that do already only to `renew`."""
+        now, route = time.monotonic(), self._route
         # What is said to a broker that takes nothing would be said to it again and again.
         if not self._listening or self._publisher.connection.problem:
             return
-        if not self._desk.fleet.working and self._is_due("call", now, ENLIST_SECONDS):
-            body = encode(Discover(self._announcements.queue))
-            self._publisher.post(Message(self._topology.calls, "", body, mandatory=False))
-        if self._desk.fleet.is_collecting(now) or not self._is_due("enlist", now, ENLIST_SECONDS):
-            return
-        enlistment = Lease(
-            self._route.batch,
-            self._route.work_queue,
-            self._route.topic,
-            LEASE_SECONDS,
-            socket.gethostname(),
-        )
-        for forgotten in self._desk.fleet.update(now):
-            self._send_to(forgotten.queue, LeaseEnd(self._route.batch))
-        for announcement in self._desk.fleet.leased:
-            self._send_to(announcement.queue, enlistment)
-        self._desk.wake()
+        for forgotten in self._machines.update(now):
+            self._post("", forgotten.queue, LeaseEnd(route.batch))
+        before = {} if renew else self._leased
+        self._leased = {machine.machine: machine for machine in self._machines.leased}
+        host = socket.gethostname()
+        lease = Lease(route.batch, route.work_queue, route.topic, LEASE_SECONDS, host)
+        for name, machine in self._leased.items():
+            if name not in before:
+                self._post("", machine.queue, lease)
+        self._perform(self._session.workers_changed(self._machines.procs))
 
-    def _look_for_lost(self, now: float) -> None:
-        # Nothing is lost before somebody could have said that he has it.
-        if not self._desk.fleet.working or self._trouble:
-            return
-        lost = self._desk.offers.lost(now - SILENT_SECONDS, now)
-        if lost:
-            log.info("%d images were lost; offering them again", len(lost))
-        for offer in lost:
-            self._courier.request(offer)
+    def _report_machines(self) -> None:
+        self._writer.put(partial(self._listener.machines, self._machines.uses))
 
-    def _count_tickets(self, now: float) -> None:
-        if self._is_due("count", now, COUNT_SECONDS):
-            # Not on the publisher's link: an alarm would keep the queue from living on.
-            self._consumer.connection.call_threadsafe(self._declare_work_queue)
+    def _report_stall(self, now: float) -> None:
+        """Tell why nothing moves, if nothing does.
 
-    def _declare_work_queue(self) -> None:
-        channel = self._consumer.connection.channel
-        if channel is not None and channel.is_open:
-            self._topology.declare_work_queue(channel, self._route.work_queue, self._on_count)
-
-    def _on_count(self, messages: int, consumers: int) -> None:
-        now = time.monotonic()
-        self._desk.offers.count_waiting(messages, now)
-        if not consumers and self._desk.fleet.working:
-            # The queue is a new one, and its workers were never told.
-            self._doubt_all(now)
-            self._due.pop("enlist", None)
-
-    def _doubt_all(self, now: float) -> None:
-        self._desk.offers.doubt_all(now - SILENT_SECONDS + RECOVERY_SECONDS)
-
-    # What is told
-
-    def _tell(self, now: float) -> None:
-        desk = self._desk
-        if self._is_due("machines", now, 1.0):
-            desk.machines(desk.fleet.uses)
-        if self._is_due("news", now, NEWS_SECONDS):
-            self._announce_news(ended=False)
+        Raises
+        ------
+        NoServerError, BrokerError
+            If that has been so for too long.
+        """
         foreign = [self._foreign] if self._foreign else []
         snapshot = RunSnapshot(
-            progress=(desk.done, len(desk.offers)),
-            problem=self._trouble,
-            working=desk.fleet.working,
-            refusals=desk.fleet.refusals or foreign,
-            in_flight=len(desk.offers),
+            progress=(self._done, len(self._session)),
+            problem=self._problem,
+            working=len(self._leased),
+            refusals=self._machines.refusals or foreign,
+            in_flight=len(self._session),
         )
         why = self._stall.explain(snapshot, now)
         if why != self._said:
             self._said = why
-            desk.waiting(why)
+            self._writer.put(partial(self._listener.waiting, why))
 
-    @property
-    def _trouble(self) -> str | None:
-        return self._consumer.connection.problem or self._publisher.connection.problem
-
-    def _announce_news(self, *, ended: bool) -> None:
+    def _announce_status(self, *, ended: bool) -> None:
         if self._publisher.connection.problem:
             return
-        progress = self._desk.progress()
-        news = BatchStatus(
+        self._status_due_seconds = time.monotonic() + STATUS_SECONDS
+        progress = self._listener.progress()
+        status = BatchStatus(
             batch=self._route.batch,
             host=socket.gethostname(),
             total=progress.total,
             scanning=progress.scanning,
             done=progress.done,
             failed=progress.failed,
-            machines=self._desk.fleet.working,
+            machines=len(self._leased),
             seconds=time.monotonic() - self._begun_seconds,
             ended=ended,
         )
-        self._publisher.post(
-            Message(self._topology.announcements, "", encode(news), mandatory=False)
-        )
+        self._post(self._topology.announcements, "", status)
+
+    def _say_goodbye(self) -> None:
+        for machine in self._leased.values():
+            self._post("", machine.queue, LeaseEnd(self._route.batch))
+        self._announce_status(ended=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -58,7 +57,6 @@ class MachineRegistry:
     """
 
     def __init__(self, most: int | None, mixed: bool) -> None:
-        self._lock = threading.RLock()
         self._most = most
         self._mixed = mixed
         self._machines: dict[str, Machine] = {}
@@ -69,25 +67,23 @@ class MachineRegistry:
 
     def hear(self, status: ServerStatus, now_seconds: float) -> bool:
         """Take note of a status; return whether `update` has something new to decide."""
-        with self._lock:
-            machine = self._machines.get(status.machine)
-            if status.leaving:
-                self._machines.pop(status.machine, None)
-            elif machine is None:
-                self._machines[status.machine] = Machine(status, now_seconds)
-                if self._first_seconds is None:
-                    self._first_seconds = now_seconds
-            else:
-                machine.status = status
-                machine.heard_seconds = now_seconds
-            return machine is None or status.leaving
+        machine = self._machines.get(status.machine)
+        if status.leaving:
+            self._machines.pop(status.machine, None)
+        elif machine is None:
+            self._machines[status.machine] = Machine(status, now_seconds)
+            if self._first_seconds is None:
+                self._first_seconds = now_seconds
+        else:
+            machine.status = status
+            machine.heard_seconds = now_seconds
+        return machine is None or status.leaving
 
     def refuse(self, machine_id: str, sentence: str) -> None:
         """Have a machine work no more: it said itself why it can't."""
-        with self._lock:
-            machine = self._machines.get(machine_id)
-            if machine is not None:
-                machine.refusal, machine.leased = sentence, False
+        machine = self._machines.get(machine_id)
+        if machine is not None:
+            machine.refusal, machine.leased = sentence, False
 
     def update(self, now_seconds: float) -> list[ServerStatus]:
         """Forget silent machines, and choose others in their place.
@@ -97,20 +93,18 @@ class MachineRegistry:
             The last status of each that was forgotten. It may only seem to be gone, and has to be
             told that its lease is over.
         """
-        with self._lock:
-            before = now_seconds - SILENT_SECONDS
-            silent = [name for name, it in self._machines.items() if it.heard_seconds < before]
-            forgotten = [self._machines.pop(name).status for name in silent]
-            if not self.is_collecting(now_seconds):
-                self._choose()
-            return forgotten
+        before = now_seconds - SILENT_SECONDS
+        silent = [name for name, it in self._machines.items() if it.heard_seconds < before]
+        forgotten = [self._machines.pop(name).status for name in silent]
+        if not self.is_collecting(now_seconds):
+            self._choose()
+        return forgotten
 
     def is_collecting(self, now_seconds: float) -> bool:
         """Whether more machines have to be heard of before one may work."""
-        with self._lock:
-            if self._digest is not None or self._first_seconds is None:
-                return False
-            digests = {machine.status.digest for machine in self._machines.values()}
+        if self._digest is not None or self._first_seconds is None:
+            return False
+        digests = {machine.status.digest for machine in self._machines.values()}
         agreed = self._mixed or len(digests) < 2
         return now_seconds - self._first_seconds < (AGREED_SECONDS if agreed else DIFFERING_SECONDS)
 
@@ -145,17 +139,15 @@ class MachineRegistry:
 
     def count(self, machine_id: str, seconds: float) -> None:
         """Count an image that a machine has done."""
-        with self._lock:
-            use = self._uses.get(machine_id) or MachineUse(machine_id, "", 0)
-            self._uses[machine_id] = replace(
-                use, images=use.images + 1, busy_seconds=use.busy_seconds + seconds
-            )
+        use = self._uses.get(machine_id) or MachineUse(machine_id, "", 0)
+        self._uses[machine_id] = replace(
+            use, images=use.images + 1, busy_seconds=use.busy_seconds + seconds
+        )
 
     @property
     def leased(self) -> list[ServerStatus]:
         """The last status of each machine that works for the run."""
-        with self._lock:
-            return [machine.status for machine in self._machines.values() if machine.leased]
+        return [machine.status for machine in self._machines.values() if machine.leased]
 
     @property
     def working(self) -> int:
@@ -170,11 +162,9 @@ class MachineRegistry:
     @property
     def refusals(self) -> list[str]:
         """Why machines that are there don't work."""
-        with self._lock:
-            return [machine.refusal for machine in self._machines.values() if machine.refusal]
+        return [machine.refusal for machine in self._machines.values() if machine.refusal]
 
     @property
     def uses(self) -> list[MachineUse]:
         """What each machine has done in this run."""
-        with self._lock:
-            return list(self._uses.values())
+        return list(self._uses.values())

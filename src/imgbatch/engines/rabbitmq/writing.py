@@ -1,0 +1,197 @@
+"""Results on their way in: the thread that writes files, and tells the run of each that has ended.
+
+A delivery is acknowledged when its piece is written, so a slow disk makes the broker wait, and not
+this process's memory grow. Only for that: the inbox goes with its connection, and what was lost on
+its way is offered again. So the last ones need no acknowledgement, and the others can wait for
+company.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from imgbatch.batch.model import Failure, Job, Outcome, Status
+from imgbatch.batch.write import OutputFile, OutputPolicy
+from imgbatch.engines.base import Listener
+from imgbatch.errors import Code, FileError, ImgbatchError, SkippedFile
+from imgbatch.images.formats import HEAD_BYTES, name_notes
+from imgbatch.protocol import Result, ResultKind
+from imgbatch.protocol.client_session import Discard, Fail, Write
+
+log = logging.getLogger(__name__)
+
+ACKNOWLEDGED_TOGETHER = 4
+"""Deliveries that are acknowledged together: each such call wakes this process's connection and the
+broker. Of the inbox's prefetch, this many less one may be taken up by what is written already."""
+_STATUSES = {
+    ResultKind.DONE: Status.WRITTEN,
+    ResultKind.FAILED: Status.FAILED,
+    ResultKind.SKIPPED: Status.SKIPPED,
+}
+
+
+@dataclass(slots=True)
+class PartialResult:
+    """A file that is being written, and how it begins."""
+
+    file: OutputFile
+    head: bytes
+
+
+class Writer:
+    """That thread; the only one that calls the listener.
+
+    Parameters
+    ----------
+    policy
+        How results are put into the output folder.
+    listener
+        Whom the run tells of its outcomes.
+    progressed
+        Told of images that have ended, and of deliveries to be acknowledged.
+    abort
+        Told of an error after which the run can't go on.
+    """
+
+    def __init__(
+        self,
+        policy: OutputPolicy,
+        listener: Listener,
+        progressed: Callable[[list[Outcome], list[Any]], None],
+        abort: Callable[[BaseException], None],
+    ) -> None:
+        self._policy = policy
+        self._listener = listener
+        self._progressed = progressed
+        self._abort = abort
+        self._items: queue.SimpleQueue[Write | Discard | Fail | Callable[[], None] | None] = (
+            queue.SimpleQueue()
+        )
+        self._partial: dict[int, PartialResult] = {}
+        self._outcomes: list[Outcome] = []
+        self._deliveries: list[Any] = []
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, item: Write | Discard | Fail | Callable[[], None]) -> None:
+        """Have something written, reported or called, in this order; from any thread."""
+        self._items.put(item)
+
+    def refuse(self, job: Job, error: ImgbatchError) -> None:
+        """Report a job that was never offered."""
+        self._items.put(lambda: self._listener.finished(failed(job, error, attempts=0)))
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End, once what was put has been written; leave no half-written file behind."""
+        self._items.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            log.warning("results are still being written after %g s; leaving", timeout_seconds)
+            return
+        for partial in self._partial.values():
+            partial.file.discard()
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not None:
+            try:
+                match item:
+                    case Write():
+                        self._deliveries.append(item.delivery)
+                        self._write(item)
+                    case Discard(job):
+                        self._discard(job.index)
+                    case Fail(job, error, attempts):
+                        handle: Any = job.handle
+                        self._finish(failed(handle, error, attempts))
+                    case _:
+                        item()
+            except Exception as error:
+                if not isinstance(error, ImgbatchError):
+                    log.exception("the writer failed unexpectedly")
+                self._abort(error)
+            self._report()
+
+    def _report(self) -> None:
+        """Say what was done: ended images at once if nothing else is to be done."""
+        enough = len(self._deliveries) >= ACKNOWLEDGED_TOGETHER
+        if enough or (self._outcomes and self._items.empty()):
+            deliveries, self._deliveries = (
+                (self._deliveries, []) if enough else ([], self._deliveries)
+            )
+            outcomes, self._outcomes = self._outcomes, []
+            self._progressed(outcomes, deliveries)
+
+    def _write(self, write: Write) -> None:
+        job: Any = write.job.handle
+        result = write.result
+        try:
+            if result.kind != ResultKind.DONE:
+                failure = Failure(_code_of(result.code), result.sentence)
+                self._finish(_outcome(write, failure))
+                return
+            if write.is_first:
+                self._discard(job.index)
+                head = bytes(write.payload[:HEAD_BYTES])
+                self._partial[job.index] = PartialResult(OutputFile(job, self._policy), head)
+            partial = self._partial.get(job.index)
+            if partial is None:
+                return  # it could not be written, and has ended
+            partial.file.write(write.payload)
+            if write.is_last:
+                bytes_out = partial.file.finish()
+                del self._partial[job.index]
+                notes = name_notes(job.target, partial.head)
+                self._finish(_outcome(write, None, bytes_out, notes))
+        except FileError as error:
+            self._discard(job.index)
+            self._finish(failed(job, error, write.attempts))
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._listener.finished(outcome)
+        self._outcomes.append(outcome)
+
+    def _discard(self, index: int) -> None:
+        partial = self._partial.pop(index, None)
+        if partial is not None:
+            partial.file.discard()
+
+
+def failed(job: Job, error: ImgbatchError, attempts: int) -> Outcome:
+    """Return the outcome of an image that was not written."""
+    status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
+    return Outcome(job.index, status, Failure.of(error), attempts=attempts)
+
+
+def _outcome(
+    write: Write, failure: Failure | None, bytes_out: int = 0, notes: tuple[str, ...] = ()
+) -> Outcome:
+    result: Result = write.result
+    return Outcome(
+        index=write.job.index,
+        status=_STATUSES[ResultKind(result.kind)],
+        failure=failure,
+        seconds=result.seconds,
+        machine=result.machine,
+        width_pixels=result.width_pixels,
+        height_pixels=result.height_pixels,
+        bytes_out=bytes_out,
+        notes=(*result.notes, *notes),
+        attempts=max(1, write.attempts),
+    )
+
+
+def _code_of(text: str) -> Code:
+    """Return the code that a peer names; one that only a later version knows is internal to us."""
+    try:
+        return Code(text)
+    except ValueError:
+        return Code.INTERNAL_ERROR
