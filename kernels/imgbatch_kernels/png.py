@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,8 +81,8 @@ def unfilter_rows(band: NDArray[np.uint8], out: NDArray[Any], pixel_bytes: int) 
     is_known = np.empty(1, np.uint8)
     shape = np.array((rows, row_bytes), np.int64)
     _run(f"png-unfilter-{pixel_bytes}", band, out, shape, is_known)
-    if out.itemsize == 2 and sys.byteorder == "little":
-        out.byteswap(inplace=True)
+    if out.itemsize == 2:  # big-endian so far; four times as fast as `byteswap`
+        out[:] = out.view(out.dtype.newbyteorder(">"))
     return bool(is_known[0])
 
 
