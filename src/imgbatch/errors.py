@@ -29,6 +29,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+MAX_ATTEMPTS = 3
+"""Workers that an image may take with it before it fails and is not tried again."""
+
 
 class Code(StrEnum):
     """The stable word for each failure a user can meet, as it stands in reports."""

@@ -17,7 +17,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgbatch.errors import Code, ImgbatchError, MalformedFrame, ProtocolError, WorkerFailed
+from imgbatch.errors import (
+    MAX_ATTEMPTS,
+    Code,
+    ImgbatchError,
+    MalformedFrame,
+    ProtocolError,
+    WorkerFailed,
+)
 from imgbatch.protocol.assembly import Piece, Transfer
 from imgbatch.protocol.frames import (
     Cancel,
@@ -41,8 +48,6 @@ MOST_MESSAGES_PER_WORKER = 8
 the reader, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
 MOST_MESSAGES = 8192
 """In flight, however many workers are said to be there."""
-MAX_ATTEMPTS = 3
-"""Workers that an image may kill before it is reported, and not tried again."""
 MAX_DAMAGED = 10
 """Results of one image that may come damaged, before it is reported: no line is that bad, so a
 server must have gone mad."""

@@ -26,14 +26,13 @@ from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.local import PRELOAD, THUMBNAILS, WORKER
 from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
-from imgbatch.errors import Code, EngineError, OutputError
+from imgbatch.errors import MAX_ATTEMPTS, Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import Worker, WorkerExit, WorkerPool
 from imgbatch.workers.process import worst_case_bytes
 
-MAX_ATTEMPTS = 3
 _SMALL_BYTES = 256 * 1024
 _IDLE_MEMORY_BYTES = 1 << 30
 _FAILED_STARTS = 3
