@@ -61,10 +61,9 @@ log = logging.getLogger(__name__)
 
 STATUS_SECONDS = 3.0
 TICK_SECONDS = 0.5
-ANSWERS_SECONDS = 1.0
 MOST_ANSWERS = 10
-"""How often those who asked for the status are answered, and up to how many of them each on its
-own: what a machine sends must not depend on how often it is asked."""
+"""In a second, to those who ask for the status: what a machine sends must not depend on how often
+it is asked. Others are answered by an announcement to all, once in a second."""
 DRAIN_SECONDS = 25.0
 """How long the images at hand may take after SIGTERM; the whole server leaves within 30 s."""
 WORKER = "imgbatch.server.worker:main"
@@ -131,8 +130,8 @@ class Supervisor:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stop_requests = 0
         self._status_due_seconds = 0.0
-        self._answers_due_seconds = 0.0
-        self._asking: set[str] = set()
+        self._answers_left = MOST_ANSWERS
+        self._answers_until_seconds = 0.0
         self._is_listening = False
         self._told_problem: str | None = None
         worker_settings = WorkerSettings(
@@ -213,7 +212,7 @@ class Supervisor:
         if self._metrics is not None:
             rate = self._throughput.images_per_second
             self._metrics.show(self._pool, rate, len(self._leases))
-        self._tell_status(now)
+        self._announce(now)
         self._check_connections()
 
     def _check_connections(self) -> None:
@@ -277,8 +276,10 @@ class Supervisor:
     def _on_frame(self, frame: Frame) -> None:
         match frame:
             case Discover(queue=queue):
-                if self._topology.is_ours(queue) and len(self._asking) <= MOST_ANSWERS:
-                    self._asking.add(queue)
+                if self._is_heard and self._topology.is_ours(queue):
+                    self._answers_left -= 1
+                    if self._answers_left >= 0:
+                        self._post("", queue, self._status())
             case Lease():
                 self._on_lease(frame)
             case LeaseEnd(batch=batch):
@@ -309,22 +310,20 @@ class Supervisor:
     def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
         self._publisher.post(Message(exchange, routing_key, encode(frame), mandatory=False))
 
-    def _tell_status(self, now: float) -> None:
+    @property
+    def _is_heard(self) -> bool:
         # While the broker takes nothing, statuses would pile up, each of them stale.
-        is_heard = self._is_listening and self._publisher.connection.problem is None
-        if not self._pool.ready or not is_heard:
-            return
-        may_answer = bool(self._asking) and now >= self._answers_due_seconds
-        if now >= self._status_due_seconds or (may_answer and len(self._asking) > MOST_ANSWERS):
+        is_connected = self._is_listening and self._publisher.connection.problem is None
+        return is_connected and self._pool.ready > 0
+
+    def _announce(self, now: float) -> None:
+        if now >= self._answers_until_seconds:
+            if self._answers_left < 0:
+                self._status_due_seconds = 0.0
+            self._answers_left, self._answers_until_seconds = MOST_ANSWERS, now + 1.0
+        if now >= self._status_due_seconds and self._is_heard:
             self._status_due_seconds = now + STATUS_SECONDS
             self._post(self._topology.announcements, "", self._status())
-        elif may_answer:
-            for queue in self._asking:
-                self._post("", queue, self._status())
-        else:
-            return
-        self._answers_due_seconds = now + ANSWERS_SECONDS
-        self._asking.clear()
 
     def _status(self, *, leaving: bool = False) -> ServerStatus:
         return ServerStatus(

@@ -30,7 +30,7 @@ from imgbatch.protocol import (
 from imgbatch.server import leases as leases_module
 from imgbatch.server import supervisor as supervisor_module
 from imgbatch.server.self_test import SelfTest
-from imgbatch.server.supervisor import ANSWERS_SECONDS, MOST_ANSWERS, ServerSettings, Supervisor
+from imgbatch.server.supervisor import MOST_ANSWERS, ServerSettings, Supervisor
 
 pytestmark = pytest.mark.broker
 SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)
@@ -137,33 +137,22 @@ def test_who_asks_is_answered_at_once_and_alone(client: Client, machine: ServerS
     client.inbox = announced
 
 
-def test_however_often_a_machine_is_asked_it_answers_once_a_second(
+def test_however_often_a_machine_is_asked_it_answers_ten_times_a_second(
     client: Client, machine: ServerStatus
 ) -> None:
     asking = client.topology.private_queue("asking")
     client.channel.queue_declare(asking, exclusive=True)
+    announced, client.inbox = client.inbox, asking
     begun = time.monotonic()
-    client.inbox = asking
     while time.monotonic() - begun < 2.5:
         for _ in range(20):
             client.call()
         client.channel.connection.sleep(0.05)
-    answers = len(take_all(client.channel, asking))
-    assert 1 <= answers <= 1 + (time.monotonic() - begun) / ANSWERS_SECONDS
+    seconds = time.monotonic() - begun
+    assert MOST_ANSWERS <= len(take_all(client.channel, asking)) <= (seconds + 1) * MOST_ANSWERS
+    announcements = len(take_all(client.channel, announced))
+    assert 1 <= announcements <= seconds + 1  # in place of the other answers
     assert machine.machine
-
-
-def test_questions_of_many_are_answered_in_one_announcement(
-    client: Client, machine: ServerStatus
-) -> None:
-    queues = [client.topology.private_queue("asking") for _ in range(3 * MOST_ANSWERS)]
-    for queue in queues:
-        client.channel.queue_declare(queue, exclusive=True)
-        body = encode(Discover(queue))
-        client.channel.basic_publish(client.topology.calls, "", body)
-    assert client.hear(ServerStatus).machine == machine.machine
-    answered = sum(bool(take_all(client.channel, queue)) for queue in queues)
-    assert answered <= MOST_ANSWERS
 
 
 def test_a_machine_that_works_for_many_batches_takes_no_more(

@@ -13,9 +13,10 @@ log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 10.0
 """A machine that has not told its status for this long, three times, is replaced."""
-AGREED_SECONDS = 0.05
-"""How long the first machine that answers waits for others: all answer at once, so of a fleet in
-which one computes other bits, two that differ are almost certainly heard of within this time."""
+AGREED_SECONDS = 0.02
+"""How long the first machine that answers waits for others. Four were heard of within 1 ms of one
+another, on two busy cores: of a fleet in which one computes other bits, two that differ are almost
+certainly heard of within this time."""
 DIFFERING_SECONDS = 1.0
 """How long answers are collected if they do differ, before the most frequent digest is taken."""
 
