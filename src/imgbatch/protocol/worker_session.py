@@ -12,6 +12,7 @@ the consent is waited for, other images are computed.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -200,6 +201,7 @@ class WorkerSession:
         self._served: set[str] = set()
         self._batches: dict[str, list[PendingTicket]] = {}  # in the order of their turns
         self._asked: dict[int, PendingTicket] = {}  # by transfer
+        self._count = Counter[TicketState]()
         self._transfers = itertools.count(1)
         self._told_seconds = 0.0
         self._actions: list[Action] = []
@@ -212,7 +214,7 @@ class WorkerSession:
     @property
     def computing(self) -> int:
         """How many images are handed out to be computed."""
-        return sum(pending.state is TicketState.COMPUTING for pending in self.pending)
+        return self._count[TicketState.COMPUTING]
 
     # What the broker and the supervisor say
 
@@ -270,6 +272,7 @@ class WorkerSession:
         redelivered |= ticket.attempt > 0
         # What is too large will be refused unseen, whoever has died with it.
         pending = PendingTicket(ticket, delivery, redelivered and not too_large, now)
+        self._count[TicketState.WAITING] += 1
         if too_large or (len(received.payload) == ticket.size_bytes and not redelivered):
             pending.image = received.payload
             self._apply(pending, TicketEvent.IMAGE)
@@ -376,39 +379,37 @@ class WorkerSession:
 
     def _after(self, now: float) -> list[Action]:
         """Ask for images, hand out what is ready, and return all actions since the last time."""
-        for pending in self.pending:
-            waiting = pending.state is TicketState.WAITING and not pending.redelivered
-            if waiting and self._has_room(pending.ticket.size_bytes):
-                self._ask(pending, now)
-        computing = self.computing
-        while computing < HANDED_OUT:
-            ready = self._next(now, computing)
-            if ready is None:
-                break
+        if self._count[TicketState.WAITING]:
+            for pending in self.pending:
+                waiting = pending.state is TicketState.WAITING and not pending.redelivered
+                if waiting and self._has_room(pending.ticket.size_bytes):
+                    self._ask(pending, now)
+        while self.computing < HANDED_OUT and (ready := self._next(now)) is not None:
             batch = ready.ticket.batch
             self._batches[batch] = self._batches.pop(batch)  # its next turn comes last
             self._apply(ready, TicketEvent.BEGIN)
-            computing += 1
             self._actions.append(Compute(ready))
         actions, self._actions = self._actions, []
         return actions
 
-    def _next(self, now: float, computing: int) -> PendingTicket | None:
+    def _next(self, now: float) -> PendingTicket | None:
         """Return the ticket to be handed out next, the batches taking turns."""
+        if not (self._count[TicketState.READY] or self._count[TicketState.WAITING]):
+            return None
         for tickets in self._batches.values():
             asks = any(it.redelivered and it.state is TicketState.ASKED for it in tickets)
             for pending in tickets:
-                if pending.redelivered and computing:
-                    if pending.state is TicketState.READY or (
-                        pending.state is TicketState.WAITING and not asks
-                    ):
+                is_ready = pending.state is TicketState.READY
+                if pending.redelivered:
+                    waits = pending.state is TicketState.WAITING and not asks
+                    if (is_ready or waits) and self.computing:
                         return None  # its turn has come, and it is begun alone
-                elif pending.state is TicketState.READY:
+                    if waits:
+                        asks = True
+                        if self._has_room(pending.ticket.size_bytes):
+                            self._ask(pending, now)
+                if is_ready:
                     return pending
-                elif pending.state is TicketState.WAITING and pending.redelivered and not asks:
-                    asks = True
-                    if self._has_room(pending.ticket.size_bytes):
-                        self._ask(pending, now)
         return None
 
     def _has_room(self, more_bytes: int, besides: PendingTicket | None = None) -> bool:
@@ -449,7 +450,9 @@ class WorkerSession:
         following = TRANSITIONS.get((pending.state, event))
         if following is None:
             return False
+        self._count[pending.state] -= 1
         pending.state, answer = following
+        self._count[pending.state] += 1
         if answer is not None:
             self._actions.append(answer(pending.delivery))
         if pending.state is TicketState.GONE:
