@@ -8,22 +8,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from tests.support.amqp import plain_channel
 from tests.support.batches import ListedJobs, Notes, jobs_of
 from tests.support.brokers import Broker, own_node
-from tests.support.photos import fill
+from tests.support.frames import announcement, result
+from tests.support.photos import encoded, fill
 from tests.support.programs import Programs, programs_in, wait_until
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.write import OutputFile, OutputPolicy
 from imgbatch.broker.consumer import Consumer
 from imgbatch.broker.publisher import Publisher
+from imgbatch.broker.topology import Topology
 from imgbatch.engines.base import Stop
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import BrokerError, Code
 from imgbatch.images.limits import Limits
+from imgbatch.protocol import Lease, ServerStatus, Ticket, decode_bundle, encode
 from imgbatch.recipe import Encoding, Recipe
 
 pytestmark = pytest.mark.broker
+TOPOLOGY = Topology()
 RECIPE = Recipe(Adjustment(brightness=10, contrast=20, sharpness=40))
 
 
@@ -116,3 +122,66 @@ def test_a_result_that_the_broker_does_not_take_is_a_failure_that_says_why(
     assert failure is not None
     assert failure.code is Code.BROKER_REFUSED
     assert "max_message_size" in failure.sentence
+
+
+class Liar:
+    """A machine that the test is: it takes a lease, and answers tickets with what it is told."""
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self._channel = channel
+        self._inbox = TOPOLOGY.private_queue("server")
+        channel.queue_declare(self._inbox, exclusive=True)
+
+    def take_lease(self) -> None:
+        status = announcement(machine="liar", queue=self._inbox, procs=1)
+        wait_until(lambda: self._announce(status), "a client leases the machine")
+
+    def _announce(self, status: ServerStatus) -> bool:
+        self._channel.basic_publish(TOPOLOGY.announcements, "", encode(status))
+        body = self._channel.basic_get(self._inbox, auto_ack=True)[2]
+        if body is not None:
+            (received,) = decode_bundle(body)
+            assert isinstance(received.frame, Lease)
+            self.lease = received.frame
+        return body is not None
+
+    def answer(self, batch: str, data: bytes) -> int:
+        """Take a ticket, and answer it with a file; return how often it was offered before."""
+        found: list[bytes] = []
+
+        def take() -> bool:
+            body = self._channel.basic_get(self.lease.queue, auto_ack=True)[2]
+            found.extend([] if body is None else [body])
+            return bool(found)
+
+        wait_until(take, "a ticket")
+        ticket = decode_bundle(found[0])[0].frame
+        assert isinstance(ticket, Ticket)
+        answer = result(batch=batch, job=ticket.job, machine="liar", size_bytes=len(data))
+        self._channel.basic_publish(TOPOLOGY.clients, ticket.topic, encode(answer, data))
+        return ticket.attempt
+
+
+def test_what_is_no_image_is_not_written_whoever_says_that_it_is_a_result(
+    broker: Broker, tmp_path: Path, target: Path
+) -> None:
+    sources = fill(tmp_path / "in", 1)
+    good = encoded(".jpg", seed=7)
+    notes, url = Notes(), broker.place().url
+    jobs = ListedJobs(jobs_of(sources, target))
+    run = threading.Thread(
+        target=engine_at(url, target).run, args=(jobs, RECIPE, notes, Stop()), daemon=True
+    )
+    with plain_channel(url) as channel:
+        TOPOLOGY.declare_exchanges(channel)  # type: ignore[arg-type]
+        liar = Liar(channel)
+        run.start()
+        liar.take_lease()
+        batch = liar.lease.batch
+        assert liar.answer(batch, b"<html>evil</html>" * 99) == 0
+        assert liar.answer(batch, b"") == 1
+        assert list(target.iterdir()) == []
+        assert liar.answer(batch, good) == 2
+        run.join(30)
+    assert not run.is_alive()
+    assert (target / sources[0].name).read_bytes() == good

@@ -294,8 +294,9 @@ class ClientSession:
 
     def damaged(self, frame: object, delivery: object) -> list[Action]:
         """Take note of a message that came damaged, and of what its frame seems to say."""
-        if isinstance(frame, Result | Chunk) and frame.job in self._jobs:
-            self._mark_damaged(self._jobs[frame.job])
+        if isinstance(frame, Result | Chunk) and frame.batch == self._batch:
+            for job in self._known((frame.job,)):
+                self._mark_damaged(job)
         self._actions.append(Acknowledge(delivery))
         return self._after()
 

@@ -31,11 +31,13 @@ from imgbatch.engines.rabbitmq.writing import Writer
 from imgbatch.errors import (
     Code,
     DamagedPayload,
+    ImageError,
     ImgbatchError,
     ProtocolError,
     UsageError,
     VersionMismatch,
 )
+from imgbatch.images.formats import HEAD_BYTES, detect_format
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import (
     BatchStatus,
@@ -46,6 +48,8 @@ from imgbatch.protocol import (
     LeaseEnd,
     LeaseRefused,
     Received,
+    Result,
+    ResultKind,
     ServerStatus,
     WorkerCrashed,
     encode,
@@ -67,6 +71,8 @@ LEASE_SECONDS = 30
 """How long a machine goes on without hearing from the client: six renewals."""
 STATUS_SECONDS = 3.0
 MACHINES_SECONDS = 1.0
+MOST_ANSWERS = 10
+"""In each turn, to those who ask for the run's status."""
 INBOX_PREFETCH = 16
 """Frames of at most 1 MiB that wait here to be written."""
 
@@ -188,6 +194,7 @@ class _Run:
         self._begun_seconds = time.monotonic()
         self._stall = StallDetector(address, options.timeout_seconds, self._begun_seconds)
         self._status_due_seconds = 0.0
+        self._asking: set[str] = set()
         self._leased: dict[str, ServerStatus] = {}
         self._over = threading.Event()
         self._done = 0
@@ -309,6 +316,10 @@ class _Run:
         ):
             self._consumer.acknowledge(delivery)
             return
+        if isinstance(frame, Result) and not _may_be_written(frame, received.payload):
+            log.warning("%s sent what is no image as a result", frame.machine)
+            self._perform(self._session.damaged(frame, delivery))
+            return
         now = time.monotonic()
         self._perform(self._session.receive(frame, received.payload, delivery, now))
 
@@ -324,8 +335,8 @@ class _Run:
                 self._lease()
                 if self._machines.is_collecting(now):
                     self._consumer.connection.call_later(AGREED_SECONDS, self._lease)
-        elif isinstance(frame, Discover):
-            self._status_due_seconds = 0.0
+        elif isinstance(frame, Discover) and len(self._asking) < MOST_ANSWERS:
+            self._asking.add(frame.queue)
 
     def _on_unreadable_announcement(self, _delivery: Delivery, error: ProtocolError) -> None:
         log.warning("passed over an announcement: %s", error)
@@ -362,6 +373,9 @@ class _Run:
             self._perform(self._session.tick(now, connected=self._problem is None))
             if now >= self._status_due_seconds:
                 self._announce_status(ended=False)
+            for queue in filter(self._topology.is_ours, self._asking):
+                self._post("", queue, self._status(ended=False))
+            self._asking.clear()
             self._report_stall(now)
         except ImgbatchError as error:
             self._abort(error)
@@ -421,8 +435,11 @@ class _Run:
         if self._publisher.connection.problem:
             return
         self._status_due_seconds = time.monotonic() + STATUS_SECONDS
+        self._post(self._topology.announcements, "", self._status(ended=ended))
+
+    def _status(self, *, ended: bool) -> BatchStatus:
         progress = self._listener.progress()
-        status = BatchStatus(
+        return BatchStatus(
             batch=self._route.batch,
             host=socket.gethostname(),
             total=progress.total,
@@ -433,9 +450,19 @@ class _Run:
             seconds=time.monotonic() - self._begun_seconds,
             ended=ended,
         )
-        self._post(self._topology.announcements, "", status)
 
     def _say_goodbye(self) -> None:
         for machine in self._leased.values():
             self._post("", machine.queue, LeaseEnd(self._route.batch))
         self._announce_status(ended=True)
+
+
+def _may_be_written(result: Result, payload: memoryview) -> bool:
+    """Whether a result begins as a file of a known format, or says that there is none."""
+    if result.kind != ResultKind.DONE or not payload:
+        return True  # an empty one is refused by the session
+    try:
+        detect_format(payload[:HEAD_BYTES])
+    except ImageError:
+        return False
+    return True
