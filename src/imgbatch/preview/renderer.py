@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from imgbatch.adjustment import Adjustment
-    from imgbatch.images.picture import Pixels
     from imgbatch.workers.status import WorkerStatus
 
 LARGEST_SCREEN_PIXELS = 2560
@@ -33,6 +32,8 @@ LARGEST_AHEAD_PIXELS = 60_000_000
 """Photographs above this are decoded in full only once someone zooms in."""
 _IDLE_SECONDS = 0.2
 """Before the next photograph is decoded ahead, so that a slider that moves is never behind one."""
+_File = tuple[Path, int, int]
+"""Of a photograph, with time and size, by which it is noticed that it has changed."""
 
 
 class Renderer:
@@ -42,15 +43,14 @@ class Renderer:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._photograph = lru_cache(KEPT_FILES)(self._read)
-        self._screen = lru_cache(6)(self._decode_for_screen)
-        self._full = lru_cache(1)(self._decode_in_full)
+        self._opened = lru_cache(KEPT_FILES)(partial(_open, limits))
+        self._screen = lru_cache(6)(lambda file, *room: scaled_pixels(self._opened(file), *room))
+        self._full = lru_cache(1)(lambda file: full_pixels(self._opened(file)))
         self.ahead: deque[Callable[[], object]] = deque()
 
     def size(self, path: Path) -> tuple[int, int]:
         """Return a photograph's width and height, upright."""
-        photograph = self._photograph(path, *_state_of(path))
+        photograph = self._opened(_file(path))
         return photograph.width, photograph.height
 
     def whole(
@@ -65,45 +65,26 @@ class Renderer:
 
         `neighbours` are likely to be asked for next.
         """
-        width, height = min(width, LARGEST_SCREEN_PIXELS), min(height, LARGEST_SCREEN_PIXELS)
-        state = _state_of(path)
-        photograph = self._photograph(path, *state)
+        room = min(width, LARGEST_SCREEN_PIXELS), min(height, LARGEST_SCREEN_PIXELS)
+        file = _file(path)
+        photograph = self._opened(file)
         self.ahead.clear()
         for other in neighbours:
-            self.ahead.append(partial(self._prepare, other, width, height))
-        shape = photograph.source.shape
-        if shape.width_pixels * shape.height_pixels <= LARGEST_AHEAD_PIXELS:
-            self.ahead.append(partial(self._full, path, *state))
-        pixels = self._screen(path, *state, width, height)
-        return rendered(adjusted(pixels, adjustment), photograph.icc)
+            self.ahead.append(partial(lambda path: self._screen(_file(path), *room), other))
+        if photograph.width * photograph.height <= LARGEST_AHEAD_PIXELS:
+            self.ahead.append(partial(self._full, file))
+        return rendered(adjusted(self._screen(file, *room), adjustment), photograph.icc)
 
     def detail(self, path: Path, adjustment: Adjustment, box: Box) -> RenderedImage:
         """Return a part of a photograph in full size; equal to that part of the output."""
-        state = _state_of(path)
-        photograph = self._photograph(path, *state)
-        pixels = self._full(path, *state)
+        file = _file(path)
+        photograph = self._opened(file)
         box = box.within(photograph.width, photograph.height)
-        return rendered(adjusted_part(pixels, box, adjustment), photograph.icc)
+        return rendered(adjusted_part(self._full(file), box, adjustment), photograph.icc)
 
     def sheet(self, path: Path, presets: Mapping[str, Adjustment]) -> bytes:
         """Return a contact sheet, as a JPEG."""
-        return contact_sheet(self._photograph(path, *_state_of(path)), variants(presets))
-
-    def _read(self, path: Path, _modified_ns: int, size_bytes: int) -> Photograph:
-        self._limits.check_bytes(size_bytes)
-        with path.open("rb") as file:
-            return open_photograph(file.read(size_bytes), self._limits)
-
-    def _decode_for_screen(
-        self, path: Path, modified_ns: int, size_bytes: int, width: int, height: int
-    ) -> Pixels:
-        return scaled_pixels(self._photograph(path, modified_ns, size_bytes), width, height)
-
-    def _decode_in_full(self, path: Path, modified_ns: int, size_bytes: int) -> Pixels:
-        return full_pixels(self._photograph(path, modified_ns, size_bytes))
-
-    def _prepare(self, path: Path, width: int, height: int) -> None:
-        self._screen(path, *_state_of(path), width, height)
+        return contact_sheet(self._opened(_file(path)), variants(presets))
 
 
 def main(limits: Limits, pipe: Connection, status: WorkerStatus) -> None:
@@ -134,7 +115,13 @@ def _result_of(work: Callable[[], Any]) -> Any:
         return LimitExceeded(Code.OUT_OF_MEMORY, "it needs more memory than there is for it")
 
 
-def _state_of(path: Path) -> tuple[int, int]:
-    """Return by what it is noticed that a file has changed."""
+def _file(path: Path) -> _File:
     seen = path.stat()
-    return seen.st_mtime_ns, seen.st_size
+    return path, seen.st_mtime_ns, seen.st_size
+
+
+def _open(limits: Limits, file: _File) -> Photograph:
+    path, _, size_bytes = file
+    limits.check_bytes(size_bytes)
+    with path.open("rb") as content:
+        return open_photograph(content.read(size_bytes), limits)
