@@ -190,7 +190,8 @@ class _Run:
         job = self.planner.forget(outcome.index)
         if job is None:
             return
-        outcome = replace(outcome, failure=_named(outcome.failure, job))
+        if outcome.failure is not None:
+            outcome = replace(outcome, failure=_named(outcome.failure, job))
         if self.journal.finish(outcome, time.monotonic() - self.began):
             self.tally.end(outcome.status, job.size_bytes, outcome.bytes_out, earlier=False)
 
@@ -266,7 +267,10 @@ class _Run:
                 return report
             from imgbatch.batch.page.view import PageFiles, write_page
 
-            page = PageFiles(report, self.journal.thumbnails() or self._thumbnails(report))
+            thumbnails = self.journal.thumbnails()
+            if self.settings.rabbit is not None and not thumbnails:
+                thumbnails = self._thumbnails(report)
+            page = PageFiles(report, thumbnails)
             report.write(self.journal.files(), page.add)
             return write_page(report, page)
         except EngineError as error:
@@ -288,13 +292,9 @@ def _prepare_page() -> None:
     page_template()
 
 
-def _named(failure: Failure | None, job: Job) -> Failure | None:
+def _named(failure: Failure, job: Job) -> Failure:
     """Return a failure whose sentence names the file; codecs only know its bytes."""
-    if (
-        failure is None
-        or str(job.source) in failure.sentence
-        or str(job.target) in failure.sentence
-    ):
+    if str(job.source) in failure.sentence or str(job.target) in failure.sentence:
         return failure
     return Failure(failure.code, f"{job.source}: {failure.sentence}")
 

@@ -160,7 +160,7 @@ def test_jobs_are_taken_without_waiting_and_news_wakes_whoever_waits_for_them(
     assert planner.finish(10)
 
 
-@pytest.mark.parametrize(("has_page", "wanted"), [(True, range(12, 37)), (False, range(1))])
+@pytest.mark.parametrize(("has_page", "wanted"), [(True, range(8, 33)), (False, range(1))])
 def test_thumbnails_of_a_sample_are_wanted_if_there_is_a_page(
     journal: Journal, folders: Folders, has_page: bool, wanted: range
 ) -> None:

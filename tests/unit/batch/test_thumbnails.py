@@ -14,7 +14,7 @@ from imgbatch.batch.thumbnails import MOST_KEPT, is_wanted, jpeg_size, rank
 @pytest.mark.parametrize("files", [1, 10, 40, 400, 4000, 100_000])
 def test_a_sample_is_bounded_and_spread_evenly(files: int) -> None:
     wanted = [index for index in range(1, files + 1) if is_wanted(index, files)]
-    assert min(files, 24) - 2 <= len(wanted) <= MOST_KEPT + 2
+    assert min(files, 12) - 2 <= len(wanted) <= MOST_KEPT + 2
     edges = [0, *wanted, files + 1]
     gaps = [after - before for before, after in pairwise(edges)]
     assert max(gaps) <= 3 * files / len(wanted) + 1
