@@ -234,7 +234,6 @@ class _Run:
             checksum=settings.checksum,
             guard=guard,
             thumbnails=settings.html,
-            stopped=self.stop.gently,
         )
 
     def _is_open(self, complete: bool) -> bool:

@@ -46,9 +46,6 @@ class ListedJobs:
         self._jobs, self._late = iter([self._late]), None
         os.eventfd_write(self.wake, 1)
 
-    def __iter__(self) -> Iterator[Job]:
-        return self._jobs
-
     def __del__(self) -> None:
         os.close(self.wake)
 

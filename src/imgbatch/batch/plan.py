@@ -7,14 +7,13 @@ is computed while the last is still to be found, and neither side holds a list.
 from __future__ import annotations
 
 import os
-import select
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -33,7 +32,6 @@ _BATCH_SECONDS = 0.05
 _JOBS_AT_ONCE = 256
 """Jobs that are put in order, the largest first. Against the order in which they were found, this
 saves 4 % of the time on two workers behind RabbitMQ, where a worker holds some images ahead."""
-_LOOK_UP_SECONDS = 0.1
 _GIVEN_UP_SECONDS = 1.0
 
 
@@ -85,7 +83,6 @@ class Planner:
     checksum: bool = False
     guard: bool = False
     thumbnails: bool = False
-    stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -130,14 +127,6 @@ class Planner:
         """Return a job that was taken; None if there is none, or it was forgotten already."""
         return self._taken.pop(index, None)
 
-    def __iter__(self) -> Iterator[Job]:
-        """Yield the jobs of the plan as it grows, until the search has ended or is `stopped`."""
-        while not (self.stopped.is_set() or self.is_exhausted):
-            jobs = self.take(1)
-            yield from jobs
-            if not jobs and not self.is_exhausted:
-                select.select([self.wake], (), (), _LOOK_UP_SECONDS)
-
     def finish(self, patience_seconds: float) -> bool:
         """Wait for the search, which goes on after a stop so that the report lists all files.
 
@@ -150,6 +139,7 @@ class Planner:
         self._closed = True
         self._thread.join(_GIVEN_UP_SECONDS)  # it may hang in a network file system for ever
         self.is_exhausted = True
+        self._next.clear()
         if not self._thread.is_alive():  # otherwise it writes to `wake` when it comes back
             os.close(self.wake)
         return self.tally.plan_complete

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,10 +37,6 @@ class JobSource(Protocol):
 
     def take(self, limit: int) -> list[Job]:
         """Return the next jobs that are known, `limit` at most, without waiting for any."""
-        ...
-
-    def __iter__(self) -> Iterator[Job]:
-        """Yield the jobs, waiting for each; goes when no engine has a thread for it any more."""
         ...
 
 
