@@ -84,3 +84,12 @@ def test_the_limit_has_room_for_the_largest_image_and_is_no_more_than_the_machin
     small = Limits(max_pixels=1_000_000, max_bytes=1_000_000)
     assert small.memory_bytes + 2_000_000 < worst_case_bytes(small) < machine_bytes
     assert worst_case_bytes(Limits(max_pixels=10**12)) == machine_bytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel for it")
+def test_where_the_machine_has_no_more_memory_a_worker_goes_first() -> None:
+    finished = run(
+        "import sys; from imgbatch.workers.process import settle_in; settle_in()\n"
+        "print(open('/proc/self/oom_score_adj').read(), file=sys.stderr)"
+    )
+    assert int(finished.stderr) >= 500
