@@ -125,7 +125,7 @@ class Observer:
     def discover(self) -> None:
         """Ask everybody to answer at once."""
         body = encode(Discover(self._subscription.queue))
-        self._publisher.post(Message(self._topology.calls, "", body, mandatory=False))
+        self._publisher.post(Message(self._topology.discover, "", body, mandatory=False))
         # Batches listen where the machines announce themselves, and answer there.
         self._publisher.post(Message(self._topology.announcements, "", body, mandatory=False))
 

@@ -108,7 +108,7 @@ def test_garbage_in_every_queue_and_exchange_disturbs_nobody(
         kinds.add(name.split(".")[1])
         for body in junk():
             spy.publish("", name, body)
-    for exchange in (TOPOLOGY.clients, TOPOLOGY.announcements, TOPOLOGY.calls):
+    for exchange in (TOPOLOGY.clients, TOPOLOGY.announcements, TOPOLOGY.discover):
         for body in junk():
             spy.publish(exchange, topic, body)
     spy.close()

@@ -21,10 +21,10 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
     topology = Topology(f"test-{secrets.token_hex(4)}.")
     observer = Observer(broker.url, topology.prefix)
     with plain_channel(broker.url) as channel:
-        for exchange in (topology.calls, topology.announcements):
+        for exchange in (topology.discover, topology.announcements):
             channel.exchange_declare(exchange, "fanout", durable=True)
         heard = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(heard, topology.calls)
+        channel.queue_bind(heard, topology.discover)
         observer.start(30.0)
         try:
             observer.discover()
@@ -45,5 +45,5 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
         snapshot = observer.snapshot()
         assert list(snapshot.machines) == [announcement().machine]
         assert "version 2" in snapshot.foreign
-        for exchange in (topology.calls, topology.announcements, topology.clients):
+        for exchange in (topology.discover, topology.announcements, topology.clients):
             channel.exchange_delete(exchange)

@@ -414,7 +414,7 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
     server = programs.server(place.url)
     wait_until(lambda: "connected to the broker" in server.said(), "the server listens")
     enlistment = Lease("b", TOPOLOGY.work_queue("b"), "t", 30, "h")
-    publish(place, TOPOLOGY.calls, "", of_version_3(encode(enlistment)))
+    publish(place, TOPOLOGY.discover, "", of_version_3(encode(enlistment)))
     wait_until(lambda: both in server.said(), "the server tells the versions")
     assert client.wait() == 0, client.said()
     check(client)

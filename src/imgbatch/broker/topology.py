@@ -34,9 +34,9 @@ class Topology:
         return f"{self.prefix}announcements"
 
     @property
-    def calls(self) -> str:
-        """The fanout exchange that reaches all who announce themselves."""
-        return f"{self.prefix}calls"
+    def discover(self) -> str:
+        """The fanout exchange that reaches all servers, by which they are asked who is there."""
+        return f"{self.prefix}discover"
 
     def work_queue(self, batch: str) -> str:
         """Return the name of the queue of a batch's tickets."""
@@ -58,7 +58,7 @@ class Topology:
         """Make sure that the exchanges exist."""
         channel.exchange_declare(self.clients, "topic", durable=True)
         channel.exchange_declare(self.announcements, "fanout", durable=True)
-        channel.exchange_declare(self.calls, "fanout", durable=True)
+        channel.exchange_declare(self.discover, "fanout", durable=True)
 
     def declare_work_queue(
         self,

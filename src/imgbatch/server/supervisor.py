@@ -157,7 +157,7 @@ class Supervisor:
         )
         self._inbox = Subscription(
             queue="",
-            declare=partial(self._topology.declare_private_queue, exchange=self._topology.calls),
+            declare=partial(self._topology.declare_private_queue, exchange=self._topology.discover),
             received=self._on_received,
             prefetch=0,
             private=partial(self._topology.private_queue, "server"),

@@ -49,7 +49,7 @@ def publisher(
     publisher.start()
     yield publisher
     publisher.close()
-    for exchange in (topology.clients, topology.announcements, topology.calls):
+    for exchange in (topology.clients, topology.announcements, topology.discover):
         channel.exchange_delete(exchange)
 
 
@@ -233,10 +233,10 @@ def test_connections_that_break_often_are_not_held_against_a_message(
 def test_an_exchange_that_was_deleted_is_declared_anew(
     publisher: Publisher, channel: BlockingChannel, topology: Topology, settled: Settled
 ) -> None:
-    publisher.post(Message(topology.calls, "", b"x", mandatory=False), settled.of(0))
+    publisher.post(Message(topology.discover, "", b"x", mandatory=False), settled.of(0))
     assert publisher.flush(30)
-    channel.exchange_delete(topology.calls)
-    publisher.post(Message(topology.calls, "", b"x", mandatory=False), settled.of(1))
+    channel.exchange_delete(topology.discover)
+    publisher.post(Message(topology.discover, "", b"x", mandatory=False), settled.of(1))
     assert publisher.flush(30)
     assert settled.outcomes() == dict.fromkeys(range(2), Settlement.CONFIRMED)
 

@@ -383,7 +383,7 @@ class _Run:
     def _renew(self) -> None:
         """Keep leases and the work queue from expiring; look for machines if there are none."""
         if self._listening and not self._leased and not self._publisher.connection.problem:
-            self._post(self._topology.calls, "", Discover(self._announcements.queue))
+            self._post(self._topology.discover, "", Discover(self._announcements.queue))
         self._lease(renew=True)
         # Not on the publisher's connection: an alarm would keep the queue from living on.
         channel = self._consumer.connection.channel
