@@ -5,6 +5,7 @@ Nothing of it may cost more than a line in a log.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import msgpack
 import pika
 import pytest
 from tests.support.brokers import Broker, Place
-from tests.support.frames import announcement, enlistment, forged, ticket
+from tests.support.frames import announcement, enlistment, forged, nonsense, ticket
 from tests.support.oracle import FACTORS, check
 from tests.support.programs import Programs
 from tests.support.slow_photos import large, slow
@@ -118,6 +119,43 @@ def test_garbage_in_every_queue_and_exchange_disturbs_nobody(
     assert server.is_alive
     assert "starting over" not in server.said() + client.said()
     assert "was killed" not in server.said()
+
+
+FUZZ_FRAMES = 100_000
+
+
+def resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_hundred_thousand_frames_of_well_formed_nonsense_harm_no_run(
+    place: Place, broker: Broker, programs: Programs, tmp_path: Path
+) -> None:
+    """Sent to every queue and exchange during a run. Memory stays bounded. Nothing is lost."""
+    slow(tmp_path / "in", 250, 100)
+    server = programs.server(place.url, procs=2, fragile=True)
+    client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
+    client.wait_for_results(3)
+    spy = Spy(place)
+    topic, _ = spy.wait()
+    routes = [("", name) for name in queues(broker, place)]
+    routes += [(TOPOLOGY.clients, topic), (TOPOLOGY.announcements, ""), (TOPOLOGY.discover, "")]
+    noise = random.Random(0)
+    bodies = [encode(*nonsense(noise)) for _ in range(2_000)]
+    for number in range(FUZZ_FRAMES):
+        spy.publish(*routes[number % len(routes)], noise.choice(bodies))
+    spy.close()
+    assert client.wait() == 0, client.said()
+    check(client)
+    pids = [server.pid, *server.workers()]
+    assert max(map(resident_bytes, pids)) < 400 * 1024**2
+    assert server.is_alive
+    assert "starting over" not in server.said() + client.said()
+    assert "was killed" not in server.said()
+    again = programs.client(tmp_path / "in", tmp_path / "out2", *FACTORS, broker=place.url)
+    assert again.wait() == 0, again.said()
+    check(again)
 
 
 LONG = "imgbatch." + "é" * 190

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import asdict
+from random import Random
 from typing import Any
 
 import msgpack
@@ -190,3 +191,33 @@ def forged(frame: Frame, **changes: Any) -> bytes:
     kind = msgpack.packb(type(frame).__name__.lower())
     head = kind + msgpack.packb(asdict(frame) | changes) + b"\xc4\x00"
     return bytes((0x95, PROTOCOL_VERSION)) + b"\xcf" + xxhash.xxh3_64_digest(head) + head
+
+
+def nonsense(random: Random) -> tuple[Frame, bytes]:
+    """Return a frame of any kind that every reader takes, and that means nothing."""
+    name = random.choice(list(KINDS))
+    fields = {field: _any_value(check, random) for field, check in checks_of(name).items()}
+    return KINDS[name](**fields), random.randbytes(random.choice((0, 0, 3, 1000)))
+
+
+def _any_value(check: Any, random: Random) -> Any:
+    match check:
+        case WholeNumber(lowest=lowest, highest=highest):
+            return random.choice((lowest, highest, random.randint(lowest, min(highest, 20))))
+        case RealNumber(highest=highest):
+            return random.choice((0, highest, random.random()))
+        case TrueOrFalse():
+            return random.random() < 0.5
+        case OneOf(words=words):
+            return str(random.choice(words))
+        case Text(longest=longest):
+            return random.choice(("", "x" * longest, "ä" * longest, f"n-{random.getrandbits(20)}"))
+        case RoutingKey():
+            return random.choice(
+                ("a" * 255, "amq.gen-x", "mail", f"imgbatch.{random.getrandbits(9)}")
+            )
+        case ListOf(item=item, longest=longest):
+            return tuple(_any_value(item, random) for _ in range(random.choice((0, 1, longest))))
+        case PlainMap():
+            return {"brightness": random.choice((None, True, 10, "ten"))}
+    raise AssertionError(f"no value for {check}")

@@ -20,6 +20,9 @@ certainly heard of within this time."""
 DIFFERING_SECONDS = 1.0
 """How long answers are collected if they do differ, before the most frequent digest is taken."""
 
+MOST_MACHINES = 1_000
+"""That are known at a time: what claims to be one more is passed over."""
+
 
 @dataclass(slots=True)
 class Machine:
@@ -72,6 +75,8 @@ class MachineRegistry:
         if status.leaving:
             self._machines.pop(status.machine, None)
         elif machine is None:
+            if len(self._machines) >= MOST_MACHINES:
+                return False
             self._machines[status.machine] = Machine(status, now_seconds)
             if self._first_seconds is None:
                 self._first_seconds = now_seconds

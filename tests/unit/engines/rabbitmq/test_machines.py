@@ -11,6 +11,7 @@ from imgbatch.batch.model import MachineUse
 from imgbatch.engines.rabbitmq.machines import (
     AGREED_SECONDS,
     DIFFERING_SECONDS,
+    MOST_MACHINES,
     SILENT_SECONDS,
     MachineRegistry,
 )
@@ -132,6 +133,13 @@ def test_the_digest_of_most_machines_is_taken(machines: list[tuple[str, int]]) -
     digests = [digest for digest, _ in machines]
     assert digests.count(taken) == max(map(digests.count, digests))
     assert registry.working + len(registry.refusals) == len(machines)
+
+
+def test_no_more_machines_are_known_than_a_fleet_may_have() -> None:
+    registry = MachineRegistry(None, mixed=False)
+    for number in range(2 * MOST_MACHINES):
+        registry.hear(machine(f"m{number}"), 0.0)
+    assert len(working(registry, AGREED_SECONDS)) == MOST_MACHINES
 
 
 def test_machines_that_agree_are_not_waited_for_long() -> None:
