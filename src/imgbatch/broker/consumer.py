@@ -18,7 +18,7 @@ from typing import Any
 from pika.channel import Channel
 
 from imgbatch.broker.address import Address
-from imgbatch.broker.connection import Connection, Disconnect
+from imgbatch.broker.connection import Connection
 from imgbatch.broker.countdown import Countdown
 from imgbatch.errors import ProtocolError
 from imgbatch.protocol import Received, decode_bundle
@@ -123,9 +123,8 @@ class Consumer:
         prepare: Callable[[Channel], None] = lambda _channel: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self.connection = Connection(address, name, self._on_up, self._on_down)
+        self.connection = Connection(address, name, self._on_up, lambda _disconnect: lost())
         self._prepare = prepare
-        self._lost = lost
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
@@ -288,9 +287,6 @@ class Consumer:
         self._prepare(channel)
         for subscription in list(self._subscriptions):
             self._open(subscription)
-
-    def _on_down(self, _disconnect: Disconnect) -> None:
-        self._lost()
 
     def _on_channel_close(
         self, subscription: Subscription, channel: Channel, reason: BaseException

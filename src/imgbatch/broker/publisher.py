@@ -182,13 +182,14 @@ class Publisher:
         with self._room:
             self._unsettled += 1
             self._unsettled_bytes += entry.counted_bytes
-        self.connection.call_threadsafe(lambda: self._send(entry))
+
+        def send() -> None:
+            self._waiting.append(entry)
+            self._send_waiting()
+
+        self.connection.call_threadsafe(send)
 
     # What follows runs on the connection's thread
-
-    def _send(self, entry: _Entry) -> None:
-        self._waiting.append(entry)
-        self._send_waiting()
 
     def _send_waiting(self) -> None:
         channel = self.connection.channel
@@ -259,19 +260,15 @@ class Publisher:
 
     def _on_confirm(self, frame: Any) -> None:
         method = frame.method
+        tags = [method.delivery_tag]
+        if method.multiple:
+            tags = [known for known in self._unconfirmed if known <= method.delivery_tag]
         accepted = method.NAME == "Basic.Ack"
-        for tag in self._tags(method.delivery_tag, method.multiple):
-            entry = self._unconfirmed.pop(tag)
+        for entry in [self._unconfirmed.pop(tag) for tag in tags]:
             outcome = Settlement.CONFIRMED if accepted else Settlement.REFUSED
             self._settle(entry, Settlement.RETURNED if entry.returned else outcome)
         if self._one_at_a_time:
             self._send_waiting()
-
-    def _tags(self, tag: int, multiple: bool) -> list[int]:
-        # Tags are given out in ascending order and a dict keeps it, so the first ones are meant.
-        if not multiple:
-            return [tag] if tag in self._unconfirmed else []
-        return [known for known in self._unconfirmed if known <= tag]
 
     def _settle(self, entry: _Entry, settlement: Settlement) -> None:
         # Told first: whoever has flushed may close what the told still need, to acknowledge.
