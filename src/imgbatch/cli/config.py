@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,51 +18,34 @@ from imgbatch.text import os_reason
 _TABLE = "imgbatch"
 
 
-Tables = tuple[dict[str, Any], dict[str, Any]]
-
-
-def settings_tables(program: Program, given: Mapping[str, Any]) -> Tables:
-    """Return the values that the preset and the settings file have for a program, by field.
-
-    Parameters
-    ----------
-    given
-        What was typed.
-
-    Raises
-    ------
-    UsageError
-        Naming the file, if it can't be read or has something that is no option's value.
-    """
-    named = given.get("config") or os.environ.get("IMGBATCH_CONFIG")
-    path = Path(named) if named else _default_file()
-    file = {} if path is None else _read(program, path)
-    preset = given.get("preset") or os.environ.get("IMGBATCH_PRESET") or file.get("preset")
-    return _preset(program, preset) if "preset" in settable(program) else {}, file
-
-
-def _default_file() -> Path | None:
+def default_file() -> Path | None:
+    """Return the settings file of this user, if there is one."""
     # A service may have no home, or one that it can't enter: then there is no file.
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
     path = f"{home}/imgbatch.toml"
     return Path(path) if path.startswith("/") and os.path.isfile(path) else None  # noqa: PTH113
 
 
-def _preset(program: Program, named: str | None) -> dict[str, Any]:
-    if named is None:
-        return {}
+def read_preset(program: Program, named: str) -> dict[str, Any]:
+    """Return the values of a preset, or of the TOML file that is named in its place, by field."""
     if named in PRESETS:
         return {name: value for name, value in asdict(PRESETS[named]).items() if value}
     if named.endswith(".toml"):
-        return _read(program, Path(named))
+        return read_settings(program, Path(named))
     raise UsageError(
         Code.BAD_OPTION,
         f"--preset must be {', '.join(PRESETS)} or the name of a .toml file, not {named!r}",
     )
 
 
-def _read(program: Program, path: Path) -> dict[str, Any]:
-    """Return the options of a program in the ``[imgbatch]`` table of a TOML file."""
+def read_settings(program: Program, path: Path) -> dict[str, Any]:
+    """Return the values that a settings file has for a program, by field.
+
+    Raises
+    ------
+    UsageError
+        Naming the file, if it can't be read or has something that is no option's value.
+    """
     values, options = {}, settable(program)
     for name, value in _table(path).items():
         key = name.replace("_", "-")
@@ -96,9 +78,11 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def _value(option: Option, value: Any, where: str) -> Any:
-    if option.multiple and not isinstance(value, list):
-        value = str(value).split(os.pathsep)
+    if option.multiple:
+        value = map(str, value if isinstance(value, list) else str(value).split(os.pathsep))
+    else:
+        value = str(value)
     try:
         return option.type_cast_value(click.Context(click.Command(None)), value)
     except click.BadParameter as error:
-        raise UsageError(Code.BAD_OPTION, f"{where} {error.message}") from error
+        raise UsageError(Code.BAD_OPTION, f"{where}: {error.message}") from error

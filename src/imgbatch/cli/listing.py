@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 
 class NameList:
@@ -26,7 +27,7 @@ class NameList:
     def __init__(self, listed: str) -> None:
         self.listed = listed
         if listed != "-" and not Path(listed).is_file():
-            message = "a file, or - for standard input"
+            message = f"{listed!r} is not a file, or - for standard input."
             raise ValueError(message)
 
     def __call__(self) -> Iterator[str]:
@@ -43,17 +44,14 @@ class NameList:
 
     @cached_property
     def _path(self) -> Path:
-        return _kept_input() if self.listed == "-" else Path(self.listed)
+        return Path(self._kept_input.name if self.listed == "-" else self.listed)
 
+    @cached_property
+    def _kept_input(self) -> IO[bytes]:
+        import shutil
+        import tempfile
 
-def _kept_input() -> Path:
-    import atexit
-    import shutil
-    import tempfile
-
-    descriptor, name = tempfile.mkstemp(prefix="imgbatch-list-")
-    kept = Path(name)
-    atexit.register(kept.unlink, missing_ok=True)
-    with os.fdopen(descriptor, "wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return kept
+        kept = tempfile.NamedTemporaryFile(prefix="imgbatch-list-")  # noqa: SIM115 - kept by us
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        return kept

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from imgbatch.broker.address import exposes_password, redact, with_tls_files
-from imgbatch.cli.config import Tables, settings_tables
-from imgbatch.cli.options import Program, completion_variable, sentence_of
+from imgbatch.cli.config import default_file, read_preset, read_settings
+from imgbatch.cli.options import Group, Program, completion_variable
 from imgbatch.cli.terminal import print_err
-from imgbatch.errors import ImgbatchError
+from imgbatch.errors import Code, ImgbatchError, UsageError
 
 Action = Callable[[Mapping[str, Any]], int]
 """What a command does with the values that were given, by field; returns its exit status."""
@@ -43,7 +44,7 @@ def run(program: Program, action: Action, arguments: Sequence[str] | None) -> in
     except KeyboardInterrupt:
         return 130
     except click.UsageError as error:
-        sentence, status = sentence_of(error, program), 2
+        sentence, status = error.format_message(), 2
     except ImgbatchError as error:
         sentence, status = error.sentence, error.exit_status
     except Exception as error:
@@ -66,16 +67,29 @@ def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
     click.UsageError, UsageError
         If the command line, the environment or a file has a value that its option doesn't take.
     """
-    tables: list[Tables] = []
+    with program.make_context(str(program.name), list(arguments)) as context:
+        params, source_of = context.params, context.get_parameter_source
+    typed = {it: params[it] for it in params if source_of(it) is ParameterSource.COMMANDLINE}
+    environment = {it: params[it] for it in params if source_of(it) is ParameterSource.ENVIRONMENT}
+    path = params["config"] or default_file()
+    file = read_settings(program, path) if path else {}
+    named = params.get("preset") or file.get("preset")
+    preset = read_preset(program, named) if named else {}
+    given = {**file, **environment, **preset, **typed}
+    for group in program.groups:
+        if group.needs and not given.get(group.needs):
+            _refuse_alone(program, group, typed)
+    return {name: value for name, value in given.items() if value is not None}
 
-    # Not before an option asks for them: --help works whatever is in the files.
-    def read_once(given: Mapping[str, Any]) -> Tables:
-        if not tables:
-            tables.append(settings_tables(program, given))
-        return tables[0]
 
-    with program.make_context(program.name, list(arguments), obj=read_once) as context:
-        return {name: it for name, it in context.params.items() if it is not None and it != ()}
+def _refuse_alone(program: Program, group: Group, typed: Mapping[str, Any]) -> None:
+    needed = next(it.forms[0] for it in program.options if it.name == group.needs)
+    for option in group.options:
+        if option.name in typed:
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"{option.opts[0]} has no meaning without {needed}; give both, or leave it out",
+            )
 
 
 def _reachable(name: str, given: Mapping[str, Any]) -> str:

@@ -8,16 +8,15 @@ value; an option that was given nowhere leaves the field's own default.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from imgbatch.cli.terminal import print_out
-from imgbatch.cli.values import YES_NO, Value, choice, path
+from imgbatch.cli.values import PATH, choice
 from imgbatch.version import __version__
 
 SHELLS = ("bash", "zsh", "fish")
@@ -29,12 +28,13 @@ class Option(click.Option):
 
     Parameters
     ----------
-    flags
-        ``--brightness``, or ``--html/--no-html``.
+    form
+        ``--brightness N``; ``--format`` for a choice, whose words are known; ``--html/--no-html``
+        or ``--verbose`` for a switch.
     help
         What it does, with its unit, range and default.
     kind
-        What it takes; None: it is a switch.
+        What it takes, as click's `type`; None: text, or nothing.
     field
         The field that takes its value, if that is called otherwise.
     everywhere
@@ -45,26 +45,30 @@ class Option(click.Option):
 
     def __init__(
         self,
-        flags: str,
+        form: str,
         help: str,  # noqa: A002  # as click calls it
-        kind: Value | None = None,
+        kind: Any = None,
         field: str = "",
         *,
         everywhere: bool = True,
         short: str = "",
         **attributes: Any,
     ) -> None:
+        flags, _, metavar = form.partition(" ")
+        if isinstance(kind, click.Choice):
+            metavar = "|".join(kind.choices)
         self.key = flags.partition("/")[0].removeprefix("--")
         self.everywhere = everywhere
         name = self.key.replace("-", "_")
         super().__init__(
-            [*short.split(), flags, field or f"{name}{kind.unit if kind else ''}"],
-            type=kind or YES_NO,
-            is_flag=kind is None,
-            multiple=kind is not None and kind.multiple,
+            [*short.split(), flags, field or name],
+            type=kind,
+            metavar=metavar,
+            is_flag=not metavar,
             default=None,
             help=help,
             envvar=f"IMGBATCH_{name.upper()}" if everywhere else None,
+            show_envvar=everywhere,
             **attributes,
         )
 
@@ -73,30 +77,16 @@ class Option(click.Option):
         """How it is written: ``--contrast N``, or ``--html`` and ``--no-html``."""
         if self.is_flag:
             return (*self.opts, *self.secondary_opts)
-        return (f"{self.opts[0]} {self.type.name}",)
-
-    def consume_value(
-        self, ctx: click.Context, opts: Mapping[str, Any]
-    ) -> tuple[Any, ParameterSource]:
-        """Return its value and where it is from; a preset comes before the environment."""
-        if self.everywhere and ctx.obj is not None and self.name not in opts:
-            preset, ctx.default_map = ctx.obj(opts)
-            if self.name in preset:
-                return preset[self.name], ParameterSource.DEFAULT_MAP
-        return super().consume_value(ctx, opts)
+        return (f"{self.opts[0]} {self.metavar}",)
 
 
 class Argument(click.Argument):
     """A value without an option's name; what is missing is left to the program to say."""
 
-    def __init__(self, help: str, field: str, kind: Value) -> None:  # noqa: A002
-        super().__init__([field], metavar=kind.name, required=False, type=kind)
+    def __init__(self, metavar: str, help: str, field: str, kind: Any) -> None:  # noqa: A002
+        super().__init__([field], metavar=metavar, required=False, type=kind)
         self.help = help
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """How it is written."""
-        return (self.human_readable_name,)
+        self.forms = (metavar,)
 
 
 class Group:
@@ -170,55 +160,6 @@ class Program(click.Command):
                     # Examples are too long to have their meanings beside them.
                     formatter.write_dl(rows, col_max=4 if title == "examples" else 24)
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line, and what else sets options.
-
-        Raises
-        ------
-        click.UsageError
-            If it makes no sense.
-        """
-        ctx.allow_extra_args = True
-        super().parse_args(ctx, args)
-        if ctx.args and not ctx.resilient_parsing:
-            ctx.fail(
-                f"{ctx.args[0]!r} is one argument too many; names with spaces need quotes around "
-                "them"
-            )
-        for group in self.groups:
-            if group.needs and not ctx.params[group.needs]:
-                self._refuse_alone(ctx, group)
-        return ctx.args
-
-    def _refuse_alone(self, ctx: click.Context, group: Group) -> None:
-        needed = next(it for it in self.options if it.name == group.needs)
-        for option in group.options:
-            if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
-                ctx.fail(
-                    f"{option.opts[0]} has no meaning without {needed.opts[0]}; give "
-                    f"{needed.forms[0]} as well, or leave it out"
-                )
-
-
-def sentence_of(error: click.UsageError, program: Program) -> str:
-    """Return what is wrong with a command line in a sentence that names the option."""
-    if isinstance(error, click.NoSuchOption):
-        similar = error.possibilities
-        way_out = f"did you mean {similar[0]}?" if similar else "--help shows all options"
-        return f"there is no option {error.option_name}; {way_out}"
-    if isinstance(error, click.BadOptionUsage):
-        name = error.option_name
-        kinds = [it.type.name for it in program.params if name in it.opts and it.type is not YES_NO]
-        if kinds:
-            return f"{name} needs a value: {name} {kinds[0]}"
-        return f"{name} takes no value; leave out what follows the ="
-    if isinstance(error, click.BadParameter) and error.param is not None and error.ctx is not None:
-        source = error.ctx.get_parameter_source(str(error.param.name))
-        from_environment = source is ParameterSource.ENVIRONMENT
-        where = error.param.envvar if from_environment else error.param.opts[0]
-        return f"{where} {error.message}"
-    return error.message
-
 
 def completion(command: click.Command, shell: str) -> str:
     """Return the script that makes a shell complete a command."""
@@ -236,11 +177,7 @@ def completion_variable(name: str) -> str:
 
 
 def _asking(
-    flags: str,
-    text: str,
-    answer: Callable[[click.Context, Any], str],
-    kind: Value | None = None,
-    short: str = "",
+    form: str, text: str, answer: Callable[[click.Context, Any], str], kind: Any = None
 ) -> Option:
     """Return an option that prints a text instead of running the program."""
 
@@ -249,18 +186,19 @@ def _asking(
             print_out(answer(ctx, asked))
             ctx.exit()
 
+    short = "-h" if form == "--help" else ""
     hidden: dict[str, Any] = {"is_eager": True, "expose_value": False, "callback": show}
-    return Option(flags, text, kind, everywhere=False, short=short, **hidden)
+    return Option(form, text, kind, everywhere=False, short=short, **hidden)
 
 
 _COMMON = Group(
     "help and settings",
     Option(
-        "--config",
+        "--config FILE.toml",
         "settings file (default: ~/.config/imgbatch.toml, if it is there)",
-        path("FILE.toml"),
+        PATH,
     ),
-    _asking("--help", "show this and exit", lambda ctx, _: ctx.get_help(), short="-h"),
+    _asking("--help", "show this and exit", lambda ctx, _: ctx.get_help()),
     _asking(
         "--version", "show the version and exit", lambda ctx, _: f"{ctx.command.name} {__version__}"
     ),

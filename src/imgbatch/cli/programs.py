@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from click import IntRange
+
 from imgbatch.broker.address import DEFAULT_URL
 from imgbatch.cli import values
 from imgbatch.cli.listing import NameList
 from imgbatch.cli.options import Argument, Group, Option, Program
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.values import Value, choice, integer
+from imgbatch.cli.values import choice, words_or_files
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
 from imgbatch_kernels.coefficients import FACTOR_RANGES
 
@@ -17,24 +19,27 @@ Typed = partial(Option, everywhere=False)
 """An option that neither the environment nor a settings file sets."""
 
 _PROCS = Option(
-    "--procs",
+    "--procs auto|N",
     "worker processes; auto: one for each core that affinity and container leave (default: auto)",
-    values.PROCS,
+    values.IntegerOrWord("auto", 1, 1000),
 )
 _LIMITS = (
-    Option("--max-pixels", "refuse images of more pixels (default: 250M)", values.COUNT),
-    Option("--max-bytes", "refuse larger files (default: 256MiB)", values.SIZE),
+    Option("--max-pixels N", "refuse images of more pixels (default: 250M)", values.amount),
+    Option("--max-bytes SIZE", "refuse larger files (default: 256MiB)", values.amount),
     Option(
-        "--image-timeout",
+        "--image-timeout S",
         "replace a worker that takes longer for an image, which fails after three (default: 120)",
-        values.SECONDS,
+        values.seconds,
+        "image_timeout_seconds",
     ),
 )
 _CERTIFICATES = Group(
     "certificates, for amqps:// addresses",
-    Option("--tls-ca", "trust the authorities in it, not the system's", values.PEM),
-    Option("--tls-cert", "how the broker knows this machine", values.PEM),
-    Option("--tls-key", "its key, without a password, if it is in another file", values.PEM),
+    Option("--tls-ca FILE.pem", "trust the authorities in it, not the system's", values.PATH),
+    Option("--tls-cert FILE.pem", "how the broker knows this machine", values.PATH),
+    Option(
+        "--tls-key FILE.pem", "its key, without a password, if it is in another file", values.PATH
+    ),
     needs="broker",
 )
 
@@ -43,37 +48,41 @@ CLIENT = Program(
     Group(
         "what and where to",
         Argument(
-            "folder of photographs, or a single one; never changed", "source", values.path("INPUT")
+            "INPUT",
+            "folder of photographs, or a single one; never changed",
+            "source",
+            values.PATH,
         ),
         Argument(
+            "OUTPUT",
             "folder for the results, made at need; folders below INPUT are mirrored in it",
             "target",
-            values.path("OUTPUT", "dir"),
+            values.FOLDER,
         ),
     ),
     Group(
         "adjustment (0 leaves a photograph as it is)",
         Option(
-            "--brightness",
+            "--brightness N",
             "brighter by N levels of 255, darker below 0; -100..100 (default: 0)",
-            integer(*FACTOR_RANGES["brightness"]),
+            IntRange(*FACTOR_RANGES["brightness"]),
         ),
         Option(
-            "--contrast",
+            "--contrast N",
             "more contrast, less below 0: the slope about mid-grey is 1 + 2N/100, below 0 it is "
             "1 + N/100; -100..100 (default: 0)",
-            integer(*FACTOR_RANGES["contrast"]),
+            IntRange(*FACTOR_RANGES["contrast"]),
         ),
         Option(
-            "--sharpness",
+            "--sharpness N",
             "sharper: the weight of the four neighbours in percent; 0..100 (default: 0)",
-            integer(*FACTOR_RANGES["sharpness"]),
+            IntRange(*FACTOR_RANGES["sharpness"]),
         ),
         Option(
-            "--preset",
+            "--preset NAME|FILE.toml",
             f"a named adjustment ({', '.join(PRESETS)}), or a TOML file with an [imgbatch] table "
             "of options; single options given beside it win",
-            Value("NAME|FILE.toml", words=tuple(PRESETS), completes="file"),
+            shell_complete=words_or_files(*PRESETS),
         ),
         Typed("--explain", "print the exact arithmetic for these factors and exit"),
     ),
@@ -81,24 +90,27 @@ CLIENT = Program(
         "which files",
         Option("--recursive/--no-recursive", "also those in folders below INPUT (default: yes)"),
         Option(
-            "--include",
+            "--include GLOB",
             "only files that match, like '*.jpg'; may be repeated. A pattern without a slash is "
             "held against the name, one with a slash against the path below INPUT, where ** "
             "crosses folders; capitals do not matter",
-            values.GLOBS,
+            values.GLOB,
+            multiple=True,
         ),
         Option(
-            "--exclude",
+            "--exclude GLOB",
             "no files that match, and nothing in folders that match; may be repeated",
-            values.GLOBS,
+            values.GLOB,
+            multiple=True,
         ),
         Option("--hidden/--no-hidden", "also names that begin with a dot (default: no)"),
         Typed(
-            "--files-from",
+            "--files-from FILE|-",
             "take the files this list names, by paths below INPUT, separated by newlines or NUL; "
             "- reads standard input",
-            Value("FILE|-", NameList, completes="file"),
+            NameList,
             "names",
+            shell_complete=words_or_files(),
         ),
         Typed(
             "--watch",
@@ -115,9 +127,9 @@ CLIENT = Program(
             "output_format",
         ),
         Option(
-            "--quality",
+            "--quality keep|N",
             "quality of JPEGs: keep the source's, or 1..100 (default: keep)",
-            values.or_word("keep", None, integer(1, 100)),
+            values.IntegerOrWord("keep", 1, 100),
         ),
         Option("--progressive", "progressive JPEGs (default: keep)", choice(Progressive)),
         Option(
@@ -151,9 +163,9 @@ CLIENT = Program(
             "with --resume: know unchanged files by content, not by size and time (default: no)",
         ),
         Option(
-            "--report",
+            "--report PATH",
             "where it goes, .csv and .html beside it (default: OUTPUT/imgbatch-report.json)",
-            values.path("PATH"),
+            values.PATH,
         ),
     ),
     Group(
@@ -161,16 +173,20 @@ CLIENT = Program(
         _PROCS,
         *_LIMITS,
         Option(
-            "--broker",
+            "--broker URL",
             "use the machines that run imgbatch-server at this RabbitMQ: "
             "amqp://user:password@host/, or amqps:// for TLS (default: only this machine)",
-            values.URL,
         ),
     ),
     Group(
         "other machines, with --broker",
-        Option("--machines", "at most N at a time (default: all)", integer(1)),
-        Option("--timeout", "give up after S seconds without any (default: wait)", values.SECONDS),
+        Option("--machines N", "at most N at a time (default: all)", IntRange(1)),
+        Option(
+            "--timeout S",
+            "give up after S seconds without any (default: wait)",
+            values.seconds,
+            "timeout_seconds",
+        ),
         Option(
             "--mixed-fleet/--no-mixed-fleet",
             "also those whose results differ in some bits (default: no)",
@@ -201,14 +217,12 @@ LONGEST_NAME = 100
 
 def _name(text: str) -> str:
     if not text.isprintable() or not 1 <= len(text) <= LONGEST_NAME:
-        message = f"1 to {LONGEST_NAME} printable characters"
+        message = f"{text!r} is not 1 to {LONGEST_NAME} printable characters."
         raise ValueError(message)
     return text
 
 
-_BROKER = Option(
-    "--broker", f"where RabbitMQ is, amqp:// or amqps:// (default: {DEFAULT_URL})", values.URL
-)
+_BROKER = Option("--broker URL", f"where RabbitMQ is, amqp:// or amqps:// (default: {DEFAULT_URL})")
 
 
 SERVER = Program(
@@ -216,42 +230,39 @@ SERVER = Program(
     Group(
         "who and where",
         _BROKER,
-        Option(
-            "--name", "what people call this machine (default: its host name)", Value("NAME", _name)
-        ),
+        Option("--name NAME", "what people call this machine (default: its host name)", _name),
     ),
     _CERTIFICATES,
     Group(
         "how much",
         _PROCS,
         Option(
-            "--prefetch",
+            "--prefetch N",
             "images, or bundles of small ones, that a worker holds of each batch: one is "
             "computed, the others come meanwhile; 1..100 (default: 3)",
-            integer(1, 100),
+            IntRange(1, 100),
         ),
     ),
     Group(
         "limits",
         *_LIMITS,
         Option(
-            "--worker-memory",
+            "--worker-memory SIZE",
             "replace a worker that holds more than this between two images (default: 1GiB)",
-            values.SIZE,
+            values.amount,
             "memory_bytes",
         ),
     ),
     Group(
         "watching",
         Option(
-            "--metrics-port",
+            "--metrics-port PORT",
             "show figures for Prometheus at http://ADDRESS:PORT/metrics (default: no)",
             values.PORT,
         ),
         Option(
-            "--metrics-address",
+            "--metrics-address ADDRESS",
             "where it listens; 0.0.0.0 is everywhere (default: 127.0.0.1, this machine only)",
-            Value("ADDRESS"),
         ),
         Typed("--check", "compile and test the kernels, say how long it took, and exit"),
         Option("--verbose", "log more, to standard error"),
@@ -265,7 +276,12 @@ STATUS = Program(
         _BROKER,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
-        Option("--wait", "how long to listen for answers (default: 1.5)", values.SECONDS),
+        Option(
+            "--wait S",
+            "how long to listen for answers (default: 1.5)",
+            values.seconds,
+            "wait_seconds",
+        ),
     ),
     _CERTIFICATES,
 )
@@ -274,17 +290,19 @@ PREVIEW = Program(
     "imgbatch-preview",
     Group(
         "what",
-        Argument("a photograph, or a folder of them", "source", values.path("INPUT")),
+        Argument("INPUT", "a photograph, or a folder of them", "source", values.PATH),
         Typed(
-            "--sheet",
+            "--sheet OUT.jpg",
             "write a contact sheet of variants there, a JPEG, instead of opening a page; "
             "of a folder, it shows the first photograph",
-            values.path("OUT.jpg"),
+            values.PATH,
         ),
     ),
     Group(
         "the page",
-        Typed("--port", "listen there, on this machine only (default: a free port)", values.PORT),
+        Typed(
+            "--port PORT", "listen there, on this machine only (default: a free port)", values.PORT
+        ),
         Typed("--no-browser", "print the page's address and open no browser"),
         Option("--verbose", "print each request, to standard error"),
     ),

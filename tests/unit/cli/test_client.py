@@ -22,7 +22,7 @@ def test_options_for_other_machines_are_refused_without_a_broker(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["photos", "out", option]) == 2
-    assert "give --broker URL" in capsys.readouterr().err
+    assert "without --broker URL" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_a_broker_brings_its_options() -> None:
         (["photos", "out", "--overwrite", "--resume"], "--overwrite and --resume exclude"),
         (["photos", "out", "--watch", "--dry-run"], "--watch and --dry-run exclude"),
         (["photos", "out", "--watch", "--files-from", __file__], "--watch and --files-from"),
-        (["photos", "out", "--files-from", "/nonexistent"], "--files-from must be a file"),
+        (["photos", "out", "--files-from", "/nonexistent"], "'/nonexistent' is not a file"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

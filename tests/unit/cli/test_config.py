@@ -126,11 +126,11 @@ def test_what_decides_over_files_is_said_on_the_command_line_only(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("contrast = 200", "contrast must be an integer from -100 to 100, not 200"),
-        ("contrast = true", "contrast must be an integer from -100 to 100, not True"),
-        ("recursive = 'perhaps'", "recursive must be yes or no, not 'perhaps'"),
-        ("recursive = 5", "recursive must be yes or no, not 5"),
-        ("format = 'gif'", "format must be keep, jpeg or png, not 'gif'"),
+        ("contrast = 200", "contrast: 200 is not in the range -100<=x<=100"),
+        ("contrast = true", "contrast: 'True' is not a valid integer"),
+        ("recursive = 'perhaps'", "recursive: 'perhaps' is not a valid boolean"),
+        ("recursive = 5", "recursive: '5' is not a valid boolean"),
+        ("format = 'gif'", "format: 'gif' is not one of 'keep', 'jpeg', 'png'"),
         ("colour = 3", "there is no option colour"),
         ("overwrite = true", "there is no option overwrite"),
         ("contrast =", "is not a TOML file"),

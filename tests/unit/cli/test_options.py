@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import IntRange
 
 from imgbatch.cli.main import parse, run
 from imgbatch.cli.options import Argument, Group, Option, Program
 from imgbatch.cli.programs import STATUS
-from imgbatch.cli.values import Value, choice, integer, path
+from imgbatch.cli.values import GLOB, PATH, choice
 from imgbatch.errors import Code, EngineError
 
 
@@ -19,12 +20,12 @@ def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TOOL = Program(
     "tool",
-    Group("what", Argument("the input", "source", path("INPUT"))),
+    Group("what", Argument("INPUT", "the input", "source", PATH)),
     Group(
         "how",
-        Option("--level", "how much; 0..9", integer(0, 9), "level_of_detail"),
+        Option("--level N", "how much; 0..9", IntRange(0, 9), "level_of_detail"),
         Option("--kind", "which", choice(("one", "two"))),
-        Option("--only", "these", Value("GLOB", multiple=True)),
+        Option("--only GLOB", "these", GLOB, multiple=True),
         Option("--deep/--no-deep", "or not"),
         Option("--dry-run", "do nothing at 100 %", everywhere=False),
     ),
@@ -62,18 +63,19 @@ def test_each_kind_of_option_has_its_value_by_its_field() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--level", "10"], "--level must be an integer from 0 to 9, not '10'"),
-        (["--level", "-1"], "--level must be an integer from 0 to 9, not '-1'"),
-        (["--level"], "--level needs a value: --level N"),
-        (["--kind", "three"], "--kind must be one or two, not 'three'"),
-        (["--lev", "3"], "there is no option --lev; did you mean --level?"),
-        (["--colour"], "there is no option --colour; --help shows all options"),
-        (["--deep=yes"], "--deep takes no value; leave out what follows the ="),
-        (["--no-deep=yes"], "--no-deep takes no value; leave out what follows the ="),
-        (["one", "two"], "'two' is one argument too many; names with spaces need quotes around "
-         "them"),
-        (["--dryer"], "--dryer has no meaning without --dry-run; give --dry-run as well, or leave "
-         "it out"),
+        (["--level", "10"], "Invalid value for '--level' (env var: 'IMGBATCH_LEVEL'): 10 is not in "
+         "the range 0<=x<=9."),
+        (["--level", "-1"], "Invalid value for '--level' (env var: 'IMGBATCH_LEVEL'): -1 is not in "
+         "the range 0<=x<=9."),
+        (["--level"], "Option '--level' requires an argument."),
+        (["--kind", "three"], "Invalid value for '--kind' (env var: 'IMGBATCH_KIND'): 'three' is "
+         "not one of 'one', 'two'."),
+        (["--lev", "3"], "No such option '--lev'. Did you mean '--level'?"),
+        (["--colour"], "No such option '--colour'."),
+        (["--deep=yes"], "Option '--deep' does not take a value."),
+        (["--no-deep=yes"], "Option '--no-deep' does not take a value."),
+        (["one", "two"], "Got unexpected extra argument (two)"),
+        (["--dryer"], "--dryer has no meaning without --dry-run; give both, or leave it out"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_exit_status_2(
@@ -86,8 +88,8 @@ def test_a_mistake_is_one_sentence_and_exit_status_2(
 @pytest.mark.parametrize(
     ("variable", "sentence"),
     [
-        ("IMGBATCH_LEVEL", "IMGBATCH_LEVEL must be an integer from 0 to 9, not 'x'"),
-        ("IMGBATCH_DEEP", "IMGBATCH_DEEP must be yes or no, not 'x'"),
+        ("IMGBATCH_LEVEL", "'x' is not a valid integer range"),
+        ("IMGBATCH_DEEP", "'x' is not a valid boolean"),
     ],
 )
 def test_a_mistake_in_the_environment_names_the_variable(
@@ -98,7 +100,9 @@ def test_a_mistake_in_the_environment_names_the_variable(
 ) -> None:
     monkeypatch.setenv(variable, "x")
     assert status_of() == 2
-    assert capsys.readouterr().err == f"tool: {sentence}\n"
+    said = capsys.readouterr().err
+    assert variable in said
+    assert sentence in said
 
 
 @pytest.mark.parametrize("argument", ["--help", "-h", "--version", "--print-completion=bash"])

@@ -62,7 +62,7 @@ def test_an_option_of_several_programs_means_one_thing_in_the_settings_file() ->
     for program in PROGRAMS:
         for option in program.options:
             if isinstance(option, Option) and option.everywhere:
-                kinds.setdefault(option.key, set()).add(option.type.name)
+                kinds.setdefault(option.key, set()).add(f"{option.metavar} {option.type}")
     assert {key for key, names in kinds.items() if len(names) > 1} == set()
 
 
