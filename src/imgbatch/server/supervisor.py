@@ -345,7 +345,8 @@ class Supervisor:
 
     def _drain(self) -> None:
         log.info("%s: leaving; finishing %d images", self._machine, self._pool.busy)
-        self._post(self._topology.announcements, "", self._status(leaving=True))
+        if self._inbox.queue:  # or it was never connected, and nobody has heard of it
+            self._post(self._topology.announcements, "", self._status(leaving=True))
         for worker in self._pool.workers:
             self._pool.dismiss(worker)
         deadline = time.monotonic() + DRAIN_SECONDS

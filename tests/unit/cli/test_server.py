@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.support.rabbitmq import free_port
 
 from imgbatch.cli import server
 from imgbatch.cores import usable_cores
@@ -125,3 +128,17 @@ def test_what_is_no_address_is_told_before_anything_is_compiled(
     monkeypatch.setattr(self_test, "run_self_test", lambda: pytest.fail("it compiles"))
     assert server.main(["--broker", url]) == 2
     assert "s3cret" not in capsys.readouterr().err
+
+
+def test_a_server_that_never_found_its_broker_leaves_quietly() -> None:
+    url = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    command = [sys.executable, "-m", "imgbatch.cli.server", "--broker", url, "--procs", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "trying again" not in said:
+            said = process.stderr.readline()
+        process.terminate()
+        *_, said = process.stderr.readlines()
+    assert process.returncode == 0
+    assert "0 images done; bye" in said
