@@ -308,7 +308,7 @@ class _Run:
     def _on_frame(self, received: Received, delivery: Delivery) -> None:
         frame = received.frame
         if isinstance(frame, LeaseRefused) and frame.batch == self._route.batch:
-            self._machines.refuse(frame.machine, frame.sentence)
+            self._machines.refuse(frame.machine, frame.sentence, time.monotonic())
         elif isinstance(frame, WorkerCrashed):
             log.info("%s: %s", frame.machine, frame.sentence)
         if isinstance(frame, LeaseRefused) or (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,8 @@ certainly heard of within this time."""
 DIFFERING_SECONDS = 1.0
 """How long answers are collected if they do differ, before the most frequent digest is taken."""
 
+REFUSED_SECONDS = 30.0
+"""After which a machine that refused a lease is asked again: it may have ended other batches."""
 MOST_MACHINES = 1_000
 """That are known at a time: what claims to be one more is passed over."""
 
@@ -36,14 +39,15 @@ class Machine:
         When that came.
     leased
         It works for this run.
-    refusal
-        Why it may not; empty if it may.
+    refusal, refused_until_seconds
+        Why it may not, and until when; empty if it may.
     """
 
     status: ServerStatus
     heard_seconds: float
     leased: bool = False
     refusal: str = ""
+    refused_until_seconds: float = math.inf
 
 
 class MachineRegistry:
@@ -85,11 +89,12 @@ class MachineRegistry:
             machine.heard_seconds = now_seconds
         return machine is None or status.leaving
 
-    def refuse(self, machine_id: str, sentence: str) -> None:
-        """Have a machine work no more: it said itself why it can't."""
+    def refuse(self, machine_id: str, sentence: str, now_seconds: float) -> None:
+        """Have a machine not work for a while: it said itself why it can't."""
         machine = self._machines.get(machine_id)
         if machine is not None:
             machine.refusal, machine.leased = sentence, False
+            machine.refused_until_seconds = now_seconds + REFUSED_SECONDS
 
     def update(self, now_seconds: float) -> list[ServerStatus]:
         """Forget silent machines, and choose others in their place.
@@ -103,7 +108,7 @@ class MachineRegistry:
         silent = [name for name, it in self._machines.items() if it.heard_seconds < before]
         forgotten = [self._machines.pop(name).status for name in silent]
         if not self.is_collecting(now_seconds):
-            self._choose()
+            self._choose(now_seconds)
         return forgotten
 
     def is_collecting(self, now_seconds: float) -> bool:
@@ -114,7 +119,7 @@ class MachineRegistry:
         agreed = self._mixed or len(digests) < 2
         return now_seconds - self._first_seconds < (AGREED_SECONDS if agreed else DIFFERING_SECONDS)
 
-    def _choose(self) -> None:
+    def _choose(self, now_seconds: float) -> None:
         if self._digest is None and self._machines:
             digests = Counter(machine.status.digest for machine in self._machines.values())
             self._digest = digests.most_common(1)[0][0]
@@ -123,16 +128,18 @@ class MachineRegistry:
                 for machine in self._machines.values()
                 if machine.status.digest == self._digest
             )
+        room = math.inf if self._most is None else self._most - self.working
         for machine in self._machines.values():
             status = machine.status
-            leased = sum(other.leased for other in self._machines.values())
-            if machine.leased or machine.refusal or leased == self._most:
+            is_refused = machine.refusal and now_seconds < machine.refused_until_seconds
+            if machine.leased or is_refused or room <= 0:
                 continue
             if status.digest != self._digest and not self._mixed:
                 machine.refusal = self._differs(status)
                 log.warning("%s", machine.refusal)
                 continue
-            machine.leased = True
+            machine.leased, machine.refusal = True, ""
+            room -= 1
             use = MachineUse(status.machine, status.host, status.procs, digest=status.digest)
             self._uses.setdefault(status.machine, use)
 

@@ -12,6 +12,7 @@ from imgbatch.engines.rabbitmq.machines import (
     AGREED_SECONDS,
     DIFFERING_SECONDS,
     MOST_MACHINES,
+    REFUSED_SECONDS,
     SILENT_SECONDS,
     MachineRegistry,
 )
@@ -92,12 +93,23 @@ def test_a_machine_that_leaves_is_replaced_at_once() -> None:
 def test_a_machine_says_itself_that_it_can_not_work() -> None:
     registry = registry_of("a", "b", most=1)
     working(registry)
-    registry.refuse("a", "its queue is another program's")
-    registry.refuse("unheard of", "why")
+    registry.refuse("a", "it works for 200 batches already", 0.0)
+    registry.refuse("unheard of", "why", 0.0)
     assert working(registry) == ["b"]
-    assert registry.refusals == ["its queue is another program's"]
+    assert registry.refusals == ["it works for 200 batches already"]
     registry.hear(machine("a"), 1.0)
     assert working(registry, 1.0) == ["b"]
+
+
+def test_a_machine_that_could_not_work_is_asked_again_later() -> None:
+    registry = registry_of("a")
+    working(registry)
+    registry.refuse("a", "it works for 200 batches already", 0.0)
+    for now in (5.0, REFUSED_SECONDS - 0.1):
+        registry.hear(machine("a"), now)
+        assert working(registry, now) == []
+    assert working(registry, REFUSED_SECONDS) == ["a"]
+    assert registry.refusals == []
 
 
 def test_a_machine_that_computes_other_bits_is_refused_by_name() -> None:
