@@ -218,9 +218,10 @@ class WorkerSession:
 
     # What the broker and the supervisor say
 
-    def connected(self, queue: str) -> None:
+    def connected(self, queue: str, now: float) -> list[Action]:
         """Take note of the name of this worker's own queue, a new one on each connection."""
         self._queue = queue
+        return self._after(now)
 
     def serve(self, batch: str) -> None:
         """Begin to take tickets of a batch."""
@@ -249,6 +250,7 @@ class WorkerSession:
 
         No image is to blame for that, not even the one that is computed.
         """
+        self._queue = ""  # nothing is asked for before there is another
         self._say_of(self.pending, Returned)
         self._apply_all(self.pending, TicketEvent.LOSE)
         return self._after(now)
@@ -416,7 +418,9 @@ class WorkerSession:
         held_bytes = sum(pending.held_bytes for pending in self.pending if pending is not besides)
         if besides is not None:
             more_bytes = besides.held_bytes
-        return held_bytes == 0 or held_bytes + more_bytes <= self._room_bytes
+        return bool(self._queue) and (
+            held_bytes == 0 or held_bytes + more_bytes <= self._room_bytes
+        )
 
     def _ask(self, pending: PendingTicket, now: float) -> None:
         # Under the same number when it is asked for again: the client may only be slow, and what

@@ -90,7 +90,7 @@ class Worker:
             unreadable=self._on_unreadable_piece,
             prefetch=0,
             private=partial(self._topology.private_queue, "worker"),
-            started=lambda: self._session.connected(self._inbox.queue),
+            started=self._on_connected,
         )
 
     # On the main thread
@@ -232,6 +232,9 @@ class Worker:
         self._recall()
         self._perform(self._session.queue_gone(batch, time.monotonic()))
         self._pipe.send(QueueGone(batch))
+
+    def _on_connected(self) -> None:
+        self._perform(self._session.connected(self._inbox.queue, time.monotonic()))
 
     def _on_connection_lost(self) -> None:
         self._recall()

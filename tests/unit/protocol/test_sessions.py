@@ -92,7 +92,7 @@ class World:
         number = next(self.numbers)
         machine = machine or f"machine-{number}"
         worker = Worker(f"w{number}", WorkerSession(machine, 1000), f"q{number}", machine)
-        worker.session.connected(worker.queue)
+        worker.session.connected(worker.queue, self.now)
         worker.session.serve(BATCH)
         return worker
 
@@ -285,7 +285,7 @@ class World:
         worker.inbox.clear()
         self.recall_and(worker, lambda: worker.session.connection_lost(self.now))
         worker.queue = f"q{next(self.numbers)}"
-        worker.session.connected(worker.queue)
+        worker.session.connected(worker.queue, self.now)
 
     def recall_and(self, worker: Worker, event: Callable[[], list[workers.Action]]) -> None:
         self.recall(worker)

@@ -30,7 +30,7 @@ class Worker:
 
     def __init__(self, max_bytes: int = LIMIT) -> None:
         self.session = WorkerSession("m", max_bytes)
-        self.session.connected("inbox")
+        self.session.connected("inbox", 0.0)
         self.session.serve("a")
         self.session.serve("b")
         self.handed_out: list[worker.PendingTicket] = []
@@ -197,6 +197,16 @@ def test_a_lost_connection_loses_what_was_not_begun_and_blames_no_image() -> Non
     assert returned.frame == Returned("b", (0, 1), "m")
     assert [pending.ticket.job for pending in it.session.pending] == [0]
     assert it.compute() == 0
+
+
+@pytest.mark.parametrize("redelivered", [True, False])
+def test_nothing_is_asked_for_before_there_is_a_queue_for_the_answer(redelivered: bool) -> None:
+    it = Worker()
+    it.session.connection_lost(1.0)
+    it.take(redelivered=redelivered)
+    assert it.asked == {}
+    it.do(it.session.connected("another", 2.0))
+    assert it.asked[0].queue == "another"
 
 
 def test_a_deleted_queue_ends_the_batch_without_a_word() -> None:
