@@ -21,7 +21,7 @@ from imgbatch.images.picture import Pixels
 from imgbatch.recipe import Encoding, Recipe
 
 if TYPE_CHECKING:
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 ::
 
     formats       which format bytes are of, and who reads and writes it
-    codec         what a format has to have: a source, a reader, a writer
-    picture       the values that pass between readers, pipeline and writers
+    picture       what readers return (a source, its pixels) and writers do
     metadata      EXIF, XMP, ICC and resolution, moved from one format to another
     limits        how many pixels, and how much memory, an image may have
     notes         stable words for what an output could not keep

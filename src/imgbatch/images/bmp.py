@@ -14,7 +14,7 @@ from imgbatch.recipe import DamagedPolicy, Encoding
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 _RESOLUTION_OFFSET, _PROFILE_OFFSET = 38, 126
 _EMBEDDED_PROFILE = b"DEBM"

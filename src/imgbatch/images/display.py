@@ -19,9 +19,8 @@ from imgbatch.recipe import DamagedPolicy
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from imgbatch.images.codec import Source
     from imgbatch.images.limits import Limits
-    from imgbatch.images.picture import Pixels, Shape
+    from imgbatch.images.picture import Pixels, Shape, Source
 
     Screen = npt.NDArray[np.uint8]
     """``(height, width, 1 or 3)``: grey or RGB."""

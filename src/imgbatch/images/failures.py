@@ -77,13 +77,3 @@ def unsupported_format(name: str) -> SkippedFile:
         f"the file is {name}, which imgbatch does not process; "
         "it reads JPEG, PNG, TIFF, WebP and BMP",
     )
-
-
-def not_an_image() -> SkippedFile:
-    """Return the reason to skip a file of no known image format."""
-    return SkippedFile(Code.NOT_AN_IMAGE, "the file's content is no image format imgbatch knows")
-
-
-def empty_file() -> DamagedImage:
-    """Return the failure of a file without a byte."""
-    return DamagedImage(Code.EMPTY_FILE, "the file is empty: copy it again from its source")

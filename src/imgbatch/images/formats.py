@@ -1,25 +1,32 @@
 """The formats that are read and written: by which bytes they are known, and who does it.
 
-Adding one is a folder, or a file, that has a reader and a writer, and an entry of `FORMATS`.
+Adding one is an entry of `FORMATS`, and a folder or file of the same name with two functions:
+
+``read(data)``
+    Check a file's structure without decoding a pixel, and return its `Source`.
+``write(pixels, source, encoding, buffers)``
+    Encode pixels, with the metadata of their source, as `Encoded`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgbatch.images.failures import empty_file, not_an_image, unsupported_format
+from imgbatch.errors import Code, DamagedImage, SkippedFile
+from imgbatch.images.failures import unsupported_format
 from imgbatch.images.notes import Note
 from imgbatch.recipe import Encoding, OutputFormat
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Codec, Source
     from imgbatch.images.limits import Limits
-    from imgbatch.images.picture import Encoded, Pixels
+    from imgbatch.images.picture import Encoded, Pixels, Source
 
 HEAD_BYTES = 18
 """As much of a file as tells its format."""
@@ -35,56 +42,23 @@ class Format:
         Of names, in small letters; the first is given to new names.
     beginning
         A pattern of the bytes that a file begins with, and by which alone it is known.
-    load
-        Imports the module that reads and writes it: all five take a worker 25 ms.
     """
 
     suffixes: tuple[str, ...]
     beginning: bytes
-    load: Callable[[], Codec]
 
     def matches(self, head: bytes | memoryview) -> bool:
         """Whether a file that begins with these bytes, `HEAD_BYTES` or all, is of the format."""
         return re.match(self.beginning, head, re.DOTALL) is not None
 
 
-def _bmp() -> Codec:
-    from imgbatch.images import bmp
-
-    return bmp
-
-
-def _jpeg() -> Codec:
-    from imgbatch.images import jpeg
-
-    return jpeg
-
-
-def _png() -> Codec:
-    from imgbatch.images import png
-
-    return png
-
-
-def _tiff() -> Codec:
-    from imgbatch.images import tiff
-
-    return tiff
-
-
-def _webp() -> Codec:
-    from imgbatch.images import webp
-
-    return webp
-
-
 FORMATS = {
-    "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff", _jpeg),
-    "png": Format((".png",), rb"\x89PNG\r\n\x1a\n", _png),
-    "tiff": Format((".tif", ".tiff"), rb"II\*\0|MM\0\*", _tiff),
-    "webp": Format((".webp",), rb".{8}WEBP", _webp),
+    "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff"),
+    "png": Format((".png",), rb"\x89PNG\r\n\x1a\n"),
+    "tiff": Format((".tif", ".tiff"), rb"II\*\0|MM\0\*"),
+    "webp": Format((".webp",), rb"RIFF.{4}WEBP"),
     # A text may begin with BM, too; a BMP goes on with the size of its second header, below 256.
-    "bmp": Format((".bmp", ".dib"), rb"BM.{13}\0\0\0", _bmp),
+    "bmp": Format((".bmp", ".dib"), rb"BM.{13}\0\0\0"),
 }
 
 _NOT_PROCESSED = {
@@ -118,14 +92,14 @@ def detect_format(data: memoryview) -> str:
         If they announce a format that is not processed, or no image.
     """
     if not data:
-        raise empty_file()
+        raise DamagedImage(Code.EMPTY_FILE, "the file is empty: copy it again from its source")
     for name, candidate in FORMATS.items():
         if candidate.matches(data):
             return name
     for beginning, title in _NOT_PROCESSED.items():
         if re.match(beginning, data, re.DOTALL):
             raise unsupported_format(title)
-    raise not_an_image()
+    raise SkippedFile(Code.NOT_AN_IMAGE, "the file's content is no image format imgbatch knows")
 
 
 def inspect(data: memoryview, limits: Limits) -> Source:
@@ -137,7 +111,7 @@ def inspect(data: memoryview, limits: Limits) -> Source:
         Of the subclass that says what is wrong with it.
     """
     limits.check_bytes(len(data))
-    source = FORMATS[detect_format(data)].load().read(data)
+    source: Source = _module(detect_format(data)).read(data)
     limits.check_shape(source.shape)
     return source
 
@@ -152,7 +126,13 @@ def encode(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers)
     """
     asked = encoding.output_format
     name = source.file_format if asked is OutputFormat.KEEP else asked.value
-    return FORMATS[name].load().write(pixels, source, encoding, buffers)
+    encoded: Encoded = _module(name).write(pixels, source, encoding, buffers)
+    return encoded
+
+
+def _module(name: str) -> ModuleType:
+    """Import what reads and writes a format, when it is needed: all five take a worker 25 ms."""
+    return import_module(f"imgbatch.images.{name}")
 
 
 def name_notes(written: Path, head: bytes) -> tuple[str, ...]:

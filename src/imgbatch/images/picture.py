@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ from imgbatch.images.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from imgbatch.images.buffers import Buffers
+    from imgbatch.images.metadata import Metadata
+    from imgbatch.recipe import DamagedPolicy
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """``(height, width, channels)``, C-contiguous: 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA."""
@@ -70,3 +74,31 @@ class Encoded:
 
     parts: Sequence[bytes | memoryview]
     notes: tuple[Note, ...] = ()
+
+
+class Source(Protocol):
+    """A file whose structure has been checked, and that can be decoded."""
+
+    @property
+    def file_format(self) -> str:
+        """What the content says it is: a key of `imgbatch.images.formats.FORMATS`."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """What the decoder will deliver."""
+        ...
+
+    def metadata(self) -> Metadata:
+        """Return the metadata that other formats can hold."""
+        ...
+
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
+        """Decode the pixels, into the kept buffers where the codec can.
+
+        Raises
+        ------
+        DamagedImage
+            If the pixels are not all there and `damaged` is strict, or none could be decoded.
+        """
+        ...

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def opened(
         If Pillow says that it knows no such kind.
     """
     try:
-        with _image_class(name)(io.BytesIO(data)) as image:
+        with _open(data, name) as image:
             yield image
     except _COMPLAINTS as error:
         if "nsupported" in str(error):
@@ -57,18 +58,10 @@ def opened(
         raise damaged(f"the {name} can't be decoded ({error})") from error
 
 
-def _image_class(name: str) -> Callable[[IO[bytes]], ImageFile]:
-    if name == "BMP":
-        from PIL.BmpImagePlugin import BmpImageFile
-
-        return BmpImageFile
-    if name == "JPEG":
-        from PIL.JpegImagePlugin import JpegImageFile
-
-        return JpegImageFile
-    from PIL.TiffImagePlugin import TiffImageFile
-
-    return TiffImageFile
+def _open(data: bytes | bytearray | memoryview, name: str) -> ImageFile:
+    plugin = import_module(f"PIL.{name.capitalize()}ImagePlugin")
+    image: ImageFile = getattr(plugin, f"{name.capitalize()}ImageFile")(io.BytesIO(data))
+    return image
 
 
 def decode_by_pillow(

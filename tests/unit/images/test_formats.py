@@ -62,6 +62,7 @@ def test_formats_that_are_not_processed_are_named_and_skipped(file, name):
     "file",
     [
         *(b"x", b"some text", b"%PDF-1.7", b"PK\3\4", b"\xff\xd8", b"RIFF____AVI "),
+        *(b"________WEBP", b"All our WEBP pictures of the year"),
         *(b"BM", b"BMW", b"BMW 320i service notes", b"BMX races of the year, in order\n"),
     ],
 )

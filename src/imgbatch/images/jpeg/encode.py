@@ -35,7 +35,7 @@ from imgbatch.recipe import Encoding, Progressive
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 DEFAULT_QUALITY = 92
 """For pictures that come from a format without a quality; with full chroma, so that edges

@@ -18,7 +18,7 @@ from imgbatch_kernels.png import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 Rows = npt.NDArray[np.uint8]
 

@@ -17,7 +17,7 @@ from imgbatch.recipe import Encoding, PngLevel
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 _STRIP_BYTES = 2**18
 

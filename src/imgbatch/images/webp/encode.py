@@ -13,7 +13,7 @@ from imgbatch.recipe import Encoding
 
 if TYPE_CHECKING:
     from imgbatch.images.buffers import Buffers
-    from imgbatch.images.codec import Source
+    from imgbatch.images.picture import Source
 
 _OUT_OF_MEMORY = ("encoding error 1", "encoding error 2")
 """As libwebp numbers them: VP8_ENC_ERROR_OUT_OF_MEMORY and ..._BITSTREAM_OUT_OF_MEMORY."""
