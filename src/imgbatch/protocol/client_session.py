@@ -37,7 +37,7 @@ from imgbatch.protocol.frames import (
     Returned,
     WorkerCrashed,
 )
-from imgbatch.protocol.in_flight import InFlightJob, JobEvent, JobState
+from imgbatch.protocol.in_flight import TRANSITIONS, InFlightJob, JobEvent, JobState
 
 FEWEST_MESSAGES_PER_WORKER = 5
 """Messages with tickets in flight for each worker: what it holds (three, by default) and two that
@@ -249,8 +249,7 @@ class ClientSession:
         attempts = job.attempts
         if self._apply(job, JobEvent.FAIL):
             for queue, transfer in job.sending:
-                cancel = Cancel(self._batch, job.index, transfer)
-                self._actions.append(SendCancel(queue, cancel))
+                self._cancel(job.index, queue, transfer)
             self._actions.append(Fail(job, error, attempts))
 
     def ended(self, indexes: Iterable[int]) -> list[Action]:
@@ -283,7 +282,7 @@ class ClientSession:
             case Returned(jobs=indexes, machine=machine):
                 for job in self._known(indexes):
                     self._hear(job, now)
-                    self._discount_attempt(job, machine)
+                    job.discount_attempt(machine)
             case WorkerCrashed():
                 for job in self._known((frame.job,)):
                     job.crashes.append((frame.code, frame.sentence))
@@ -309,7 +308,6 @@ class ClientSession:
         now: float,
     ) -> Write | None:
         """Return what is to be written of a piece of a result, if anything is."""
-        is_first = isinstance(frame, Result)
         try:
             if isinstance(frame, Result) and not _is_same(frame, job.result):
                 size_bytes = frame.size_bytes if frame.kind == ResultKind.DONE else 0
@@ -333,13 +331,14 @@ class ClientSession:
         attempts = job.attempts
         if piece is Piece.LAST:
             self._apply(job, JobEvent.COMPLETE)
-        return Write(job, result, payload, is_first, piece is Piece.LAST, delivery, attempts)
+        is_first, is_last = isinstance(frame, Result), piece is Piece.LAST
+        return Write(job, result, payload, is_first, is_last, delivery, attempts)
 
     def _fetch(self, fetch: Fetch, now: float) -> None:
         job = self._jobs.get(fetch.job)
         claimant = fetch.queue, fetch.transfer
         if job is None or job.state is JobState.CLOSING:
-            self._cancel(fetch)
+            self._cancel(fetch.job, *claimant)
             return
         self._hear(job, now)
         # A worker that has waited for a while asks again, and may only be waiting for its turn:
@@ -348,7 +347,7 @@ class ClientSession:
             return
         if fetch.begins and claimant not in job.claimants:
             if job.attempts >= MAX_ATTEMPTS:
-                self._cancel(fetch)
+                self._cancel(fetch.job, *claimant)
                 self._fail(job, _poisonous(job))
                 return
             job.claims.append(fetch.machine)
@@ -356,17 +355,12 @@ class ClientSession:
         job.sending.add(claimant)
         self._actions.append(SendImage(job, *claimant))
 
-    def _cancel(self, fetch: Fetch) -> None:
-        cancel = Cancel(fetch.batch, fetch.job, fetch.transfer)
-        self._actions.append(SendCancel(fetch.queue, cancel))
+    def _cancel(self, index: int, queue: str, transfer: int) -> None:
+        self._actions.append(SendCancel(queue, Cancel(self._batch, index, transfer)))
 
     def _hear(self, job: InFlightJob, now: float) -> None:
         job.heard_seconds = self._heard_seconds = now
         self._overtaken = max(self._overtaken, job.sequence + 1)
-
-    def _discount_attempt(self, job: InFlightJob, machine: str) -> None:
-        if machine in job.claims:
-            job.claims.remove(machine)
 
     def _mark_damaged(self, job: InFlightJob) -> None:
         """Have an image offered again whose result came damaged, unless that happens for ever."""
@@ -443,10 +437,15 @@ class ClientSession:
         return [self._jobs[index] for index in indexes if index in self._jobs]
 
     def _apply(self, job: InFlightJob, event: JobEvent) -> bool:
-        moves, discards = job.apply(event)
+        """Move an image as the table says; return whether it moves."""
+        following = TRANSITIONS.get((job.state, event))
+        if following is None:
+            return False
+        job.state, discards = following
+        job.result = job.transfer = None
         if discards:
             self._actions.append(Discard(job))
-        return moves
+        return True
 
 
 def _is_same(frame: Result | Chunk, result: Result | None) -> bool:

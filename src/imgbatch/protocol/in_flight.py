@@ -97,11 +97,7 @@ class InFlightJob:
         """
         return max(len(self.claims) + bool(self.crashes), len(self.crashes))
 
-    def apply(self, event: JobEvent) -> tuple[bool, bool]:
-        """Move as the table says; return whether it moves, and whether its part is discarded."""
-        following = TRANSITIONS.get((self.state, event))
-        if following is None:
-            return False, False
-        self.state, discards = following
-        self.result = self.transfer = None
-        return True, discards
+    def discount_attempt(self, machine: str) -> None:
+        """Count no longer that a worker of a machine was allowed to begin: it lives."""
+        if machine in self.claims:
+            self.claims.remove(machine)
