@@ -2,7 +2,8 @@
 
 A thumbnail has to be decoded, and a decoder that dies of a damaged file must not take the report
 with it: each pair goes to a worker process that may crash or hang, and is then left out. Workers
-and the process that asks exchange JSON lines.
+and the process that asks exchange JSON lines, on descriptors of their own: native libraries print
+to the standard output.
 """
 
 from __future__ import annotations
@@ -189,12 +190,13 @@ def _ask(worker: subprocess.Popen[bytes], pair: Pair, seconds: float) -> Thumbna
         line = b""
     finally:
         alarm.cancel()
-    if not line.endswith(b"\n"):
+    try:
+        fields = json.loads(line)
+        return None if fields is None else Thumbnails(**fields)
+    except (TypeError, ValueError):  # it died, or what it says makes no sense
         worker.kill()
         worker.wait()
         return None
-    fields = json.loads(line)
-    return None if fields is None else Thumbnails(**fields)
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
@@ -238,4 +240,6 @@ def _thumbnail(path: Path) -> tuple[str, int, int]:
 
 
 if __name__ == "__main__":
-    answer_requests(sys.stdin.buffer, sys.stdout.buffer)
+    own_output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # which leads to nowhere
+    answer_requests(sys.stdin.buffer, own_output)

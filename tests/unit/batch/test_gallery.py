@@ -3,8 +3,10 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -86,6 +88,45 @@ def test_a_worker_that_dies_takes_only_its_own_pair_with_it(worker_script, tmp_p
     names = ["a", "bad1", "b", "bad2", "c", "d", "bad3", "e", "f"]
     made = make_thumbnails([Pair(tmp_path / name, tmp_path / name) for name in names], 60)
     assert [names[number] for number in made] == ["a", "b", "c", "d", "e", "f"]
+
+
+SPEAKS_OUT_OF_TURN = """
+for number, line in enumerate(sys.stdin):
+    before, after = json.loads(line)
+    answer = json.dumps({"before": before, "after": after, "width": 1, "height": 1})
+    print({"bad1": "libpng warning: what a file", "bad2": "[1]", "bad3": "{}"}.get(before, answer))
+    sys.stdout.flush()
+"""
+
+
+def test_an_answer_that_makes_no_sense_costs_its_own_pair_only(worker_script):
+    worker_script(SPEAKS_OUT_OF_TURN)
+    names = ["a", "bad1", "b", "bad2", "c", "d", "bad3", "e", "f"]
+    made = make_thumbnails([Pair(Path(name), Path(name)) for name in names], 60)
+    assert [names[number] for number in made] == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_what_native_code_prints_is_no_answer(pair, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "import imgbatch.images.display as display\n"
+        "real = display.open_photograph\n"
+        "def open_photograph(*arguments):\n"
+        "    os.write(1, b'libtiff: what a file\\n')\n"
+        "    return real(*arguments)\n"
+        "display.open_photograph = open_photograph\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    request = json.dumps([str(pair.before), str(pair.after)]) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "imgbatch.batch.gallery"],
+        input=request.encode(),
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout).keys() == {"before", "after", "width", "height"}
+    assert b"libtiff" in done.stderr
 
 
 def test_a_worker_that_hangs_is_ended_with_the_time(worker_script, tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 from imgbatch.batch.model import Job
@@ -149,7 +149,7 @@ class Reader:
             while self._serve_requests():
                 self._take_jobs()
                 wanted = self._wanted and not self._stopped
-                select.select([self._wake, *([self._jobs.wake] if wanted else [])], (), ())
+                wait([self._wake, *([self._jobs.wake] if wanted else [])])
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
         except BaseException as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -212,6 +214,16 @@ def test_jobs_that_are_found_late_are_taken_when_they_are(tmp_path: Path) -> Non
         client.ended.wait(0.01)
     client.reader.stop(30)
     assert messages_of(client) == [[0], [1]]
+
+
+def test_a_program_may_have_thousands_of_files_open(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(Path(os.devnull).open())
+        client = Client(ListedJobs(files(tmp_path, 1)), left=8)
+        client.serve(Draw(1, 0, 1))
+    assert not client.errors
+    assert messages_of(client) == [[0]]
 
 
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
