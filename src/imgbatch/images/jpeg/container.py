@@ -6,16 +6,14 @@ Nothing here is decoded, and no length that the file claims is believed beyond t
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass, field
 from enum import Enum
 
 from imgbatch.images.failures import beyond_repair, damaged, truncated, unsupported
-from imgbatch.images.jpeg.tables import (
-    STANDARD_HUFFMAN_COUNTS,
-    QuantisationTable,
-    parse_huffman_counts,
-    parse_quantisation_tables,
-)
+
+QuantisationTable = tuple[int, ...]
+"""64 divisors, in the zigzag order in which files have them."""
 
 SOI, EOI, SOS, DQT, DHT, DNL, COM = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDC, 0xFE
 APP0, APP14, APP15 = 0xE0, 0xEE, 0xEF
@@ -123,8 +121,8 @@ class JpegStructure:
         Every APPn and COM segment in front of the first scan, in order.
     quantisation
         The tables by their number.
-    standard_huffman
-        Whether only the example tables of annex K were used.
+    huffman
+        Of each Huffman table, how many codes of 1 to 16 bits it has.
     scans
         How many scans the file has.
     end
@@ -134,7 +132,7 @@ class JpegStructure:
     frame: Frame
     segments: list[Segment] = field(default_factory=list)
     quantisation: dict[int, QuantisationTable] = field(default_factory=dict)
-    standard_huffman: bool = True
+    huffman: set[bytes] = field(default_factory=set)
     scans: int = 0
     end: int | None = None
 
@@ -198,15 +196,34 @@ def _note_segment(structure: JpegStructure, segment: Segment, body: bytes) -> No
             raise beyond_repair("the JPEG has two frame headers")
         structure.frame = _parse_frame(marker, body)
     elif marker == DQT:
-        tables = parse_quantisation_tables(body)
-        if tables is None:
-            raise beyond_repair("the JPEG has a malformed quantisation table")
-        structure.quantisation |= tables
+        structure.quantisation |= _quantisation_tables(body)
     elif marker == DHT:
-        counts = parse_huffman_counts(body)
-        if counts is None:
+        structure.huffman |= _huffman_counts(body)
+
+
+def _quantisation_tables(body: bytes) -> dict[int, QuantisationTable]:
+    tables: dict[int, QuantisationTable] = {}
+    position = 0
+    while position < len(body):
+        number, wide = body[position] & 15, body[position] >> 4
+        stored = body[position + 1 : position + 1 + (64 << wide)]
+        if wide > 1 or number > 3 or len(stored) != 64 << wide:
+            raise beyond_repair("the JPEG has a malformed quantisation table")
+        tables[number] = struct.unpack(">64H" if wide else "64B", stored)
+        position += 1 + len(stored)
+    return tables
+
+
+def _huffman_counts(body: bytes) -> set[bytes]:
+    found = set()
+    position = 0
+    while position < len(body):
+        counts = body[position + 1 : position + 17]
+        position += 17 + sum(counts)
+        if len(counts) != 16 or position > len(body):
             raise beyond_repair("the JPEG has a malformed Huffman table")
-        structure.standard_huffman &= STANDARD_HUFFMAN_COUNTS.issuperset(counts)
+        found.add(counts)
+    return found
 
 
 def _parse_frame(marker: int, body: bytes) -> Frame:

@@ -14,6 +14,7 @@ from imgbatch.images.jpeg.container import (
     ARITHMETIC_FRAMES,
     PROGRESSIVE_FRAMES,
     JpegStructure,
+    QuantisationTable,
     subsampling_of,
 )
 from imgbatch.images.jpeg.decode import JpegSource
@@ -24,7 +25,7 @@ from imgbatch.images.jpeg.metadata import (
     split_encoded,
 )
 from imgbatch.images.jpeg.tables import (
-    QuantisationTable,
+    has_standard_huffman,
     nearest_quality,
     standard_quality,
     standard_tables,
@@ -55,8 +56,6 @@ class JpegStyle:
     ----------
     tables
         The divisors of each component, or of luma and chroma.
-    quality
-        The quality whose tables these are; None if there is none.
     subsampling
         ``"444"``, ``"422"``, ``"420"``, ``"440"``, ``"411"`` or ``"gray"``.
     progressive
@@ -69,24 +68,16 @@ class JpegStyle:
     """
 
     tables: tuple[QuantisationTable, ...]
-    quality: int | None
     subsampling: str
     progressive: bool = False
     optimised: bool = False
     is_rgb: bool = False
 
-    @property
-    def nearest_quality(self) -> int:
-        """The quality whose tables are these or nearest to them."""
-        return self.quality if self.quality is not None else nearest_quality(self.tables)
-
 
 def default_style(channels: int, encoding: Encoding) -> JpegStyle:
     """Return the style for a picture that was no JPEG."""
-    quality = encoding.quality or DEFAULT_QUALITY
     return JpegStyle(
-        tables=standard_tables(quality),
-        quality=quality,
+        tables=standard_tables(encoding.quality or DEFAULT_QUALITY),
         subsampling="gray" if channels == 1 else "444",
         progressive=encoding.progressive is Progressive.YES,
     )
@@ -102,31 +93,22 @@ def style_of(
     if subsampling is None:
         subsampling = "444"
         notes.append(Note.SUBSAMPLING_CHANGED)
-    tables, quality = _tables(structure, encoding)
-    if len(frame.components) == 4:
-        tables = tables[:2]
     if frame.marker in ARITHMETIC_FRAMES:
         notes.append(Note.ARITHMETIC_CODING_DROPPED)
     progressive = frame.marker in PROGRESSIVE_FRAMES
     if encoding.progressive is not Progressive.KEEP:
         progressive = encoding.progressive is Progressive.YES
-    optimised = not structure.standard_huffman or frame.marker in ARITHMETIC_FRAMES
-    return JpegStyle(tables, quality, subsampling, progressive, optimised, is_rgb), notes
+    optimised = not has_standard_huffman(structure) or frame.marker in ARITHMETIC_FRAMES
+    tables = _tables(structure, encoding)
+    return JpegStyle(tables, subsampling, progressive, optimised, is_rgb), notes
 
 
-def _tables(
-    structure: JpegStructure, encoding: Encoding
-) -> tuple[tuple[QuantisationTable, ...], int | None]:
-    if encoding.quality is not None:
-        return standard_tables(encoding.quality), encoding.quality
-    tables = tuple(
-        structure.quantisation[component.table]
-        for component in structure.frame.components
-        if component.table in structure.quantisation
-    )
-    if len(tables) != len(structure.frame.components):
-        return standard_tables(DEFAULT_QUALITY), DEFAULT_QUALITY
-    return tables, standard_quality(tables)
+def _tables(structure: JpegStructure, encoding: Encoding) -> tuple[QuantisationTable, ...]:
+    components, stored = structure.frame.components, structure.quantisation
+    if encoding.quality is not None or any(c.table not in stored for c in components):
+        return standard_tables(encoding.quality or DEFAULT_QUALITY)
+    tables = tuple(stored[component.table] for component in components)
+    return tables if len(tables) < 4 else tables[:2]
 
 
 def write(
@@ -184,22 +166,21 @@ def encode_style(pixels: Pixels, style: JpegStyle) -> tuple[bytes, list[Note]]:
             f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, and a JPEG at most "
             f"{LARGEST_SIDE_PIXELS} along a side; write it as PNG"
         )
-    plain = style.quality is not None and not (style.progressive or style.optimised or style.is_rgb)
-    if plain:
-        return _encode_turbo(pixels, style), []
+    quality = standard_quality(style.tables)
+    if quality is not None and not (style.progressive or style.optimised or style.is_rgb):
+        return _encode_turbo(pixels, style, quality), []
     if style.subsampling in _PILLOW_SUBSAMPLINGS:
         return _encode_pillow(pixels, style), []
-    notes = [] if style.quality is not None else [Note.QUALITY_ESTIMATED]
-    return _encode_opencv(pixels, style), notes
+    return _encode_opencv(pixels, style), [Note.QUALITY_ESTIMATED] if quality is None else []
 
 
-def _encode_turbo(pixels: Pixels, style: JpegStyle) -> bytes:
+def _encode_turbo(pixels: Pixels, style: JpegStyle, quality: int) -> bytes:
     import simplejpeg
 
     is_grey = style.subsampling == "gray"
     encoded: bytes = simplejpeg.encode_jpeg(
         pixels,
-        quality=style.quality,
+        quality=quality,
         colorspace="GRAY" if is_grey else "RGB",
         colorsubsampling="Gray" if is_grey else style.subsampling,
     )
@@ -207,42 +188,39 @@ def _encode_turbo(pixels: Pixels, style: JpegStyle) -> bytes:
 
 
 class _Room(bytes):
-    """No bytes to write, for which Pillow makes its buffer larger by a given length."""
+    """No bytes to write, for which Pillow makes its buffer as long as they claim to be."""
 
-    def __new__(cls, _: int) -> _Room:
-        return super().__new__(cls)
-
-    def __init__(self, claimed_bytes: int) -> None:
-        self._claimed_bytes = claimed_bytes
+    claimed_bytes = 0
 
     def __len__(self) -> int:
-        return self._claimed_bytes
+        return self.claimed_bytes
 
 
 def _encode_pillow(pixels: Pixels, style: JpegStyle) -> bytes:
     """Encode with any tables, in scans, or with Huffman tables made for the picture."""
     from PIL import Image
+    from PIL.JpegImagePlugin import zigzag_index
 
     height, width, channels = pixels.shape
     mode = "L" if channels == 1 else "RGB"
     image = Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
     luma, *chroma = style.tables
     distinct = [luma, *dict.fromkeys(chroma)] if channels > 1 else [luma]
-    options = {
-        "qtables": [list(table) for table in distinct],
-        "subsampling": _PILLOW_SUBSAMPLINGS[style.subsampling],
-        "progressive": style.progressive,
-        "optimize": style.optimised,
-        "keep_rgb": style.is_rgb,
-    }
+    # With scans or made tables the encoder needs the whole file in one buffer, and Pillow takes
+    # 2 bytes a pixel for enough; noise at quality 100 needs more. What stays unused costs nothing.
+    room = _Room()
+    room.claimed_bytes = 8 * width * height + 2**16
     output = io.BytesIO()
-    try:
-        image.save(output, "JPEG", **options)
-    except OSError:
-        # With scans or made tables the encoder needs the whole file in one buffer, and Pillow
-        # takes 2 bytes a pixel for enough; noise at quality 100 needs more.
-        output = io.BytesIO()
-        image.save(output, "JPEG", **options, extra=_Room(8 * width * height + 2**16))
+    image.save(
+        output,
+        "JPEG",
+        qtables=[[table[index] for index in zigzag_index] for table in distinct],
+        subsampling=_PILLOW_SUBSAMPLINGS[style.subsampling],
+        progressive=style.progressive,
+        optimize=style.optimised,
+        keep_rgb=style.is_rgb,
+        extra=room,
+    )
     return output.getvalue()
 
 
@@ -255,7 +233,7 @@ def _encode_opencv(pixels: Pixels, style: JpegStyle) -> bytes:
         "411": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
     }
     options = [
-        *(cv2.IMWRITE_JPEG_QUALITY, style.nearest_quality),
+        *(cv2.IMWRITE_JPEG_QUALITY, nearest_quality(style.tables)),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors[style.subsampling]),
         *(cv2.IMWRITE_JPEG_PROGRESSIVE, int(style.progressive)),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, int(style.optimised)),

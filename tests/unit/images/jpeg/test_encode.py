@@ -29,7 +29,7 @@ def test_whoever_encodes_it_the_style_is_the_one_asked_for(
     subsampling, quality, optimised, progressive
 ):
     tables = standard_tables(quality) if quality else ODD_TABLES
-    style = JpegStyle(tables, quality, subsampling, progressive, optimised)
+    style = JpegStyle(tables, subsampling, progressive, optimised)
     pixels = np.ascontiguousarray(SMOOTH[:, :, : 1 if subsampling == "gray" else 3])
     encoded, notes = encode_style(pixels, style)
     structure = parse_jpeg(memoryview(encoded))
@@ -44,21 +44,19 @@ def test_whoever_encodes_it_the_style_is_the_one_asked_for(
 
 @pytest.mark.parametrize("subsampling", ["440", "411"])
 def test_tables_that_a_rare_sampling_can_not_have_are_noted(subsampling):
-    assert encode_style(SMOOTH, JpegStyle(ODD_TABLES, None, subsampling))[1] == [
-        Note.QUALITY_ESTIMATED
-    ]
+    assert encode_style(SMOOTH, JpegStyle(ODD_TABLES, subsampling))[1] == [Note.QUALITY_ESTIMATED]
 
 
 def test_three_different_tables_are_kept_apart():
     third = tuple((v * 5) % 30 + 1 for v in range(64))
-    encoded, _ = encode_style(SMOOTH, JpegStyle((*ODD_TABLES, third), None, "444"))
+    encoded, _ = encode_style(SMOOTH, JpegStyle((*ODD_TABLES, third), "444"))
     structure = parse_jpeg(memoryview(encoded))
     written = [structure.quantisation[c.table] for c in structure.frame.components]
     assert written == [*ODD_TABLES, third]
 
 
 def test_colours_that_were_stored_as_they_are_stay_so():
-    style = JpegStyle(standard_tables(95), 95, "444", is_rgb=True)
+    style = JpegStyle(standard_tables(95), "444", is_rgb=True)
     encoded, _ = encode_style(SMOOTH, style)
     assert bytes(c.identifier for c in parse_jpeg(memoryview(encoded)).frame.components) == b"RGB"
     assert abs(images.decoded(encoded).astype(int) - SMOOTH).mean() < 3
@@ -67,7 +65,7 @@ def test_colours_that_were_stored_as_they_are_stay_so():
 def test_noise_at_the_highest_quality_fits_though_it_grows():
     noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3)).astype(np.uint8)
     tables = ((1,) * 64, (1,) * 64)
-    encoded, _ = encode_style(noise, JpegStyle(tables, None, "444", progressive=True))
+    encoded, _ = encode_style(noise, JpegStyle(tables, "444", progressive=True))
     assert len(encoded) > 2 * 300 * 300
     assert abs(images.decoded(encoded).astype(int) - noise).max() <= 4
 
@@ -75,7 +73,7 @@ def test_noise_at_the_highest_quality_fits_though_it_grows():
 def test_a_side_that_a_jpeg_can_not_have_is_refused_with_the_way_out():
     wide = np.zeros((1, 65_501, 1), np.uint8)
     with pytest.raises(RefusedImage, match="PNG"):
-        encode_style(wide, JpegStyle(standard_tables(90), 90, "gray"))
+        encode_style(wide, JpegStyle(standard_tables(90), "gray"))
 
 
 def style(file: bytes, encoding: Encoding = Encoding()):
@@ -109,14 +107,14 @@ def test_subsampling_has_its_usual_name_or_none(factors, name):
 
 def test_the_sources_style_is_kept():
     kept, notes = style(images.jpeg(quality=83, subsampling="4:2:2", progressive=True))
-    assert (kept.quality, kept.subsampling, kept.progressive) == (83, "422", True)
+    assert (kept.subsampling, kept.progressive) == ("422", True)
     assert kept.tables[:2] == standard_tables(83)
     assert notes == []
 
 
 def test_a_quality_that_is_asked_for_replaces_the_sources():
     kept, _ = style(images.jpeg(quality=83, subsampling="4:2:2"), Encoding(quality=40))
-    assert (kept.quality, kept.tables, kept.subsampling) == (40, standard_tables(40), "422")
+    assert (kept.tables, kept.subsampling) == (standard_tables(40), "422")
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("yes", True), ("no", False), ("keep", True)])
@@ -141,6 +139,6 @@ def test_an_unusual_sampling_becomes_full_and_is_noted():
 
 def test_pictures_of_other_formats_get_full_chroma():
     plain = default_style(3, Encoding())
-    assert (plain.quality, plain.subsampling, plain.progressive) == (DEFAULT_QUALITY, "444", False)
+    assert plain == JpegStyle(standard_tables(DEFAULT_QUALITY), "444")
     asked = default_style(1, Encoding(quality=50, progressive=Progressive.YES))
-    assert (asked.quality, asked.subsampling, asked.progressive) == (50, "gray", True)
+    assert asked == JpegStyle(standard_tables(50), "gray", progressive=True)
