@@ -40,6 +40,15 @@ class DamagedPolicy(StrEnum):
     SALVAGE = "salvage"
 
 
+_WORDS: dict[str, type[StrEnum]] = {
+    "output_format": OutputFormat,
+    "progressive": Progressive,
+    "png_level": PngLevel,
+    "damaged": DamagedPolicy,
+}
+"""The fields of an `Encoding` that are words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """How the adjusted pixels become a file again.
@@ -62,7 +71,7 @@ class Encoding:
     Raises
     ------
     UsageError
-        If the quality is not an integer from 1 to 100.
+        If one of them is none of these values.
     """
 
     output_format: OutputFormat = OutputFormat.KEEP
@@ -79,6 +88,14 @@ class Encoding:
                 Code.BAD_OPTION,
                 f"quality must be 'keep' or an integer from 1 to 100, not {quality!r}",
             )
+        if not isinstance(self.strip_metadata, bool):
+            raise UsageError(Code.BAD_OPTION, "strip_metadata must be true or false")
+        for name, kind in _WORDS.items():
+            word = getattr(self, name)
+            if word not in list(kind):
+                words = ", ".join(kind)
+                raise UsageError(Code.BAD_OPTION, f"{name} must be one of {words}, not {word!r}")
+            object.__setattr__(self, name, kind(word))  # from a program or a frame, it is a string
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +124,14 @@ class Recipe:
         known = {item.name for part in (Adjustment, Encoding) for item in fields(part)}
         if set(values) != known:
             raise UsageError(Code.BAD_OPTION, f"a recipe has the fields {', '.join(sorted(known))}")
-        adjustment = Adjustment(**{item.name: values[item.name] for item in fields(Adjustment)})  # type: ignore[arg-type]
-        return cls(adjustment, _encoding_from(values))
+        adjustment, encoding = (
+            {item.name: values[item.name] for item in fields(part)}
+            for part in (Adjustment, Encoding)
+        )
+        return cls(Adjustment(**adjustment), Encoding(**encoding))  # type: ignore[arg-type]
 
 
 def _plain(value: object) -> int | str | bool | None:
     if value is None or isinstance(value, bool | int):
         return value
     return str(value)
-
-
-def _encoding_from(values: Mapping[str, object]) -> Encoding:
-    strip = values["strip_metadata"]
-    if not isinstance(strip, bool):
-        raise UsageError(Code.BAD_OPTION, "strip_metadata must be true or false")
-    try:
-        return Encoding(
-            output_format=OutputFormat(str(values["output_format"])),
-            quality=values["quality"],  # type: ignore[arg-type]  # checked by Encoding itself
-            progressive=Progressive(str(values["progressive"])),
-            png_level=PngLevel(str(values["png_level"])),
-            strip_metadata=strip,
-            damaged=DamagedPolicy(str(values["damaged"])),
-        )
-    except ValueError as error:
-        raise UsageError(Code.BAD_OPTION, str(error)) from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
@@ -36,16 +36,55 @@ from imgbatch.text import os_reason
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
+    from imgbatch.images.limits import Limits
+    from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive
     from imgbatch.workers.forkserver import ForkServer
 
 _LAST_SCAN_SECONDS = 3.0
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `run_batch`, which explains them."""
+
+    names: Callable[[], Iterable[str]] | None
+    watch: bool | None
+    overwrite: bool | None
+    resume: bool | None
+    checksum: bool | None
+    preserve: bool | None
+    report: str | os.PathLike[str] | None
+    html: bool | None
+    image_timeout_seconds: float | None
+    procs: int | None
+    recursive: bool | None
+    include: Sequence[str] | None
+    exclude: Sequence[str] | None
+    hidden: bool | None
+    brightness: int | None
+    contrast: int | None
+    sharpness: int | None
+    encoding: Encoding | None
+    output_format: OutputFormat | str | None
+    quality: int | None
+    progressive: Progressive | str | None
+    png_level: PngLevel | str | None
+    strip_metadata: bool | None
+    damaged: DamagedPolicy | str | None
+    limits: Limits | None
+    max_pixels: int | None
+    max_bytes: int | None
+    broker: str | None
+    machines: int | None
+    timeout_seconds: float | None
+    mixed_fleet: bool | None
+    prefix: str | None
 
 
 def run_batch(
     input: str | os.PathLike[str],  # noqa: A002  # as the report and the command line call it
     output: str | os.PathLike[str],
     adjustment: Adjustment | None = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Report:
     """Adjust every image of a folder, or a single one, into another folder.
 
@@ -61,8 +100,9 @@ def run_batch(
         Everything else that a run can be told, by the name of its field: those of
         `imgbatch.settings.Settings` (``overwrite``, ``resume``, ``report``, ``procs``, ``html``,
         ...), of `Selection` (``include``, ``exclude``, ...), `Encoding` (``quality``, ...; or
-        ``encoding`` as a whole), `Limits` (``max_pixels``, ...) and `RabbitOptions` (``broker``,
-        ``machines``, ``timeout_seconds``, ...; without ``broker``, this machine computes).
+        ``encoding`` as a whole), `Limits` (``max_pixels``, ...; or ``limits``) and
+        `RabbitOptions` (``broker``, ``machines``, ``timeout_seconds``, ...; without ``broker``,
+        this machine computes). None stands for the default.
 
     Returns
     -------
@@ -77,14 +117,20 @@ def run_batch(
     EngineError
         If the run could not go on; the report on the disk says how far it came.
     TypeError
-        If there is no such option.
+        If there is no such option, or `adjustment`, ``encoding`` or ``limits`` is given as a
+        whole and in part.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     settings = settings_from(given | {"source": input, "target": output})
     unknown = given.keys() - set(_names(asdict(settings)))
     if unknown:
         message = f"run_batch() has no option {min(unknown)!r}, or none without broker"
         raise TypeError(message)
+    for whole in (adjustment, given.get("encoding"), given.get("limits")):
+        twice = set() if whole is None else given.keys() & {it.name for it in fields(whole)}
+        if twice:
+            message = f"run_batch() takes {type(whole).__name__}(...) or {min(twice)!r}, not both"
+            raise TypeError(message)
     if adjustment is not None:
         settings = replace(settings, recipe=replace(settings.recipe, adjustment=adjustment))
     finished = execute(settings, Tally(), Stop())

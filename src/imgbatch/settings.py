@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -67,7 +67,7 @@ class Settings:
     Raises
     ------
     UsageError
-        If two of them exclude each other.
+        If two of them exclude each other, or a number makes no sense.
     """
 
     source: Path
@@ -92,6 +92,17 @@ class Settings:
             exclude("--overwrite", "--resume")
         if self.watch and self.names is not None:
             exclude("--watch", "--files-from")
+        for name, number in {"procs": self.procs, **asdict(self.limits)}.items():
+            if type(number) is not int or number < 1:
+                raise UsageError(
+                    Code.BAD_OPTION, f"{name} must be an integer from 1, not {number!r}"
+                )
+        seconds = self.image_timeout_seconds
+        if not isinstance(seconds, int | float) or not seconds > 0:
+            raise UsageError(
+                Code.BAD_OPTION,
+                f"image_timeout_seconds must be a number above 0, not {seconds!r}",
+            )
 
 
 def exclude(one: str, other: str) -> NoReturn:

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from base64 import b64encode
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from imgbatch.batch.model import Outcome, Status
 from imgbatch.batch.tally import Tally
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.errors import Code, OutputError, UsageError
+from imgbatch.images.limits import Limits
 from imgbatch.recipe import OutputFormat, Recipe
-from imgbatch.run import execute, planned_files
-from imgbatch.settings import Settings
+from imgbatch.run import RunOptions, execute, planned_files
+from imgbatch.settings import Settings, settings_from
 
 
 @pytest.fixture
@@ -80,10 +82,63 @@ def test_overwrite_and_resume_exclude_each_other(photos: Path, out: Path) -> Non
 
 
 def test_every_option_of_a_run_is_known_by_its_field(photos: Path, out: Path) -> None:
-    report = run_batch(str(photos), str(out), contrast=20, quality=80, procs=1, html=False)
-    assert report.recipe == Recipe(Adjustment(contrast=20), Encoding(quality=80))
+    report = run_batch(str(photos), str(out), contrast=20, output_format="png", html=False)
+    assert report.recipe == Recipe(Adjustment(contrast=20), Encoding(OutputFormat.PNG))
     with pytest.raises(TypeError, match="no option 'colour'"):
-        run_batch(photos, out, colour=3)
+        run_batch(photos, out, colour=3)  # type: ignore[call-arg]
+
+
+def test_every_field_of_a_run_is_an_option_and_has_a_type(photos: Path, out: Path) -> None:
+    settings = settings_from({"source": photos, "target": out, "broker": "amqp://broker/"})
+    parts = (
+        settings,
+        settings.selection,
+        settings.recipe.adjustment,
+        settings.recipe.encoding,
+        settings.limits,
+    )
+    names = {it.name for part in (*parts, settings.rabbit) if part for it in fields(part)}
+    elsewhere = {"source", "target", "recipe", "selection", "rabbit"}
+    assert RunOptions.__annotations__.keys() - {"encoding"} == names - elsewhere
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"contrast": 50},
+        {"encoding": Encoding(), "quality": 5},
+        {"limits": Limits(), "max_bytes": 9},
+    ],
+)
+def test_what_is_given_as_a_whole_is_not_given_in_part(
+    photos: Path, out: Path, options: RunOptions
+) -> None:
+    with pytest.raises(TypeError, match="not both"):
+        run_batch(photos, out, Adjustment(10), **options)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"procs": 0}, "procs"),
+        ({"procs": "2"}, "procs"),
+        ({"max_pixels": "1M"}, "max_pixels"),
+        ({"max_bytes": -1}, "max_bytes"),
+        ({"image_timeout_seconds": 0}, "image_timeout_seconds"),
+        ({"image_timeout_seconds": "2"}, "image_timeout_seconds"),
+        ({"include": "*.jpg"}, "include must be a list"),
+        ({"exclude": "*.jpg"}, "exclude must be a list"),
+        ({"output_format": "tiff"}, "output_format"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_the_name_of_their_option(
+    photos: Path, out: Path, options: RunOptions, what: str
+) -> None:
+    with pytest.raises(UsageError, match=what) as caught:
+        run_batch(photos, out, html=False, **options)
+    assert caught.value.code is Code.BAD_OPTION
+    assert not out.exists()
 
 
 def test_a_refused_run_leaves_no_folder(photos: Path, out: Path) -> None:

@@ -19,7 +19,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 from imgbatch.batch.model import Failure
 from imgbatch.batch.write import is_temporary
-from imgbatch.errors import Code
+from imgbatch.errors import Code, UsageError
 from imgbatch.text import os_reason
 
 _Identity: TypeAlias = tuple[int, int]
@@ -55,12 +55,25 @@ class Selection:
         Patterns of which neither a file nor a folder above it may match any.
     hidden
         Also names that begin with a dot.
+
+    Raises
+    ------
+    UsageError
+        If a single pattern is given in place of several: each of its letters would be one.
     """
 
     recursive: bool = True
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
     hidden: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("include", "exclude"):
+            patterns = getattr(self, name)
+            if isinstance(patterns, str):
+                raise UsageError(
+                    Code.BAD_OPTION, f"{name} must be a list of patterns, like [{patterns!r}]"
+                )
 
     def takes_file(self, name: str) -> bool:
         """Whether a file, by its path below the input folder, is taken."""
