@@ -30,7 +30,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 MAX_ATTEMPTS = 3
-"""Workers that an image may take with it before it fails and is not tried again."""
+"""Workers that an image may take with it before it fails, or that may end before they are ready
+before no more are started."""
 
 
 class Code(StrEnum):

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
-from imgbatch.errors import Code, ImageError, LimitExceeded
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.failures import is_out_of_memory
+from imgbatch.images.failures import as_image_errors
 from imgbatch.images.formats import encode, inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Pixels
@@ -87,25 +86,9 @@ class Pipeline:
         ImageError
             Of the subclass that says what is wrong with the image, and never anything else.
         """
-        try:
+        with as_image_errors():
             limits = self._limits.tightened(max_pixels)
             return self._run(memoryview(data).toreadonly(), recipe, limits, thumbnail_room)
-        except ImageError:
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise LimitExceeded(
-                    Code.OUT_OF_MEMORY,
-                    "the image needs more memory than there is for it; lower --procs, "
-                    "or process this file on a machine with more",
-                ) from error
-            # Of a compiler's complaint, the first of twenty lines.
-            reason = str(error).partition("\n")[0]
-            raise ImageError(
-                Code.INTERNAL_ERROR,
-                f"imgbatch has an error that this image brings out ({type(error).__name__}: "
-                f"{reason}); please report it together with the file",
-            ) from error
 
     def _run(
         self,

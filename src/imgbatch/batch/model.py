@@ -36,6 +36,8 @@ class Job:
         The source's permission bits.
     wants_thumbnails
         Whether its outcome should bring thumbnails for the report's page.
+    may_be_written
+        Whether a worker that had begun it is gone, and may have written the result.
     """
 
     index: int
@@ -45,6 +47,7 @@ class Job:
     modified_ns: int
     mode: int
     wants_thumbnails: bool = False
+    may_be_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,19 @@ None of them knows the file's name: whoever does puts it in front.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from imgbatch.errors import Code, DamagedImage, RefusedImage, SkippedFile
+from imgbatch.errors import (
+    Code,
+    DamagedImage,
+    ImageError,
+    ImgbatchError,
+    LimitExceeded,
+    RefusedImage,
+    SkippedFile,
+)
 
 if TYPE_CHECKING:
     from imgbatch.images.picture import Shape
@@ -55,6 +65,32 @@ def probe_memory(shape: Shape) -> None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error is for want of memory: C libraries and threads say it in words."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
+@contextmanager
+def as_image_errors() -> Iterator[None]:
+    """Turn what is no `ImgbatchError` into an `ImageError`: want of memory, and our own mistakes.
+
+    A mistake that one image brings out is no reason to lose the others.
+    """
+    try:
+        yield
+    except ImgbatchError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise LimitExceeded(
+                Code.OUT_OF_MEMORY,
+                "the image needs more memory than there is for it; lower --procs, "
+                "or process this file on a machine with more",
+            ) from error
+        # Of a compiler's complaint, the first of twenty lines.
+        reason = str(error).partition("\n")[0]
+        raise ImageError(
+            Code.INTERNAL_ERROR,
+            f"imgbatch has an error that this image brings out ({type(error).__name__}: "
+            f"{reason}); please report it together with the file",
+        ) from error
 
 
 def unsupported(what: str) -> RefusedImage:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imgbatch.errors import WorkerFailed
+from imgbatch.errors import MAX_ATTEMPTS, WorkerFailed
 from imgbatch.images.limits import Limits
 from imgbatch.workers import CODECS
 from imgbatch.workers.forkserver import ForkServer
@@ -21,7 +21,6 @@ KEPT_FILES = 4
 AHEAD = "ahead"
 """The batch of which a renderer's status speaks while it decodes what may be asked for next."""
 _LOOK_UP_SECONDS = 0.2
-_FAILED_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class RenderingProcess:
     def _answer(self, request: tuple[Any, ...]) -> Any:
         for _ in self._pool.listen(0.0):  # it may have died meanwhile
             pass
-        while self._pool.failed_starts < _FAILED_STARTS and not self._is_closing:
+        while self._pool.failed_starts < MAX_ATTEMPTS and not self._is_closing:
             self._pool.fill(1)
             for worker in self._pool.workers:
                 if not worker.given:

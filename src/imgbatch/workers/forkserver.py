@@ -122,7 +122,7 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for name in preload:
-        with suppress(ImportError, AttributeError):  # the worker that needs it will say so
+        with suppress(Exception):  # the worker that needs it will say so
             found = pkgutil.resolve_name(name)
             if callable(found):
                 found()

@@ -42,11 +42,14 @@ class WorkerExit:
         The failure of an image that it had in hand: its worker crashed, or it took too long.
     task
         What it had in hand, if its status says so.
+    with_server
+        Whether the fork server ended, and all workers with it: that is no image's fault.
     """
 
     how: str
     code: Code = Code.WORKER_CRASHED
     task: CurrentTask | None = None
+    with_server: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -267,7 +270,7 @@ class WorkerPool:
             return WorkerExit(how, Code.IMAGE_TIMEOUT, worker.task)
         if not (worker.ready or worker.leaving):
             self._note_failed_start(how)
-        return WorkerExit(how, task=worker.task)
+        return WorkerExit(how, task=worker.task, with_server=exit_code is None)
 
     def _note_failed_start(self, problem: str) -> None:
         self.failed_starts += 1

@@ -63,8 +63,9 @@ def test_it_starts_no_thread_also_not_those_of_numpy(program: str) -> None:
         assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
 
 
-def test_what_cannot_be_imported_is_for_the_worker_that_needs_it() -> None:
-    with pool_of_one(("no_such_module",)) as (_, pool):
+@pytest.mark.parametrize("name", ["no_such_module", "sys:no_such_function", "os:mkdir"])
+def test_what_cannot_be_imported_or_called_is_for_the_worker_that_needs_it(name: str) -> None:
+    with pool_of_one((name,)) as (_, pool):
         assert pool.ready
 
 

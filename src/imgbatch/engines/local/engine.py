@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from selectors import EVENT_READ
 
-from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
-from imgbatch.engines.local import PRELOAD, THUMBNAILS, WORKER
-from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
+from imgbatch.engines.local import PRELOAD, WORKER
 from imgbatch.errors import MAX_ATTEMPTS, Code, EngineError, OutputError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -35,7 +34,6 @@ from imgbatch.workers.process import worst_case_bytes
 
 _SMALL_BYTES = 256 * 1024
 _IDLE_MEMORY_BYTES = 1 << 30
-_FAILED_STARTS = 3
 _LOOK_UP_SECONDS = 0.1
 _SLOW_START_SECONDS = 3.0
 
@@ -81,13 +79,13 @@ class LocalEngine:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         server, self._server = self._server, None
         try:
-            server = server or ForkServer(PRELOAD + THUMBNAILS)
+            server = server or ForkServer(PRELOAD)
         except OSError as error:
             raise _unstartable(str(error.strerror)) from error
         pool = WorkerPool(
             server,
             self._target,
-            (Setup(recipe, self._limits, self._policy),),
+            (recipe, self._limits, self._policy),
             time_limit_seconds=self._image_timeout_seconds,
             idle_memory_bytes=_IDLE_MEMORY_BYTES,
             memory_bytes=worst_case_bytes(self._limits),
@@ -108,8 +106,9 @@ class Scheduler:
     image_timeout_seconds: float
     jobs: JobSource
     listener: Listener
-    waiting: deque[Task] = field(default_factory=deque)
-    suspects: deque[Task] = field(default_factory=deque)
+    waiting: deque[Job] = field(default_factory=deque)
+    suspects: deque[Job] = field(default_factory=deque)
+    crashes: Counter[int] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
     said_slow_start: bool = False
 
@@ -123,7 +122,7 @@ class Scheduler:
             else:
                 # For each worker one to begin, one to send ahead, and one that stays in the line.
                 lacking = 3 * self.procs - len(self.waiting)
-                self.waiting.extend(map(Task, self.jobs.take(max(lacking, 0))))
+                self.waiting.extend(self.jobs.take(max(lacking, 0)))
             held = any(worker.given for worker in self.pool.workers)
             if stop.gently.is_set() or self.jobs.is_exhausted:
                 if not (held or self.waiting or self.suspects):
@@ -152,7 +151,7 @@ class Scheduler:
         if lacking > 0 and self.pool.fill(min(len(staying) + lacking, self.procs)):
             workers = len(self.pool.workers)
             self.listener.machines([MachineUse(_host(), _host(), workers)])
-        if self.pool.failed_starts >= _FAILED_STARTS and not self.pool.ready:
+        if self.pool.failed_starts >= MAX_ATTEMPTS and not self.pool.ready:
             raise _unstartable(self.pool.problem)
 
     def _assign(self) -> None:
@@ -166,18 +165,19 @@ class Scheduler:
             if len(self.waiting) <= len(self.pool.workers):
                 return
             if len(worker.given) == 1 and not worker.leaving:
-                task: Task = worker.given[0]
-                if task.job.size_bytes <= _SMALL_BYTES and not task.failures:
+                job: Job = worker.given[0]
+                if job.size_bytes <= _SMALL_BYTES and not job.may_be_written:
                     worker.give(self.waiting.popleft())
 
     def _handle(self, worker: Worker, message: object) -> None:
         match message:
             case Outcome():
-                attempts = worker.answered().failures + 1
-                self.listener.finished(replace(message, machine=_host(), attempts=attempts))
-            case OutputUnwritable(failure):
                 worker.answered()
-                raise OutputError(failure.code, failure.sentence)
+                attempts = self.crashes.pop(message.index, 0) + 1
+                self.listener.finished(replace(message, machine=_host(), attempts=attempts))
+            case OutputError():
+                worker.answered()
+                raise message
             case WorkerExit():
                 self._handle_exit(worker, message)
             case _:  # it is ready
@@ -187,19 +187,20 @@ class Scheduler:
         _remove_temporary_files(worker)
         if not worker.given:
             return
-        suspect: Task = worker.answered()
+        suspect: Job = worker.answered()
         self.waiting.extendleft(reversed(worker.given))
-        failures = suspect.failures + 1
-        if failures < MAX_ATTEMPTS:
-            self.suspects.append(Task(suspect.job, failures))
+        self.crashes[suspect.index] += not exited.with_server
+        attempts = self.crashes[suspect.index]
+        if attempts < MAX_ATTEMPTS:
+            self.suspects.append(replace(suspect, may_be_written=True))
             return
         how, hint = f"the process that computed it {exited.how}", ""
         if exited.code is Code.IMAGE_TIMEOUT:
             how = f"it took longer than {self.image_timeout_seconds:g} s"
             hint = "; --image-timeout allows more"
-        failure = Failure(exited.code, f"{how}, on each of {failures} workers{hint}")
-        outcome = Outcome(suspect.job.index, Status.FAILED, failure)
-        self.listener.finished(replace(outcome, machine=_host(), attempts=failures))
+        failure = Failure(exited.code, f"{how}, on each of {attempts} workers{hint}")
+        outcome = Outcome(suspect.index, Status.FAILED, failure, machine=_host(), attempts=attempts)
+        self.listener.finished(outcome)
 
     def _tell_of_slow_start(self) -> None:
         late = time.monotonic() - self.began > _SLOW_START_SECONDS
@@ -209,9 +210,9 @@ class Scheduler:
 
 
 def _remove_temporary_files(worker: Worker) -> None:
-    for task in worker.given:
+    for job in worker.given:
         with suppress(OSError):
-            temporary_path(task.job, worker.status.pid).unlink()
+            temporary_path(job, worker.status.pid).unlink()
 
 
 def _unstartable(problem: str) -> EngineError:

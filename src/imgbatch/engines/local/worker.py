@@ -1,4 +1,8 @@
-"""A worker process of the local engine: reads, processes and writes one image after another."""
+"""A worker process of the local engine: reads, processes and writes one image after another.
+
+Image bytes never pass between it and the engine: it is given jobs, and answers each with an
+`Outcome`, or with the `OutputError` for which no further file can be written. None is its farewell.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +13,48 @@ from multiprocessing.connection import Connection
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
-from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
-from imgbatch.errors import Code, ImageError, OutputError, SkippedFile
+from imgbatch.errors import ImageError, OutputError, SkippedFile
+from imgbatch.images.failures import as_image_errors
 from imgbatch.images.formats import HEAD_BYTES, name_notes
+from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline
+from imgbatch.recipe import Recipe
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus
 
 
-def main(setup: Setup, pipe: Connection, status: WorkerStatus) -> None:
-    """Answer tasks until None comes, or the engine is gone."""
-    pipeline = Pipeline(setup.limits)
+def main(
+    recipe: Recipe, limits: Limits, policy: OutputPolicy, pipe: Connection, status: WorkerStatus
+) -> None:
+    """Answer jobs until None comes, or the engine is gone."""
+    pipeline = Pipeline(limits)
     pipe.send(Ready())
-    while (task := pipe.recv()) is not None:
-        status.begin("", task.job.index)
+    while (job := pipe.recv()) is not None:
+        status.begin("", job.index)
         began = time.monotonic()
-        answer = perform(task, setup, pipeline)
+        answer = perform(job, recipe, limits.max_bytes, policy, pipeline)
         seconds = time.monotonic() - began
         status.end(seconds)
-        if isinstance(answer, Outcome):
-            answer = replace(answer, seconds=seconds)
-        pipe.send(answer)
+        pipe.send(replace(answer, seconds=seconds) if isinstance(answer, Outcome) else answer)
 
 
-def perform(task: Task, setup: Setup, pipeline: Pipeline) -> Outcome | OutputUnwritable:
+def perform(
+    job: Job, recipe: Recipe, max_bytes: int, policy: OutputPolicy, pipeline: Pipeline
+) -> Outcome | OutputError:
     """Process one image and say what became of it; no image's failure is an exception here."""
-    index = task.job.index
-    # A worker that is gone may have written the result.
-    policy = replace(setup.policy, overwrite=setup.policy.overwrite or task.failures > 0)
+    if job.may_be_written:
+        policy = replace(policy, overwrite=True)
     try:
-        return _process(task.job, setup, pipeline, policy)
+        with as_image_errors():
+            data = read_source(job, max_bytes)
+            room = (WIDTH_PIXELS, HEIGHT_PIXELS) if job.wants_thumbnails else None
+            processed = pipeline.run(data, recipe, thumbnail_room=room)
+            bytes_out = write_output(job, [processed.data], policy)
     except OutputError as error:
-        return OutputUnwritable(Failure.of(error))
+        return error
     except ImageError as error:
         status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
-        return Outcome(index, status, Failure.of(error))
-    except MemoryError:
-        sentence = "there was not enough memory for it; fewer --procs leave more for each"
-        return Outcome(index, Status.FAILED, Failure(Code.WORKER_CRASHED, sentence))
-    except Exception as error:  # a bug, and still no reason to lose the other images
-        sentence = f"imgbatch failed on it, please report this: {type(error).__name__}: {error}"
-        return Outcome(index, Status.FAILED, Failure(Code.INTERNAL_ERROR, sentence))
-
-
-def _process(job: Job, setup: Setup, pipeline: Pipeline, policy: OutputPolicy) -> Outcome:
-    data = read_source(job, setup.limits.max_bytes)
-    room = (WIDTH_PIXELS, HEIGHT_PIXELS) if job.wants_thumbnails else None
-    processed = pipeline.run(data, setup.recipe, thumbnail_room=room)
-    bytes_out = write_output(job, [processed.data], policy)
+        return Outcome(job.index, status, Failure.of(error))
     return Outcome(
         job.index,
         Status.WRITTEN,

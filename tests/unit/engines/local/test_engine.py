@@ -67,6 +67,30 @@ def test_an_image_that_kills_its_worker_is_tried_three_times_and_costs_no_other(
     assert notes.told_twice == []
 
 
+def test_no_image_pays_for_the_end_of_the_fork_server(tmp_path: Path, target: Path) -> None:
+    sources = poisoned(tmp_path / "in", DIE + HANG, count=2, at=0)
+    sources[0].write_bytes(encoded(".jpg") + HANG)
+    servers: list[int] = []
+
+    def end_servers() -> None:
+        """Kill the server five times, each while an image is in hand; then let that image be."""
+        while len(servers) < 5:
+            living = [pid for pid in children_of(os.getpid()) if pid not in servers]
+            if living and workers_of(os.getpid()):
+                time.sleep(0.3)
+                servers.append(living[0])
+                os.kill(living[0], signal.SIGKILL)
+            time.sleep(0.05)
+        os.truncate(sources[0], len(encoded(".jpg")))
+
+    killer = threading.Thread(target=end_servers)
+    killer.start()
+    notes = run(fragile(target), sources, target)
+    killer.join()
+    assert notes.outcomes[1].status is Status.WRITTEN
+    assert {outcome.attempts for outcome in notes.outcomes.values()} == {1}
+
+
 def test_two_killers_do_not_pay_for_each_other(tmp_path: Path, target: Path) -> None:
     sources = poisoned(tmp_path / "in", DIE, count=8)
     sources[5].write_bytes(encoded(".jpg", seed=5) + DIE)

@@ -16,10 +16,8 @@ from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.buffer import Buffer
-from imgbatch.engines.local.messages import OutputUnwritable, Setup, Task
 from imgbatch.engines.local.worker import perform
-from imgbatch.errors import Code
-from imgbatch.images.limits import Limits
+from imgbatch.errors import Code, OutputError
 from imgbatch.pipeline import Pipeline, Processed, process
 from imgbatch.recipe import Recipe
 
@@ -33,9 +31,9 @@ class Exhausted(Pipeline):
 
 def answer_to(
     job: Job, target: Path, pipeline: Pipeline | None = None, again: bool = False
-) -> Outcome | OutputUnwritable:
-    setup = Setup(RECIPE, Limits(), OutputPolicy(folder=target))
-    return perform(Task(job, failures=int(again)), setup, pipeline or Pipeline(setup.limits))
+) -> Outcome | OutputError:
+    job = replace(job, may_be_written=again)
+    return perform(job, RECIPE, 2**20, OutputPolicy(folder=target), pipeline or Pipeline())
 
 
 @pytest.fixture
@@ -88,14 +86,15 @@ def test_want_of_memory_is_the_image_s_failure_and_says_what_helps(job: Job) -> 
     answer = answer_to(job, job.target.parent, Exhausted())
     assert isinstance(answer, Outcome)
     assert answer.failure is not None
+    assert answer.failure.code is Code.OUT_OF_MEMORY
     assert "--procs" in answer.failure.sentence
 
 
 def test_a_lost_output_folder_is_nobody_s_image(job: Job) -> None:
     job.target.parent.rmdir()
     answer = answer_to(job, job.target.parent)
-    assert isinstance(answer, OutputUnwritable)
-    assert answer.failure.code is Code.OUTPUT_FOLDER_UNWRITABLE
+    assert isinstance(answer, OutputError)
+    assert answer.code is Code.OUTPUT_FOLDER_UNWRITABLE
 
 
 def test_a_worker_imports_neither_the_command_line_nor_the_display() -> None:
