@@ -6,9 +6,10 @@ files is damaged, can't be read from a read-only place, and needs Numba imported
 so their object code can be kept as it is.
 
 There is one file for each kernel, state of the sources, version of Numba and llvmlite, and
-processor: a checksum and the object code. Files are renamed into place when they are whole, so
-that any number of processes may compile at once; one that is damaged is not believed, but made
-again. The folders, in this order:
+processor: a checksum and the object code. Files are renamed into place when they are whole; one
+that is damaged is not believed, but made again. Of all processes that lack a kernel, one at a time
+compiles it: the others wait for it, by a lock on a file beside, and load what it has kept. The
+folders, in this order:
 
 1. ``$NUMBA_CACHE_DIR/imgbatch_kernels``, if the variable is set;
 2. ``__pycache__`` beside this package;
@@ -52,6 +53,14 @@ _ready: dict[str, Callable[..., None]] = {}
 _owners: list[Any] = []
 """What owns the memory that loaded kernels run in; kept for as long as the process lives."""
 _loading = threading.Lock()
+
+
+def on_compiling(active: bool) -> None:
+    """Do nothing; a program may put in a function that is told when a kernel is not in the cache.
+
+    It is called with True before this process compiles one, or waits for the process that does,
+    and with False after.
+    """
 
 
 class Unkept(RuntimeWarning):
@@ -123,13 +132,25 @@ def _loops(name: str) -> Callable[..., None]:
 def _loaded(name: str) -> Callable[..., None]:
     """Return a kernel from the cache; if it is not there, compile and keep it."""
     code = read(file_name(name))
+    if code is not None:
+        return _function(name, _address(code))
+    on_compiling(True)
+    try:
+        with _one_at_a_time(name):
+            code = read(file_name(name))  # which another process may have kept meanwhile
+            return _made(name) if code is None else _function(name, _address(code))
+    finally:
+        on_compiling(False)
+
+
+def _made(name: str) -> Callable[..., None]:
+    """Compile a kernel, keep it and return it."""
+    callback = _compiled(name)
+    code = object_code(name, callback)
     if code is None:
-        callback = _compiled(name)
-        code = object_code(name, callback)
-        if code is None:
-            _owners.append(callback)
-            return _function(name, callback.address)
-        write(file_name(name), code)
+        _owners.append(callback)
+        return _function(name, callback.address)
+    write(file_name(name), code)
     return _function(name, _address(code))
 
 
@@ -338,6 +359,24 @@ def problem() -> str | None:
     place, reasons = _first_place(lambda place: tempfile.TemporaryFile(dir=place).close())
     is_kept = place is not None or is_cached(["adjust-uint8"])
     return execution_problem() or (None if is_kept else _unkept(reasons))
+
+
+@contextlib.contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """Hold the lock on a kernel, if there is a place for one; it goes with the process."""
+    import fcntl
+
+    with contextlib.ExitStack() as stack:
+
+        def lock(place: Path) -> None:
+            path = place / f".{name}.lock"
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode=0o600)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            stack.callback(path.unlink, missing_ok=True)  # those who wait for it have it open
+
+        _first_place(lock)
+        yield
 
 
 def _first_place(use: Callable[[Path], None]) -> tuple[Path | None, str]:

@@ -228,8 +228,8 @@ def test_two_inputs_with_one_output_name_are_refused_before_anything_is_written(
     [
         (("missing", "out"), "INPUT missing does not exist"),
         ((".", "."), "same folder"),
-        ((".", "out", "--contrast", "200"), "-100 to 100"),
-        ((".", "out", "--quality", "0"), "from 1 to 100"),
+        ((".", "out", "--contrast", "200"), "-100<=x<=100"),
+        ((".", "out", "--quality", "0"), "1<=x<=100"),
         ((".", "out", "--preset", "nice"), "punchy"),
         ((".", "out", "--overwrite", "--resume"), "exclude each other"),
         ((".", "out", "--resume"), "no run to resume"),

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus
+from imgbatch_kernels import compiled
 
 BALLAST = []
 
@@ -30,6 +31,12 @@ def work(word: str, status: WorkerStatus) -> object:
             status.end(0.25)
         case "grow":
             BALLAST.append(os.urandom(64 * 2**20))
+        case "compile":
+            status.begin("batch", 4)
+            compiled.on_compiling(True)
+            time.sleep(0.5)
+            compiled.on_compiling(False)
+            status.end(0.5)
         case "take all memory":
             try:
                 BALLAST.append(bytes(2**31))

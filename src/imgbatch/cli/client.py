@@ -7,13 +7,14 @@ What only a run needs is imported after its workers' fork server has been starte
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
 from imgbatch.cli.programs import CLIENT
-from imgbatch.cli.terminal import print_out
+from imgbatch.cli.terminal import print_err, print_out
 from imgbatch.errors import Code, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
 
         print_out(explain(filled(Adjustment, given)))
         return 0
+    if given.get("warm_up"):
+        return _warm_up()
     if not {"source", "target"} <= given.keys():
         raise UsageError(
             Code.BAD_OPTION,
@@ -48,6 +51,21 @@ def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
         if display.dry_run:
             return show_plan(settings)
         return carry_out(settings, display, ["imgbatch-client", *words], ahead)
+
+
+def _warm_up() -> int:
+    from imgbatch.errors import EngineError
+    from imgbatch_kernels import compiled, warm_up
+
+    problem = compiled.problem()
+    if problem is not None:
+        raise EngineError(Code.ENGINE_FAILED, problem)
+    if not compiled.is_cached():
+        print_err("imgbatch-client: compiling the kernels for this processor, once")
+    began = time.monotonic()
+    warm_up()
+    print_out(f"ready after {time.monotonic() - began:.1f} s")
+    return 0
 
 
 @contextmanager

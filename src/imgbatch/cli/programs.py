@@ -207,6 +207,10 @@ CLIENT = Program(
             choice(("auto", "plain", "none")),
         ),
         Option("--json/--no-json", "print the run's figures as JSON on standard output"),
+        Typed(
+            "--warm-up",
+            "compile the kernels for this processor, keep them, and exit; else the first run does",
+        ),
         Typed("--dry-run", "say which files would be written, and write nothing"),
     ),
 )

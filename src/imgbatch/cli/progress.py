@@ -26,6 +26,22 @@ _RATE_SECONDS = 20.0
 _MACHINES_SHOWN = 8
 
 
+class MovingClock:
+    """Counts the seconds in which a run moves, from which its speed and what is left come."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
+        self.seconds = 0.0
+        self.looked_seconds = time.monotonic()
+
+    def __call__(self) -> float:
+        """Return them; it is to be asked several times in a second."""
+        before, self.looked_seconds = self.looked_seconds, time.monotonic()
+        if self.tally.waiting is None:
+            self.seconds += self.looked_seconds - before
+        return self.seconds
+
+
 @contextmanager
 def watched(how: str, tally: Tally, stop: Stop) -> Iterator[None]:
     """Show on standard error how a run goes on, for as long as the block lasts.
@@ -53,18 +69,17 @@ def watched(how: str, tally: Tally, stop: Stop) -> Iterator[None]:
 
 
 def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
-    """Print a line every few seconds, and at once when nothing moves, or moves again."""
+    """Print a line every few seconds, and at once what is new: why nothing moves, or the end."""
     if over.wait(_FIRST_SECONDS):
         return
     progress = progress_of(tally)
-    last, told, stopping = time.monotonic(), None, False
+    last, told = time.monotonic(), None
     while True:
         sample(progress, tally)
-        now = time.monotonic()
-        news = tally.waiting != told or stop.gently.is_set() != stopping
-        if news or now - last >= _PLAIN_SECONDS:
-            last, told, stopping = now, tally.waiting, stop.gently.is_set()
-            line = why_slow(tally, stop) or progress_line(tally, progress)
+        now, why = time.monotonic(), why_slow(tally, stop)
+        if why not in {None, told} or now - last >= _PLAIN_SECONDS:
+            last, told = now, why or told
+            line = why or progress_line(tally, progress)
             print(f"imgbatch: {shown(line)}", file=sys.stderr, flush=True)
         if over.wait(_SAMPLE_SECONDS):
             return
@@ -100,7 +115,7 @@ def progress_of(
         parts.TransferSpeedColumn(),
         parts.TimeRemainingColumn(),
         console=console,
-        get_time=clock,
+        get_time=clock or MovingClock(tally),
         speed_estimate_period=_RATE_SECONDS,
         expand=True,
     )

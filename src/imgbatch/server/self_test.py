@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from imgbatch.workers.status import WorkerStatus
+
+log = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 300.0
 
@@ -40,6 +43,7 @@ def run_self_test() -> SelfTest:
     pool = WorkerPool(ForkServer(CODECS), f"{__name__}:main", logs=True)
     try:
         pool.fill(1)
+        told = False
         while (seconds := time.monotonic() - began) < LONGEST_SECONDS:
             for _, message in pool.listen(LONGEST_SECONDS - seconds):
                 if isinstance(message, WorkerExit):
@@ -47,6 +51,9 @@ def run_self_test() -> SelfTest:
                     raise EngineError(Code.ENGINE_FAILED, sentence)
                 digest, components = message
                 return SelfTest(digest, components, time.monotonic() - began)
+            if any(worker.compiling for worker in pool.workers) and not told:
+                told = True
+                log.info("compiling the kernels for this processor, once")
     finally:
         pool.close()
     raise EngineError(Code.ENGINE_FAILED, "the kernels could not be compiled in time")

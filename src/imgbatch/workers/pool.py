@@ -21,12 +21,13 @@ from typing import Any
 
 from imgbatch.errors import Code
 from imgbatch.workers.forkserver import COULD_NOT_FORK, ForkServer
-from imgbatch.workers.process import Ready, Start, WorkerError
+from imgbatch.workers.process import Compiling, Ready, Start, WorkerError
 from imgbatch.workers.status import CurrentTask, WorkerStatus, shared_file
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two starts of workers that end before they are ready."""
+LONGEST_COMPILING_SECONDS = 300.0
 _LEAVE_SECONDS = 2.0
 
 
@@ -68,6 +69,8 @@ class Worker:
         The monotonic time at which the first of those became the first.
     ready, leaving
         Whether it can work; whether it is to end when it is done with what it was given.
+    compiling, compiling_changed_seconds
+        Whether it has to wait for a kernel to be compiled, and since when it has or no longer has.
     """
 
     number: int
@@ -77,6 +80,8 @@ class Worker:
     given_seconds: float = 0.0
     ready: bool = False
     leaving: bool = False
+    compiling: bool = False
+    compiling_changed_seconds: float = 0.0
     overdue_seconds: float = 0.0
     error: str = ""
 
@@ -243,6 +248,10 @@ class WorkerPool:
         if isinstance(message, WorkerError):
             worker.error = message.sentence
             return
+        if isinstance(message, Compiling):
+            worker.compiling = message.active
+            worker.compiling_changed_seconds = time.monotonic()
+            return
         if isinstance(message, Ready):
             worker.ready = True
             self.failed_starts = 0
@@ -281,12 +290,18 @@ class WorkerPool:
             self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def look_after(self) -> None:
-        """Kill workers that take too long; have those leave that have grown too large."""
+        """Kill workers that take too long; have those leave that have grown too large.
+
+        What a worker waits for a kernel to be compiled is not counted as its image's time.
+        """
         now = time.monotonic()
         for worker in self.workers:
             task = worker.task
-            if task is not None and now - task.since_seconds > self._time_limit_seconds:
-                worker.overdue_seconds = now - task.since_seconds
+            since_seconds = task.since_seconds if task is not None else now
+            busy_seconds = now - max(since_seconds, worker.compiling_changed_seconds)
+            limit = LONGEST_COMPILING_SECONDS if worker.compiling else self._time_limit_seconds
+            if busy_seconds > limit:
+                worker.overdue_seconds = busy_seconds
                 self._server.kill(worker.number)
             elif worker.status.resident_bytes > self._idle_memory_bytes and not worker.leaving:
                 self.dismiss(worker)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from imgbatch.images.limits import Limits
 from imgbatch.workers.status import WorkerStatus, memory_of
+from imgbatch_kernels import compiled
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,6 +47,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Compiling:
+    """From a worker: it compiles a kernel, or waits for the process that does; or no longer."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerError:
     """From a worker: the exception that ends it."""
 
@@ -60,6 +68,7 @@ def run_worker(pipe_descriptor: int, status_descriptor: int) -> NoReturn:
     settle_in()
     pipe, status = Connection(pipe_descriptor), WorkerStatus(status_descriptor)
     status.note_process()
+    compiled.on_compiling = lambda active: pipe.send(Compiling(active))
     try:
         start: Start = pipe.recv()
         if not start.logs:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.support.children import children_of
+from tests.support.cold_cache import cold_cache, kept_in
 from tests.support.photos import fill
 
 from imgbatch.cli.client import main
 from imgbatch.workers.forkserver import ForkServer
+from imgbatch_kernels import compiled
+from imgbatch_kernels.loops import KERNELS
 
 
 def test_explain_needs_no_folders(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +70,33 @@ def test_no_process_is_started_ahead_of_what_needs_none(
     words = [str(tmp_path / "in"), str(tmp_path / "out"), "--progress", "none", "--timeout", "1"]
     main([*(words if "--broker" in arguments else words[:-2]), *arguments])
     assert servers == []
+
+
+def test_the_kernels_are_compiled_ahead_by_a_server_s_start_or_when_asked(tmp_path: Path) -> None:
+    def said(program: str, option: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", f"imgbatch.cli.{program}", option],
+            env=os.environ | cold_cache(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        assert done.stdout.startswith("ready after ")
+        assert kept_in(tmp_path) == set(KERNELS)
+        return done.stderr
+
+    assert "compiling the kernels for this processor, once\n" in said("server", "--check")
+    assert said("client", "--warm-up") == ""
+    for kernel in (tmp_path / "imgbatch_kernels").glob("png-unfilter-1-*"):
+        kernel.unlink()
+    assert "compiling the kernels for this processor, once\n" in said("client", "--warm-up")
+
+
+def test_kernels_that_can_not_be_kept_are_no_warm_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiled, "places", lambda: iter(()))
+    monkeypatch.setattr(compiled, "_ready", {})
+    assert main(["--warm-up"]) == 3
+    assert "set NUMBA_CACHE_DIR" in capsys.readouterr().err

@@ -110,6 +110,26 @@ def test_only_the_last_while_counts() -> None:
     assert ", 1.00 images/s" in progress_line(Tally(), progress)
 
 
+def test_time_in_which_nothing_can_move_slows_no_estimate(
+    tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("imgbatch.cli.progress.time.monotonic", clock)
+    progress = progress_of(tally)
+    tally.plan_complete = True
+    for second in range(1, 5):
+        for _ in range(25):
+            tally.end(Status.WRITTEN, 2_000_000, 1_000_000, earlier=False)
+        clock.seconds += 1.0
+        sample(progress, tally)
+        if second == 3:
+            tally.waiting = "compiling"
+            clock.seconds += 60.0
+            sample(progress, tally)
+            tally.waiting = None
+    assert "25.0 images/s, about 26 s left" in progress_line(tally, progress)
+
+
 def test_machines_are_shown_with_their_share(tally: Tally, progress: Progress) -> None:
     tally.machines = [MachineUse("a", "anna", 4, 30), MachineUse("b", "berta", 1, 10)]
     lines = shown(tally, progress)

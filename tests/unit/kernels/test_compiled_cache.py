@@ -1,8 +1,11 @@
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from tests.support.cold_cache import cold_cache, kept_in
 
 from imgbatch_kernels import compiled
 
@@ -211,3 +214,33 @@ def test_without_numbas_variables_the_processor_is_this_machines(fresh, monkeypa
     monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
     fresh()
     assert compiled.processor()[1:] == ("generic", "")
+
+
+def test_of_processes_that_lack_a_kernel_one_compiles_it_and_the_others_wait(tmp_path):
+    code = (
+        "import sys; from imgbatch_kernels import compiled\n"
+        "compiled.on_compiling = lambda active: print(active)\n"
+        "compiled.kernel('png-unfilter-1'); print('numba' in sys.modules)"
+    )
+    environment = os.environ | cold_cache(tmp_path)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=100)[0].split() for process in processes]
+    assert sorted(words[-1] for words in said) == [b"False"] * 3 + [b"True"]
+    assert said.count([b"True", b"False", b"True"]) == 1
+    assert kept_in(tmp_path) == {"png-unfilter-1"}
+
+
+def test_a_process_that_dies_while_it_compiles_holds_up_no_other(place):
+    code = (
+        "import os; from imgbatch_kernels import compiled\n"
+        "compiled._compiled = lambda name: os._exit(9)\n"
+        "compiled.kernel('png-unfilter-1')"
+    )
+    environment = os.environ | cold_cache(place.parent)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert done.returncode == 9
+    with compiled._one_at_a_time("png-unfilter-1"):
+        pass

@@ -110,7 +110,7 @@ class Scheduler:
     suspects: deque[Job] = field(default_factory=deque)
     crashes: Counter[int] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
-    said_slow_start: bool = False
+    told: str | None = None
 
     def work(self, stop: Stop) -> None:
         """Work until every image has ended, or `stop`."""
@@ -134,7 +134,7 @@ class Scheduler:
             for worker, message in self.pool.listen(_LOOK_UP_SECONDS):
                 self._handle(worker, message)
             self.pool.look_after()
-            self._tell_of_slow_start()
+            self._tell_what_is_waited_for()
 
     def end(self) -> None:
         """End the workers, and remove what those that were killed were writing."""
@@ -180,8 +180,6 @@ class Scheduler:
                 raise message
             case WorkerExit():
                 self._handle_exit(worker, message)
-            case _:  # it is ready
-                self.listener.waiting(None)
 
     def _handle_exit(self, worker: Worker, exited: WorkerExit) -> None:
         _remove_temporary_files(worker)
@@ -202,11 +200,18 @@ class Scheduler:
         outcome = Outcome(suspect.index, Status.FAILED, failure, machine=_host(), attempts=attempts)
         self.listener.finished(outcome)
 
-    def _tell_of_slow_start(self) -> None:
+    def _tell_what_is_waited_for(self) -> None:
+        """Say why nothing moves, or that it moves again, when that has changed."""
+        busy = [worker for worker in self.pool.workers if worker.given]
         late = time.monotonic() - self.began > _SLOW_START_SECONDS
-        if self.pool.workers and late and not self.pool.ready and not self.said_slow_start:
-            self.said_slow_start = True
-            self.listener.waiting("the first worker process is starting")
+        why = None
+        if busy and all(worker.compiling for worker in busy):
+            why = "compiling the kernels for this processor, once"
+        elif self.pool.workers and late and not self.pool.ready:
+            why = "the first worker process is starting"
+        if why != self.told:
+            self.told = why
+            self.listener.waiting(why)
 
 
 def _remove_temporary_files(worker: Worker) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.batches import ListedJobs, Notes, jobs_of
 from tests.support.children import children_of, workers_of
+from tests.support.cold_cache import cold_cache, kept_in
 from tests.support.fragile_worker import DIE, FAIL, FAIL_AT_LENGTH, HANG, LENGTH
 from tests.support.photos import black_png, encoded, fill
 
@@ -261,3 +262,15 @@ def test_jobs_that_come_late_are_waited_for(tmp_path: Path, target: Path) -> Non
     fragile(target).run(jobs, RECIPE, notes, Stop())
     finder.join()
     assert sorted(notes.outcomes) == [0, 1]
+
+
+def test_while_kernels_are_compiled_the_listener_is_told_and_no_image_s_time_runs(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cold_cache(tmp_path / "cache").items():
+        monkeypatch.setenv(name, value)
+    engine = LocalEngine(4, Limits(), OutputPolicy(folder=target), image_timeout_seconds=1.0)
+    notes = run(engine, fill(tmp_path / "in", 6), target)
+    assert notes.reasons[:2] == ["compiling the kernels for this processor, once", None]
+    assert {it.attempts for it in notes.outcomes.values()} == {1}
+    assert kept_in(tmp_path / "cache") == {"adjust-uint8"}
