@@ -211,16 +211,19 @@ def _encode_pillow(pixels: Pixels, style: JpegStyle) -> bytes:
     room = _Room()
     room.claimed_bytes = 8 * width * height + 2**16
     output = io.BytesIO()
-    image.save(
-        output,
-        "JPEG",
-        qtables=[[table[index] for index in zigzag_index] for table in distinct],
-        subsampling=_PILLOW_SUBSAMPLINGS[style.subsampling],
-        progressive=style.progressive,
-        optimize=style.optimised,
-        keep_rgb=style.is_rgb,
-        extra=room,
-    )
+    try:
+        image.save(
+            output,
+            "JPEG",
+            qtables=[[table[index] for index in zigzag_index] for table in distinct],
+            subsampling=_PILLOW_SUBSAMPLINGS[style.subsampling],
+            progressive=style.progressive,
+            optimize=style.optimised,
+            keep_rgb=style.is_rgb,
+            extra=room,
+        )
+    except OSError as error:
+        raise MemoryError from error  # libjpeg's own; Pillow tells no more than that it failed
     return output.getvalue()
 
 
