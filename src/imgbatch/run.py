@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
-from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
+from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
 from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
@@ -312,23 +312,11 @@ class _Run:
                 return report
             from imgbatch.batch.page.view import PageFiles, write_page
 
-            thumbnails = self.journal.thumbnails()
-            if self.settings.rabbit is not None and not thumbnails:
-                thumbnails = self._thumbnails(report)
-            page = PageFiles(report, thumbnails)
+            page = PageFiles(report, self.journal.thumbnails())
             report.write(self.journal.files(), page.add)
             return write_page(report, page)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
-
-    def _thumbnails(self, report: Report) -> dict[bytes, tuple[bytes, bytes]]:
-        """Return thumbnails that are made afterwards, as long as not all workers bring theirs."""
-        from imgbatch.batch.gallery import thumbnails_of
-
-        files = self.journal.files()
-        names = [row["source"] for row in files if row["status"] == Status.WRITTEN]
-        source = base_of(report.source)
-        return thumbnails_of(names, source, report.target, report.naming, report.seconds)
 
 
 def _prepare_page() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.programs import programs_in
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job, Status
+from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop
 from imgbatch.engines.local.engine import LocalEngine
@@ -100,6 +102,26 @@ def test_outcomes_tell_size_pixels_time_and_machine(
     assert outcome.seconds > 0
     assert outcome.attempts == 1
     assert outcome.machine in {machine.id for machine in notes.seen_machines[-1]}
+
+
+def test_outcomes_bring_the_thumbnails_that_are_wanted(
+    build: Build, tmp_path: Path, target: Path
+) -> None:
+    # Noise, of which the second result is larger than what waits for others in a message.
+    sources = fill(tmp_path / "in", 2, width=60, height=20)
+    sources += fill(tmp_path / "large", 1, ".png", width=900, height=600)
+    sources.append(sources[0])
+    wanted = [True, True, True, False]
+    jobs = [
+        replace(job, target=target / f"{job.index}{job.source.suffix}", wants_thumbnails=wants)
+        for job, wants in zip(jobs_of(sources, target), wanted, strict=True)
+    ]
+    notes = _run(build(OutputPolicy(folder=target), Limits()), iter(jobs))
+    assert {outcome.status for outcome in notes.outcomes.values()} == {Status.WRITTEN}
+    sizes = [
+        [jpeg_size(jpeg) for jpeg in notes.outcomes[index].thumbnails or ()] for index in range(4)
+    ]
+    assert sizes == [[(60, 20)] * 2, [(60, 20)] * 2, [(480, 320)] * 2, []]
 
 
 def test_a_bad_file_costs_only_itself(build: Build, tmp_path: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.support.brokers import Broker, Place
 from tests.support.oracle import FACTORS, check, check_no_temporary_file
 from tests.support.photos import encoded, fill
-from tests.support.programs import Programs, environment, programs_in, wait_until
+from tests.support.programs import Client, Programs, environment, programs_in, wait_until
 from tests.support.proxy import proxy_to
 from tests.support.rabbitmq import free_port
 from tests.support.slow_photos import slow
@@ -272,14 +272,18 @@ def test_the_documented_permissions_are_enough_and_without_them_it_ends_at_once(
     check(client)
 
 
-def test_the_client_imports_neither_numba_nor_opencv_nor_numpy(
+def test_the_client_makes_the_page_without_a_codec_and_without_another_process(
     staffed: Place, tmp_path: Path
 ) -> None:
     fill(tmp_path / "in", 2)
     code = (
         "import sys\n"
+        "events = []\n"
+        "sys.addaudithook(lambda event, _: events.append(event))\n"
         "from imgbatch.cli.client import main\n"
         "assert main() == 0\n"
+        "starts = {'os.fork', 'os.forkpty', 'os.posix_spawn', 'subprocess.Popen', 'os.exec'}\n"
+        "assert not starts & set(events), starts & set(events)\n"
         "print(*sys.modules)\n"
     )
     words = [tmp_path / "in", tmp_path / "out", *FACTORS, "--broker", staffed.url]
@@ -294,6 +298,45 @@ def test_the_client_imports_neither_numba_nor_opencv_nor_numpy(
     modules = {name.partition(".")[0] for name in finished.stdout.split()}
     assert "imgbatch" in modules
     assert modules & {"numba", "llvmlite", "cv2", "numpy", "simplejpeg", "PIL"} == set()
+    assert (tmp_path / "out" / "imgbatch-report.html").read_text().count("<figure>") == 2
+
+
+def test_the_page_shows_before_and_after_as_a_run_on_this_machine_does(
+    staffed: Place, programs: Programs, tmp_path: Path
+) -> None:
+    fill(tmp_path / "in", 5)
+    fill(tmp_path / "in" / "large", 2, ".png", width=900, height=600)
+    local, remote = (
+        programs.client(tmp_path / "in", tmp_path / name, *FACTORS, "--html", broker=broker)
+        for name, broker in (("local", None), ("out", staffed.url))
+    )
+    assert local.wait() == 0, local.said()
+    assert remote.wait() == 0, remote.said()
+    check(remote)
+    assert pictures(local) == pictures(remote)
+    assert len(pictures(remote)) == 2 * 7
+
+
+def pictures(client: Client) -> list[str]:
+    """Return the pictures on a run's page, in base64."""
+    page = (client.target / "imgbatch-report.html").read_text()
+    return re.findall(r'data:image/jpeg;base64,([^"]+)', page)
+
+
+def test_rubbish_for_thumbnails_costs_the_page_its_pictures_and_nothing_else(
+    place: Place, programs: Programs, tmp_path: Path
+) -> None:
+    fill(tmp_path / "in", 6)
+    fill(tmp_path / "in" / "large", 4, ".png", width=900, height=600)
+    programs.odd_server(place.url, "odd")
+    client = programs.client(
+        tmp_path / "in", tmp_path / "out", *FACTORS, "--html", broker=place.url
+    )
+    assert client.wait() == 0, client.said()
+    report = check(client)
+    assert {image["attempts"] for image in report["files"]} == {1}
+    assert pictures(client) == []
+    assert "alert(1)" not in (client.target / "imgbatch-report.html").read_text()
 
 
 def test_the_broker_holds_no_more_than_the_workers_are_about_to_use(

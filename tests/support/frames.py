@@ -27,6 +27,7 @@ from imgbatch.protocol import (
     Result,
     Returned,
     ServerStatus,
+    Thumbnails,
     Ticket,
     WorkerCrashed,
 )
@@ -91,6 +92,7 @@ def ticket(**changes: Any) -> Ticket:
         "size_bytes": 4,
         "max_pixels": 250_000_000,
         "recipe": Recipe(Adjustment(brightness=10, contrast=20, sharpness=40)).to_fields(),
+        "wants_thumbnails": False,
     }
     return Ticket(**(fields | changes))
 
@@ -167,6 +169,7 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
     "chunk": (Chunk(BATCH, 7, 3, 1048576, 1048580), b"\x00\x01\x02\x03"),
     "cancel": (Cancel(BATCH, 7, 3), b""),
     "result": (result(), b"\x89PNG\r"),
+    "thumbnails": (Thumbnails(BATCH, 7, 81985529216486895 >> 4, 4), b"\xff\xd8\xff\xd9" * 2),
     "inprogress": (InProgress(BATCH, (7, 8), MACHINE), b""),
     "returned": (Returned(BATCH, (7, 8, 300, 70_000), MACHINE), b""),
     "workercrashed": (

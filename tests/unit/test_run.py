@@ -246,7 +246,6 @@ def test_thumbnails_that_come_with_outcomes_stand_on_the_page(
     before, after = encoded(".jpg"), encoded(".jpg", seed=1)
     engine = ThumbnailEngine((before, rubbish or after))
     monkeypatch.setattr(run, "_engine", lambda *_: engine)
-    monkeypatch.setattr(run._Run, "_thumbnails", lambda *_: {})
     report = execute(Settings(photos, out), Tally(), Stop())
     assert report.count(Status.WRITTEN) == 2
     assert report.page is not None

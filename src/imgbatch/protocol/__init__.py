@@ -22,6 +22,7 @@ from imgbatch.protocol.frames import (
     ResultKind,
     Returned,
     ServerStatus,
+    Thumbnails,
     Ticket,
     WorkerCrashed,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "ResultKind",
     "Returned",
     "ServerStatus",
+    "Thumbnails",
     "Ticket",
     "WireLimits",
     "WorkerCrashed",

@@ -35,9 +35,11 @@ from imgbatch.protocol.frames import (
     Result,
     ResultKind,
     Returned,
+    Thumbnails,
     WorkerCrashed,
 )
 from imgbatch.protocol.in_flight import TRANSITIONS, InFlightJob, JobEvent, JobState
+from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES
 
 FEWEST_MESSAGES_PER_WORKER = 5
 """Messages with tickets in flight for each worker: what it holds (three, by default) and two that
@@ -131,6 +133,19 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepThumbnails:
+    """Keep an image's thumbnails until it ends, in place of others; acknowledge the delivery.
+
+    They are small. Whether they are pictures is not known.
+    """
+
+    job: InFlightJob
+    frame: Thumbnails
+    payload: memoryview
+    delivery: object
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     """Remove what was written of a result."""
 
@@ -160,7 +175,19 @@ class Warn:
     sentence: str
 
 
-Action = Draw | Offer | Renew | SendImage | SendCancel | Write | Discard | Fail | Acknowledge | Warn
+Action = (
+    Draw
+    | Offer
+    | Renew
+    | SendImage
+    | SendCancel
+    | Write
+    | KeepThumbnails
+    | Discard
+    | Fail
+    | Acknowledge
+    | Warn
+)
 
 
 class ClientSession:
@@ -269,10 +296,10 @@ class ClientSession:
         if getattr(frame, "batch", None) != self._batch:
             return [Acknowledge(delivery)]
         match frame:
-            case Result() | Chunk():
+            case Result() | Chunk() | Thumbnails():
                 job = self._jobs.get(frame.job)
-                write = None if job is None else self._arrive(job, frame, payload, delivery, now)
-                self._actions.append(write or Acknowledge(delivery))
+                kept = None if job is None else self._arrive(job, frame, payload, delivery, now)
+                self._actions.append(kept or Acknowledge(delivery))
                 return self._after()
             case Fetch():
                 self._fetch(frame, now)
@@ -302,12 +329,14 @@ class ClientSession:
     def _arrive(
         self,
         job: InFlightJob,
-        frame: Result | Chunk,
+        frame: Result | Chunk | Thumbnails,
         payload: memoryview,
         delivery: object,
         now: float,
-    ) -> Write | None:
-        """Return what is to be written of a piece of a result, if anything is."""
+    ) -> Write | KeepThumbnails | None:
+        """Return what is to be written or kept of what a worker made, if anything is."""
+        if isinstance(frame, Thumbnails):
+            return self._thumbnails(job, frame, payload, delivery)
         try:
             if isinstance(frame, Result) and not _is_same(frame, job.result):
                 size_bytes = frame.size_bytes if frame.kind == ResultKind.DONE else 0
@@ -334,6 +363,17 @@ class ClientSession:
         is_first, is_last = isinstance(frame, Result), piece is Piece.LAST
         return Write(job, result, payload, is_first, is_last, delivery, attempts)
 
+    def _thumbnails(
+        self, job: InFlightJob, frame: Thumbnails, payload: memoryview, delivery: object
+    ) -> KeepThumbnails | None:
+        """Return what is to be kept for an image's outcome; it is no sign of the image itself."""
+        if job.state is JobState.CLOSING:
+            return None  # nothing would forget them again
+        if not frame.before_bytes <= len(payload) <= LARGEST_THUMBNAILS_BYTES:
+            self._actions.append(Warn(f"image {job.index} came with unusable thumbnails"))
+            return None
+        return KeepThumbnails(job, frame, payload, delivery)
+
     def _fetch(self, fetch: Fetch, now: float) -> None:
         job = self._jobs.get(fetch.job)
         claimant = fetch.queue, fetch.transfer
@@ -348,7 +388,7 @@ class ClientSession:
         if fetch.begins and claimant not in job.claimants:
             if job.attempts >= MAX_ATTEMPTS:
                 self._cancel(fetch.job, *claimant)
-                self._fail(job, _poisonous(job))
+                self._fail(job, job.lost_workers())
                 return
             job.claims.append(fetch.machine)
             job.claimants.add(claimant)
@@ -452,14 +492,4 @@ def _is_same(frame: Result | Chunk, result: Result | None) -> bool:
     return result is not None and (frame.transfer, frame.size_bytes) == (
         result.transfer,
         result.size_bytes,
-    )
-
-
-def _poisonous(job: InFlightJob) -> WorkerFailed:
-    """Return the failure of an image that no worker survived."""
-    codes = {code for code, _ in job.crashes}
-    code = Code.IMAGE_TIMEOUT if codes == {Code.IMAGE_TIMEOUT} else Code.WORKER_CRASHED
-    last = job.crashes[-1][1] if job.crashes else "nothing was heard of them"
-    return WorkerFailed(
-        code, f"{MAX_ATTEMPTS} workers were lost with this image in their hands; last: {last}"
     )

@@ -3,7 +3,7 @@
 ::
 
     client  → a batch's work queue    Ticket
-    worker  → the client's topic      Fetch, InProgress, Result, Chunk, Returned
+    worker  → the client's topic      Fetch, InProgress, Thumbnails, Result, Chunk, Returned
     client  → the worker's queue      Chunk, Cancel
     server  → the client's topic      WorkerCrashed, LeaseRefused
     client  → a server's queue        Lease, LeaseEnd
@@ -68,6 +68,8 @@ class Ticket:
         The largest image that the client wants processed; the server may allow less.
     recipe
         The fields of a `imgbatch.recipe.Recipe`.
+    wants_thumbnails
+        The client would like `Thumbnails` with the result.
     """
 
     batch: Name
@@ -77,6 +79,7 @@ class Ticket:
     size_bytes: Number
     max_pixels: Number
     recipe: Plain
+    wants_thumbnails: Flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,26 @@ class Result:
     size_bytes: Number
     seconds: Amount
     notes: Names
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """An image before and after as small JPEGs. The payload is the one, and the other behind it.
+
+    It is sent just before the Result that it belongs to, which counts as much without it.
+
+    Parameters
+    ----------
+    transfer
+        The result's.
+    before_bytes
+        Where in the payload the second JPEG begins.
+    """
+
+    batch: Name
+    job: Number
+    transfer: Number
+    before_bytes: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +353,7 @@ Frame = (
     | Chunk
     | Cancel
     | Result
+    | Thumbnails
     | InProgress
     | Returned
     | WorkerCrashed

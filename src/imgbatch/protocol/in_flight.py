@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from imgbatch.errors import MAX_ATTEMPTS, Code, WorkerFailed
 from imgbatch.protocol.assembly import Transfer
 from imgbatch.protocol.frames import Result
 
@@ -101,3 +102,12 @@ class InFlightJob:
         """Count no longer that a worker of a machine was allowed to begin: it lives."""
         if machine in self.claims:
             self.claims.remove(machine)
+
+    def lost_workers(self) -> WorkerFailed:
+        """Return the failure of an image that no worker survived."""
+        codes = {code for code, _ in self.crashes}
+        code = Code.IMAGE_TIMEOUT if codes == {Code.IMAGE_TIMEOUT} else Code.WORKER_CRASHED
+        last = self.crashes[-1][1] if self.crashes else "nothing was heard of them"
+        return WorkerFailed(
+            code, f"{MAX_ATTEMPTS} workers were lost with this image in their hands; last: {last}"
+        )

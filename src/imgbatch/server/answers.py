@@ -7,16 +7,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.errors import Code, ImageError, ImgbatchError, LimitExceeded, SkippedFile, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline, Processed
-from imgbatch.protocol import Chunk, Result, ResultKind, Ticket, encode
+from imgbatch.protocol import Chunk, Result, ResultKind, Thumbnails, Ticket, encode
 from imgbatch.protocol.fields import SENTENCE
-from imgbatch.protocol.slicing import pieces
+from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES, pieces
 from imgbatch.recipe import Recipe
 
 LARGEST_BUNDLED_BYTES = 128 * 1024
 """Of a larger result, the bytes cost more than the message's turn, so it waits for no others."""
+_NOTHING = Processed(b"", 0, 0, ())
 
 
 class Answerer:
@@ -35,8 +37,8 @@ class Answerer:
         self._limits = limits
         self._pipeline = Pipeline(limits)
 
-    def answer(self, ticket: Ticket, image: memoryview | None) -> tuple[Result, bytes]:
-        """Return what became of an image: its result, and the new file if there is one."""
+    def answer(self, ticket: Ticket, image: memoryview | None) -> tuple[Result, Processed]:
+        """Return what became of an image: its result, and what was made, empty if nothing was."""
         begun_seconds = time.monotonic()
         try:
             if image is None or ticket.size_bytes > self._limits.max_bytes:
@@ -46,17 +48,18 @@ class Answerer:
                     f"{self._limits.max_bytes} allows",
                 )
             recipe = Recipe.from_fields(ticket.recipe)
-            processed = self._pipeline.run(image, recipe, ticket.max_pixels)
+            room = (WIDTH_PIXELS, HEIGHT_PIXELS) if ticket.wants_thumbnails else None
+            processed = self._pipeline.run(image, recipe, ticket.max_pixels, room)
         except (ImageError, UsageError) as error:
-            return self.failure(ticket, begun_seconds, error), b""
-        return self._result(ticket, begun_seconds, processed), processed.data
+            return self.failure(ticket, begun_seconds, error), _NOTHING
+        return self._result(ticket, begun_seconds, processed), processed
 
     def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
         """Return the result of an image that could not be processed, or not be sent."""
         # A codec may quote what it found in the file; a frame takes no control characters.
         sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
         return replace(
-            self._result(ticket, begun_seconds, Processed(b"", 0, 0, ())),
+            self._result(ticket, begun_seconds, _NOTHING),
             kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
             code=error.code,
             sentence=sentence[: SENTENCE.longest],
@@ -79,8 +82,14 @@ class Answerer:
         )
 
 
-def frames_of(result: Result, data: bytes) -> Iterator[bytes]:
-    """Yield the encoded frames of a result: itself with the first piece, then the others."""
+def frames_of(
+    result: Result, data: bytes, thumbnails: tuple[bytes, bytes] | None = None
+) -> Iterator[bytes]:
+    """Yield a result's frames as bytes: thumbnails, itself with the first piece, the others."""
+    if thumbnails is not None and sum(map(len, thumbnails)) <= LARGEST_THUMBNAILS_BYTES:
+        before, after = thumbnails
+        frame = Thumbnails(result.batch, result.job, result.transfer, len(before))
+        yield encode(frame, before + after)
     for offset, piece in pieces(data):
         if offset == 0:
             yield encode(result, piece)

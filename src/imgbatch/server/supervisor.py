@@ -67,7 +67,7 @@ it is asked. Others are answered by an announcement to all, once in a second."""
 DRAIN_SECONDS = 25.0
 """How long the images at hand may take after SIGTERM; the whole server leaves within 30 s."""
 WORKER = "imgbatch.server.worker:main"
-PRELOAD = ("imgbatch.server.worker", "cv2", *CODECS)
+PRELOAD = ("imgbatch.server.worker", "imgbatch.images.display", "cv2", *CODECS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,14 +117,15 @@ class Worker:
     def _process(self, pending: PendingTicket) -> None:
         ticket = pending.ticket
         self._status.begin(ticket.batch, ticket.job)
-        result, data = self._answerer.answer(ticket, pending.image)
+        result, made = self._answerer.answer(ticket, pending.image)
         # Before the result is published: a broker that takes nothing for minutes is no reason to
         # kill the worker for being slow.
         self._status.end(result.seconds)
-        frames, answered = frames_of(result, data), partial(self._on_answered, pending)
+        frames = frames_of(result, made.data, made.thumbnails)
+        answered = partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
-        if len(data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
-            self._bundler.add(ticket.topic, next(frames), answered)
+        if len(made.data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
+            self._bundler.add(ticket.topic, b"".join(frames), answered)
         else:
             messages = (Message(self._topology.clients, ticket.topic, frame) for frame in frames)
             self._publisher.publish_all(messages, answered)

@@ -18,6 +18,7 @@ from tests.support.photos import encoded
 from tests.support.programs import wait_until
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.broker.topology import Topology
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import process
@@ -30,6 +31,7 @@ from imgbatch.protocol import (
     Received,
     Result,
     Returned,
+    Thumbnails,
     Ticket,
     decode_bundle,
     encode,
@@ -204,6 +206,22 @@ def test_the_results_of_small_images_come_in_one_message(
     bundle = client.hear_message()
     assert [received.frame.job for received in bundle] == [0, 1, 2]  # type: ignore[union-attr]
     assert [received.payload for received in bundle] == [RESULT] * 3
+
+
+def test_thumbnails_come_with_their_result_where_the_ticket_wants_them(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    tickets = [client.ticket(job=job, wants_thumbnails=job == 1) for job in range(3)]
+    client.put(b"".join(encode(ticket, IMAGE) for ticket in tickets))
+    serve()
+    first, thumbnails, *others = client.hear_message()
+    assert [received.payload for received in (first, *others)] == [RESULT] * 3
+    assert isinstance(thumbnails.frame, Thumbnails)
+    assert isinstance(others[0].frame, Result)
+    assert (thumbnails.frame.job, thumbnails.frame.transfer) == (1, others[0].frame.transfer)
+    pair = thumbnails.payload[: thumbnails.frame.before_bytes]
+    assert jpeg_size(bytes(pair)) == (48, 32)
+    client.expect_free_hands()
 
 
 def test_the_result_of_an_image_that_another_worker_had_comes_alone(

@@ -16,6 +16,7 @@ from imgbatch.protocol import (
     InProgress,
     Result,
     Returned,
+    Thumbnails,
     WorkerCrashed,
 )
 from imgbatch.protocol import client_session as client
@@ -28,6 +29,7 @@ from imgbatch.protocol.client_session import (
     ClientSession,
 )
 from imgbatch.protocol.in_flight import TRANSITIONS, InFlightJob, JobEvent, JobState
+from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES
 
 BATCH = "b"
 
@@ -154,6 +156,40 @@ def test_frames_of_other_batches_and_other_kinds_change_nothing() -> None:
     assert it.hear(result(batch="other", job=0)) == []
     (warn,) = it.hear(Cancel(BATCH, 0, 1))
     assert isinstance(warn, client.Warn)
+
+
+def test_thumbnails_are_handed_on_and_are_no_sign_of_their_image() -> None:
+    it = Client(2)
+    it.hear(InProgress(BATCH, (1,), "m"), now=SILENT_SECONDS)
+    frame = Thumbnails(BATCH, 0, 5, 2)
+    (keep,) = it.hear(frame, b"abcde", now=SILENT_SECONDS)
+    assert (keep.job, keep.frame, keep.delivery) == (it.jobs[0], frame, "delivery")
+    assert bytes(keep.payload) == b"abcde"
+    assert it.jobs[0].state is JobState.OFFERED
+    assert it.offered_again(SILENT_SECONDS + 1) == [0]
+
+
+@pytest.mark.parametrize(
+    ("frame", "payload"),
+    [
+        (Thumbnails(BATCH, 0, 5, 6), b"abcde"),
+        (Thumbnails(BATCH, 0, 5, 6), bytes(LARGEST_THUMBNAILS_BYTES + 1)),
+        (Thumbnails(BATCH, 9, 5, 2), b"abcde"),
+        (Thumbnails("other", 0, 5, 2), b"abcde"),
+        (Thumbnails(BATCH, 1, 5, 2), b"abcde"),
+    ],
+    ids=["beyond the end", "too large", "of no image", "of another batch", "late"],
+)
+def test_thumbnails_that_are_of_no_use_are_acknowledged_and_dropped(
+    frame: Thumbnails, payload: bytes
+) -> None:
+    it = Client(2)
+    for piece in results(b"abcdef", index=1):
+        it.hear(*piece)
+    actions = it.session.receive(frame, memoryview(payload), 7, 1.0)
+    assert actions[-1] == client.Acknowledge(7)
+    assert {type(action) for action in actions} <= {client.Acknowledge, client.Warn}
+    assert it.hear(*results(b"abcdef")[0])[0].is_first
 
 
 def test_an_image_is_given_to_three_workers_that_die_with_it_and_fails() -> None:

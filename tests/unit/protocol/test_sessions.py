@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.support.frames import result, ticket
 
 from imgbatch.errors import Code, ProtocolError
-from imgbatch.protocol import Chunk, Frame, Received, WorkerCrashed, client_session
+from imgbatch.protocol import Chunk, Frame, Received, Thumbnails, WorkerCrashed, client_session
 from imgbatch.protocol import worker_session as workers
 from imgbatch.protocol.client_session import ClientSession
 from imgbatch.protocol.in_flight import InFlightJob
@@ -77,6 +77,8 @@ class World:
         self.queue: deque[Message] = deque()
         self.inbox: deque[tuple[Frame, memoryview]] = deque()
         self.files: dict[int, bytes] = {}
+        self.thumbnails: dict[int, client_session.KeepThumbnails] = {}
+        self.shown: set[int] = set()
         self.ended: Counter[int] = Counter()
         self.failed: dict[int, str] = {}
         self.begun: Counter[int] = Counter()
@@ -112,6 +114,9 @@ class World:
                     self.to_worker(queue, cancel, NOTHING)
                 case client_session.Write():
                     self.write(action)
+                case client_session.KeepThumbnails(job):
+                    assert job.index not in self.ended
+                    self.thumbnails[job.index] = action
                 case client_session.Discard(job):
                     self.files.pop(job.index, None)
                 case client_session.Fail(job, error):
@@ -153,6 +158,10 @@ class World:
         self.files[index] += bytes(action.payload)
         if action.is_last:
             assert self.files.pop(index) == self.result_of(index)
+            kept = self.thumbnails.get(index)
+            if kept is not None and kept.frame.transfer == action.result.transfer:
+                assert kept.payload == b"%dafter" % index
+                self.shown.add(index)
             self.end(index)
 
     def end(self, index: int) -> None:
@@ -228,7 +237,9 @@ class World:
         assert image == self.images[index]
         data = self.result_of(index)
         transfer = 1000 + next(self.numbers)
-        sending = Sending(pending)
+        before = b"%d" % index
+        thumbnails = Thumbnails(BATCH, index, transfer, len(before))
+        sending = Sending(pending, [(thumbnails, memoryview(before + b"after"))])
         for offset, piece in pieces(data, CHUNK):
             frame: Frame = Chunk(BATCH, index, transfer, offset, len(data))
             if offset == 0:
@@ -395,6 +406,7 @@ def test_with_no_fault_every_image_is_offered_and_computed_once(images_per_messa
     world = World(200, most=images_per_message)
     world.settle()
     assert world.ended == world.offered == world.begun == Counter(range(200))
+    assert world.shown == set(range(200))
     assert not world.failed
 
 

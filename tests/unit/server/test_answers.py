@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,13 @@ from tests.support.frames import MACHINE, result, ticket
 from tests.support.photos import encoded
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.limits import Limits
-from imgbatch.pipeline import Pipeline, process
-from imgbatch.protocol import Chunk, Result, decode
+from imgbatch.pipeline import Pipeline, Processed, process
+from imgbatch.protocol import Chunk, Result, Thumbnails, decode
 from imgbatch.protocol.assembly import Assembly
-from imgbatch.protocol.slicing import CHUNK_BYTES
+from imgbatch.protocol.slicing import CHUNK_BYTES, LARGEST_THUMBNAILS_BYTES
 from imgbatch.recipe import Recipe
 from imgbatch.server.answers import Answerer, frames_of
 
@@ -24,15 +26,17 @@ ADJUSTMENT = Adjustment(brightness=10)
 IMAGE = encoded(".jpg")
 
 
-def answer_to(image: bytes, limits: Limits | None = None) -> tuple[Result, bytes]:
-    asked = ticket(size_bytes=len(image), recipe=Recipe(ADJUSTMENT).to_fields())
+def answer_to(
+    image: bytes, limits: Limits | None = None, **changes: Any
+) -> tuple[Result, Processed]:
+    asked = ticket(size_bytes=len(image), recipe=Recipe(ADJUSTMENT).to_fields(), **changes)
     return Answerer(MACHINE, limits or Limits()).answer(asked, memoryview(image))
 
 
 def test_a_result_is_what_the_pipeline_makes_and_says_so() -> None:
-    frame, data = answer_to(IMAGE)
-    assert data == process(IMAGE, ADJUSTMENT)
-    assert (frame.kind, frame.size_bytes, frame.machine) == ("done", len(data), MACHINE)
+    frame, made = answer_to(IMAGE)
+    assert made.data == process(IMAGE, ADJUSTMENT)
+    assert (frame.kind, frame.size_bytes, frame.machine) == ("done", len(made.data), MACHINE)
     assert (frame.width_pixels, frame.height_pixels) == (48, 32)
     assert 0 < frame.seconds < 60
 
@@ -62,10 +66,28 @@ def test_a_result_travels_in_pieces_that_put_together_are_the_file(size: int) ->
     ],
 )
 def test_a_failure_says_why(image: bytes, kind: str, code: Code) -> None:
-    frame, data = answer_to(image, Limits(max_bytes=4000))
-    assert (frame.kind, frame.code, data) == (kind, code, b"")
-    (body,) = frames_of(frame, data)
+    frame, made = answer_to(image, Limits(max_bytes=4000), wants_thumbnails=True)
+    assert (frame.kind, frame.code, made.data) == (kind, code, b"")
+    (body,) = frames_of(frame, made.data, made.thumbnails)
     assert decode(body).frame == frame
+
+
+def test_thumbnails_go_just_before_their_result_if_the_ticket_wants_them() -> None:
+    frame, made = answer_to(IMAGE, wants_thumbnails=True)
+    first, second = map(decode, frames_of(frame, made.data, made.thumbnails))
+    assert isinstance(first.frame, Thumbnails)
+    assert first.frame.transfer == frame.transfer
+    at = first.frame.before_bytes
+    halves = bytes(first.payload[:at]), bytes(first.payload[at:])
+    assert [jpeg_size(half) for half in halves] == [(48, 32)] * 2
+    assert (second.frame, second.payload) == (frame, made.data)
+    assert answer_to(IMAGE)[1].thumbnails is None
+
+
+def test_thumbnails_that_are_too_large_for_a_client_are_not_sent() -> None:
+    pair = (b"", bytes(LARGEST_THUMBNAILS_BYTES))
+    assert len(list(frames_of(result(), b"image", pair))) == 2
+    assert len(list(frames_of(result(), b"image", (b"x", pair[1])))) == 1
 
 
 @given(st.text())
@@ -75,5 +97,5 @@ def test_whatever_a_codec_says_can_be_sent(sentence: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pipeline, "run", run)
-        (body,) = frames_of(*answer_to(IMAGE))
+        (body,) = frames_of(answer_to(IMAGE)[0], b"")
     assert len(decode(body).frame.sentence) <= 2000  # type: ignore[union-attr]

@@ -282,7 +282,9 @@ class _Run:
     def _perform(self, actions: list[session.Action]) -> None:
         for action in actions:
             match action:
-                case session.Write() | session.Discard() | session.Fail():
+                case (
+                    session.Write() | session.KeepThumbnails() | session.Discard() | session.Fail()
+                ):
                     self._writer.put(action)
                 case session.Acknowledge(Delivery() as delivery):
                     self._consumer.acknowledge(delivery)

@@ -238,6 +238,7 @@ class Reader:
             size_bytes=job.size_bytes,
             max_pixels=self._route.limits.max_pixels,
             recipe=self._recipe,
+            wants_thumbnails=job.wants_thumbnails,
         )
         return encode(
             ticket, read_source(job, self._route.limits.max_bytes) if rides_along else b""

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imgbatch.batch.model import Failure, Job, Outcome, Status
@@ -21,7 +21,7 @@ from imgbatch.engines.base import Listener
 from imgbatch.errors import Code, FileError, ImgbatchError, SkippedFile
 from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.protocol import Result, ResultKind
-from imgbatch.protocol.client_session import Discard, Fail, Write
+from imgbatch.protocol.client_session import Discard, Fail, KeepThumbnails, Write
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ _STATUSES = {
     ResultKind.FAILED: Status.FAILED,
     ResultKind.SKIPPED: Status.SKIPPED,
 }
+Item = Write | KeepThumbnails | Discard | Fail | Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -69,10 +70,9 @@ class Writer:
         self._listener = listener
         self._progressed = progressed
         self._abort = abort
-        self._items: queue.SimpleQueue[Write | Discard | Fail | Callable[[], None] | None] = (
-            queue.SimpleQueue()
-        )
+        self._items: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._partial: dict[int, PartialResult] = {}
+        self._thumbnails: dict[int, tuple[int, tuple[bytes, bytes]]] = {}  # with a transfer
         self._outcomes: list[Outcome] = []
         self._deliveries: list[Any] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -81,7 +81,7 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, item: Write | Discard | Fail | Callable[[], None]) -> None:
+    def put(self, item: Item) -> None:
         """Have something written, reported or called, in this order; from any thread."""
         self._items.put(item)
 
@@ -107,6 +107,9 @@ class Writer:
                     case Write():
                         self._deliveries.append(item.delivery)
                         self._write(item)
+                    case KeepThumbnails():
+                        self._deliveries.append(item.delivery)
+                        self._keep_thumbnails(item)
                     case Discard(job):
                         self._discard(job.index)
                     case Fail(job, error, attempts):
@@ -150,12 +153,23 @@ class Writer:
                 bytes_out = partial.file.finish()
                 del self._partial[job.index]
                 notes = name_notes(job.target, partial.head)
-                self._finish(_outcome(write, None, bytes_out, notes))
+                outcome = _outcome(write, None, bytes_out, notes)
+                transfer, pair = self._thumbnails.get(job.index, (None, None))
+                if transfer == result.transfer:  # of another worker's, they may be of other bits
+                    outcome = replace(outcome, thumbnails=pair)
+                self._finish(outcome)
         except FileError as error:
             self._discard(job.index)
             self._finish(failed(job, error, write.attempts))
 
+    def _keep_thumbnails(self, keep: KeepThumbnails) -> None:
+        job: Any = keep.job.handle
+        if job.wants_thumbnails:  # or a server could fill the memory
+            data, middle = bytes(keep.payload), keep.frame.before_bytes
+            self._thumbnails[job.index] = keep.frame.transfer, (data[:middle], data[middle:])
+
     def _finish(self, outcome: Outcome) -> None:
+        self._thumbnails.pop(outcome.index, None)
         self._listener.finished(outcome)
         self._outcomes.append(outcome)
 

@@ -109,7 +109,9 @@ def test_a_small_image_rides_in_its_ticket(tmp_path: Path, client: Client, size:
     (job,) = files(tmp_path, size)
     client.serve(Offer(client.in_flight(job)))
     (received,) = client.outbox.frames()
-    assert received.frame == Ticket("b", 0, 0, "topic", size, PIXELS, ROUTE.recipe.to_fields())
+    assert received.frame == Ticket(
+        "b", 0, 0, "topic", size, PIXELS, ROUTE.recipe.to_fields(), False
+    )
     assert received.payload == job.source.read_bytes()
     assert client.outbox.messages[0].routing_key == ROUTE.work_queue
     assert client.outbox.messages[0].mandatory

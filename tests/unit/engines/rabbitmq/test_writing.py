@@ -17,8 +17,15 @@ from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.rabbitmq.writing import ACKNOWLEDGED_TOGETHER, Writer
 from imgbatch.errors import Code, OutputError, WorkerFailed
-from imgbatch.protocol import Chunk, Frame
-from imgbatch.protocol.client_session import Acknowledge, ClientSession, Discard, Fail, Write
+from imgbatch.protocol import Chunk, Frame, Thumbnails
+from imgbatch.protocol.client_session import (
+    Acknowledge,
+    ClientSession,
+    Discard,
+    Fail,
+    KeepThumbnails,
+    Write,
+)
 from imgbatch.protocol.slicing import pieces
 
 DATA = bytes(range(100))
@@ -40,7 +47,8 @@ class Client:
         self.folder = self.folder.resolve()
         self.session = ClientSession("b")
         for index in range(2):
-            job = Job(index, Path("in"), self.folder / f"{index}.jpg", 4, 10**9, 0o640)
+            target, wants = self.folder / f"{index}.jpg", index == 0
+            job = Job(index, Path("in"), target, 4, 10**9, 0o640, wants)
             self.session.drawn([[(index, job)]], 0.0)
         policy = OutputPolicy(folder=self.folder)
         self.writer = Writer(policy, self.notes, self.progressed, self.errors.append)
@@ -53,9 +61,9 @@ class Client:
     def put(self, frame: Frame, payload: bytes = b"") -> None:
         self.sent += 1
         for action in self.session.receive(frame, memoryview(payload), self.sent, 1.0):
-            if isinstance(action, Write | Discard | Fail):
+            if isinstance(action, Write | KeepThumbnails | Discard | Fail):
                 self.writer.put(action)
-                self.written += isinstance(action, Write)
+                self.written += isinstance(action, Write | KeepThumbnails)
             elif isinstance(action, Acknowledge):
                 assert action.delivery == self.sent
 
@@ -95,6 +103,33 @@ def test_a_result_becomes_a_file(client: Client) -> None:
     assert outcome.notes == ("icc-dropped", "name-says-another-format")  # it is no JPEG
     assert outcome.attempts == 1
     assert client.ended == [0]
+
+
+def test_thumbnails_are_in_the_outcome_of_the_result_that_they_came_with(client: Client) -> None:
+    for job in range(2):
+        client.put(Thumbnails("b", job, 1, 2), b"abcde")
+        for frame in frames(job):
+            client.put(*frame)
+    client.stop()
+    pairs = [client.notes.outcomes[job].thumbnails for job in range(2)]
+    assert pairs == [(b"ab", b"cde"), None]  # the second's were never asked for
+    assert client.files() == {"0.jpg": DATA, "1.jpg": DATA}
+
+
+def test_thumbnails_of_another_sending_are_not_its(client: Client) -> None:
+    client.put(Thumbnails("b", 0, 7, 2), b"abcde")
+    for frame in frames(transfer=8):
+        client.put(*frame)
+    client.stop()
+    assert client.notes.outcomes[0].thumbnails is None
+
+
+def test_a_failure_has_no_thumbnails_whoever_sent_some(client: Client) -> None:
+    client.put(Thumbnails("b", 0, 1, 2), b"abcde")
+    client.put(*frames(data=b"", kind="failed", code="damaged-image")[0])
+    client.stop()
+    assert client.notes.outcomes[0].status is Status.FAILED
+    assert client.notes.outcomes[0].thumbnails is None
 
 
 @settings(max_examples=40, deadline=None)
