@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-client and return its exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    return run(CLIENT, lambda given: _act(given, words), words)
+    return run(CLIENT, lambda given: _act(given, words), words, interrupted=130)
 
 
 def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
@@ -44,13 +44,13 @@ def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
             "(--help shows all options)",
         )
     with _started_ahead(given) as ahead:
-        from imgbatch.cli.client_run import Display, carry_out, show_plan
-        from imgbatch.settings import filled, settings_from
+        from imgbatch.cli.client_run import carry_out, show_plan
+        from imgbatch.settings import settings_from
 
-        settings, display = settings_from(given), filled(Display, given)
-        if display.dry_run:
+        settings = settings_from(given)
+        if given.get("dry_run"):
             return show_plan(settings)
-        return carry_out(settings, display, ["imgbatch-client", *words], ahead)
+        return carry_out(settings, given, ["imgbatch-client", *words], ahead)
 
 
 def _warm_up() -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.batch.tally import Tally
 from imgbatch.broker.address import hide_password
@@ -22,25 +21,6 @@ if TYPE_CHECKING:
     from imgbatch.workers.forkserver import ForkServer
 
 GRACE_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Display:
-    """What of a run is shown, and how.
-
-    Parameters
-    ----------
-    dry_run
-        Only what would be done.
-    progress
-        ``auto``, ``plain`` or ``none``.
-    json
-        The figures as JSON as well.
-    """
-
-    dry_run: bool = False
-    progress: str = "auto"
-    json: bool = False
 
 
 def show_plan(settings: Settings) -> int:
@@ -68,7 +48,7 @@ def show_plan(settings: Settings) -> int:
 
 def carry_out(
     settings: Settings,
-    display: Display,
+    given: Mapping[str, Any],
     command: Sequence[str],
     ahead: ForkServer | None,
 ) -> int:
@@ -76,6 +56,8 @@ def carry_out(
 
     Parameters
     ----------
+    given
+        The options, of which it takes how the run is shown.
     command
         What was typed, to be named where more of it would help.
     ahead
@@ -90,9 +72,9 @@ def carry_out(
     if problem is not None:
         print_err(f"imgbatch-client: {problem}")
     tally, stop = Tally(), Stop()
-    with interruptible(stop), watched(display.progress, tally, stop):
+    with interruptible(stop), watched(given.get("progress", "auto"), tally, stop):
         report = execute(settings, tally, stop, ahead)
-    if display.json:
+    if given.get("json"):
         print_out(json.dumps({**report.summary(), "report": str(report.path)}, indent=2))
     for line in summary_lines(report, [hide_password(word) for word in command]):
         print_err(line)

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from imgbatch.broker.address import exposes_password, redact, with_tls_files
 from imgbatch.cli.config import default_file, read_preset, read_settings
-from imgbatch.cli.options import Group, Program, completion_variable
+from imgbatch.cli.options import Group, Program, completion_variable, forms_of
 from imgbatch.cli.terminal import print_err
 from imgbatch.errors import Code, ImgbatchError, UsageError
 
@@ -20,13 +20,17 @@ Action = Callable[[Mapping[str, Any]], int]
 """What a command does with the values that were given, by field; returns its exit status."""
 
 
-def run(program: Program, action: Action, arguments: Sequence[str] | None) -> int:
+def run(
+    program: Program, action: Action, arguments: Sequence[str] | None, interrupted: int = 0
+) -> int:
     """Run a command and return its exit status.
 
     Parameters
     ----------
     arguments
         The command line; None: that of this process.
+    interrupted
+        The exit status if Ctrl-C ends it.
     """
     name = str(program.name)
     asked = os.environ.get(completion_variable(name))
@@ -42,7 +46,7 @@ def run(program: Program, action: Action, arguments: Sequence[str] | None) -> in
     except click.exceptions.Exit as done:
         return done.exit_code
     except KeyboardInterrupt:
-        return 130
+        return interrupted
     except click.UsageError as error:
         sentence, status = error.format_message(), 2
     except ImgbatchError as error:
@@ -83,7 +87,7 @@ def parse(program: Program, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _refuse_alone(program: Program, group: Group, typed: Mapping[str, Any]) -> None:
-    needed = next(it.forms[0] for it in program.options if it.name == group.needs)
+    needed = next(forms_of(it)[0] for it in program.options if it.name == group.needs)
     for option in group.options:
         if option.name in typed:
             raise UsageError(

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from imgbatch.cli.terminal import print_out
-from imgbatch.cli.values import PATH, choice
+from imgbatch.cli.values import PATH, choice, seconds
 from imgbatch.version import __version__
 
 SHELLS = ("bash", "zsh", "fish")
@@ -36,7 +36,8 @@ class Option(click.Option):
     kind
         What it takes, as click's `type`; None: text, or nothing.
     field
-        The field that takes its value, if that is called otherwise.
+        The field that takes its value, if that is called otherwise; ``_seconds`` is added to the
+        name of what takes seconds.
     everywhere
         Whether settings files and the environment may set it too.
     short
@@ -61,7 +62,7 @@ class Option(click.Option):
         self.everywhere = everywhere
         name = self.key.replace("-", "_")
         super().__init__(
-            [*short.split(), flags, field or name],
+            [*short.split(), flags, field or (f"{name}_seconds" if kind is seconds else name)],
             type=kind,
             metavar=metavar,
             is_flag=not metavar,
@@ -72,21 +73,13 @@ class Option(click.Option):
             **attributes,
         )
 
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """How it is written: ``--contrast N``, or ``--html`` and ``--no-html``."""
-        if self.is_flag:
-            return (*self.opts, *self.secondary_opts)
-        return (f"{self.opts[0]} {self.metavar}",)
 
-
-class Argument(click.Argument):
-    """A value without an option's name; what is missing is left to the program to say."""
-
-    def __init__(self, metavar: str, help: str, field: str, kind: Any) -> None:  # noqa: A002
-        super().__init__([field], metavar=metavar, required=False, type=kind)
-        self.help = help
-        self.forms = (metavar,)
+def forms_of(param: click.Parameter) -> tuple[str, ...]:
+    """Return how it is written: ``--contrast N``, ``--html`` and ``--no-html``, or ``INPUT``."""
+    if isinstance(param, click.Option) and param.is_flag:
+        return (*param.opts, *param.secondary_opts)
+    name = [param.opts[0]] if isinstance(param, click.Option) else []
+    return (" ".join([*name, str(param.metavar)]),)
 
 
 class Group:
@@ -98,7 +91,7 @@ class Group:
         The field of another option without which they make no sense on the command line.
     """
 
-    def __init__(self, title: str, *options: Option | Argument, needs: str = "") -> None:
+    def __init__(self, title: str, *options: Option | click.Argument, needs: str = "") -> None:
         self.title = title
         self.options = options
         self.needs = needs
@@ -132,7 +125,7 @@ class Program(click.Command):
     @property
     def usage(self) -> str:
         """What follows its name on the command line."""
-        arguments = [it.human_readable_name for it in self.params if isinstance(it, Argument)]
+        arguments = [str(it.metavar) for it in self.options if isinstance(it, click.Argument)]
         return " ".join([*arguments, "[options]"])
 
     def sections(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
@@ -141,7 +134,7 @@ class Program(click.Command):
         A text without terms is the meaning of an empty one.
         """
         for group in self.groups:
-            yield group.title, [(", ".join(it.forms), it.help or "") for it in group.options]
+            yield group.title, [(", ".join(forms_of(it)), it.help or "") for it in group.options]
         yield "examples", list(self.prose["examples"].items())
         for title, text in self.prose.get("remarks", {}).items():
             yield title, [("", text)]

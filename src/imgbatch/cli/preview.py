@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -26,29 +24,6 @@ if TYPE_CHECKING:
     from imgbatch.preview.command import Album
 
 
-@dataclass(frozen=True, slots=True)
-class PreviewOptions:
-    """What imgbatch-preview can be told.
-
-    Parameters
-    ----------
-    source
-        A photograph, or a folder of them.
-    sheet
-        Where a contact sheet goes, instead of a page in the browser.
-    port
-        Where the page is served; 0 is a free one.
-    no_browser, verbose
-        Open no browser; print each request.
-    """
-
-    source: Path | None = None
-    sheet: Path | None = None
-    port: int = 0
-    no_browser: bool = False
-    verbose: bool = False
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-preview; return its exit status."""
     return run(PREVIEW, _act, arguments)
@@ -56,20 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _act(given: Mapping[str, Any]) -> int:
     from imgbatch.preview.command import open_album
-    from imgbatch.settings import filled
 
-    options = filled(PreviewOptions, given)
-    if options.source is None:
-        raise UsageError(
-            Code.INPUT_MISSING, "give a photograph or a folder; --help shows the options"
-        )
-    album = open_album(options.source)
-    if options.sheet is not None:
-        return _write_sheet(album, options.sheet)
-    try:
-        return _serve(album, options)
-    except KeyboardInterrupt:
-        return 0
+    album = open_album(given["source"])
+    return _write_sheet(album, given["sheet"]) if "sheet" in given else _serve(album, given)
 
 
 def _write_sheet(album: Album, target: Path) -> int:
@@ -80,10 +44,8 @@ def _write_sheet(album: Album, target: Path) -> int:
     try:
         target.write_bytes(renderer.ask("sheet", first, PRESETS))
     except OSError as error:
-        reason = os_reason(error)
-        raise UsageError(
-            Code.BAD_OPTION, f"{error.filename} can't be read or written: {reason}"
-        ) from error
+        sentence = f"{error.filename} can't be read or written: {os_reason(error)}"
+        raise UsageError(Code.BAD_OPTION, sentence) from error
     except ImageError as error:
         raise type(error)(error.code, f"{first}: {error.sentence}") from error
     finally:
@@ -92,24 +54,23 @@ def _write_sheet(album: Album, target: Path) -> int:
     return 0
 
 
-def _serve(album: Album, options: PreviewOptions) -> int:
+def _serve(album: Album, given: Mapping[str, Any]) -> int:
     from imgbatch.preview.server import PreviewServer
 
+    port = given.get("port", 0)
     try:
-        server = PreviewServer(album, options.port, PRESETS)
+        server = PreviewServer(album, port, PRESETS)
     except OSError as error:
         reason = os_reason(error)
-        raise UsageError(
-            Code.BAD_OPTION,
-            f"--port {options.port} can't be had: {reason}; leave it out to take a free one",
-        ) from error
-    if options.verbose:
+        sentence = f"--port {port} can't be had: {reason}; leave it out to take a free one"
+        raise UsageError(Code.BAD_OPTION, sentence) from error
+    if given.get("verbose"):
         server.tell = print_err
     # The address alone on standard output, so that a script can take it.
     print(server.url, flush=True)
     print_err("imgbatch-preview runs until Ctrl-C")
     try:
-        with nullcontext() if options.no_browser else _opened_in_browser(server.url):
+        with nullcontext() if given.get("no_browser") else _opened_in_browser(server.url):
             server.serve_forever()
     finally:
         server.close()
@@ -122,16 +83,13 @@ def _opened_in_browser(url: str) -> Iterator[None]:
 
     Whoever may list processes sees the browser's arguments, and with the address the photographs.
     """
-    descriptor, name = tempfile.mkstemp(prefix="imgbatch-preview-", suffix=".html")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile("w", prefix="imgbatch-preview-", suffix=".html") as file:
         file.write(f'<meta http-equiv="refresh" content="0; url={escape(url)}">')
-    # Some browsers hold the call until they are closed.
-    open_it = partial(webbrowser.open, Path(name).as_uri())
-    threading.Thread(target=open_it, daemon=True).start()
-    try:
+        file.flush()
+        # Some browsers hold the call until they are closed.
+        open_it = partial(webbrowser.open, Path(file.name).as_uri())
+        threading.Thread(target=open_it, daemon=True).start()
         yield
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from click import IntRange
+from click import Argument, IntRange
 
 from imgbatch.broker.address import DEFAULT_URL
 from imgbatch.cli import values
 from imgbatch.cli.listing import NameList
-from imgbatch.cli.options import Argument, Group, Option, Program
+from imgbatch.cli.options import Group, Option, Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.values import choice, words_or_files
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
@@ -30,7 +30,6 @@ _LIMITS = (
         "--image-timeout S",
         "replace a worker that takes longer for an image, which fails after three (default: 120)",
         values.seconds,
-        "image_timeout_seconds",
     ),
 )
 _CERTIFICATES = Group(
@@ -48,16 +47,18 @@ CLIENT = Program(
     Group(
         "what and where to",
         Argument(
-            "INPUT",
-            "folder of photographs, or a single one; never changed",
-            "source",
-            values.PATH,
+            ["source"],
+            help="folder of photographs, or a single one; never changed",
+            metavar="INPUT",
+            type=values.PATH,
+            required=False,
         ),
         Argument(
-            "OUTPUT",
-            "folder for the results, made at need; folders below INPUT are mirrored in it",
-            "target",
-            values.FOLDER,
+            ["target"],
+            help="folder for the results, made at need; folders below INPUT are mirrored in it",
+            metavar="OUTPUT",
+            type=values.FOLDER,
+            required=False,
         ),
     ),
     Group(
@@ -182,10 +183,7 @@ CLIENT = Program(
         "other machines, with --broker",
         Option("--machines N", "at most N at a time (default: all)", IntRange(1)),
         Option(
-            "--timeout S",
-            "give up after S seconds without any (default: wait)",
-            values.seconds,
-            "timeout_seconds",
+            "--timeout S", "give up after S seconds without any (default: wait)", values.seconds
         ),
         Option(
             "--mixed-fleet/--no-mixed-fleet",
@@ -280,12 +278,7 @@ STATUS = Program(
         _BROKER,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
-        Option(
-            "--wait S",
-            "how long to listen for answers (default: 1.5)",
-            values.seconds,
-            "wait_seconds",
-        ),
+        Option("--wait S", "how long to listen for answers (default: 1.5)", values.seconds),
     ),
     _CERTIFICATES,
 )
@@ -294,7 +287,12 @@ PREVIEW = Program(
     "imgbatch-preview",
     Group(
         "what",
-        Argument("INPUT", "a photograph, or a folder of them", "source", values.PATH),
+        Argument(
+            ["source"],
+            help="a photograph, or a folder of them",
+            metavar="INPUT",
+            type=values.PATH,
+        ),
         Typed(
             "--sheet OUT.jpg",
             "write a contact sheet of variants there, a JPEG, instead of opening a page; "

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from imgbatch.batch.tally import Tally
@@ -54,12 +55,14 @@ def watched(how: str, tally: Tally, stop: Stop) -> Iterator[None]:
     if how == "none":
         yield
         return
-    live = how == "auto" and sys.stderr.isatty()
     over = threading.Event()
-    show = _show_live if live else _show_lines
-    thread = threading.Thread(
-        target=show, args=(tally, stop, over), name="imgbatch-progress", daemon=True
-    )
+    show = _show_live if how == "auto" and sys.stderr.isatty() else _show_lines
+
+    def show_if_it_lasts() -> None:
+        if not over.wait(_FIRST_SECONDS):
+            show(tally, stop, over)
+
+    thread = threading.Thread(target=show_if_it_lasts, name="imgbatch-progress", daemon=True)
     thread.start()
     try:
         yield
@@ -70,8 +73,6 @@ def watched(how: str, tally: Tally, stop: Stop) -> Iterator[None]:
 
 def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
     """Print a line every few seconds, and at once what is new: why nothing moves, or the end."""
-    if over.wait(_FIRST_SECONDS):
-        return
     progress = progress_of(tally)
     last, told = time.monotonic(), None
     while True:
@@ -86,8 +87,6 @@ def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
 
 
 def _show_live(tally: Tally, stop: Stop, over: threading.Event) -> None:
-    if over.wait(_FIRST_SECONDS):
-        return
     from rich.console import Console
     from rich.live import Live
 
@@ -140,9 +139,8 @@ def display(tally: Tally, progress: Progress, stop: Stop) -> RenderableType:
 
     sample(progress, tally)
     figures = ", ".join(_figures(tally, progress))
-    lines = [Text(figures), *(Text(it, "dim") for it in _machines(tally))]
-    for line in lines:
-        line.no_wrap, line.overflow = True, "ellipsis"
+    line = partial(Text, no_wrap=True, overflow="ellipsis")
+    lines = [line(figures), *(line(it, "dim") for it in _machines(tally))]
     why = why_slow(tally, stop)
     if why:
         lines.append(Text(shown(why), "yellow"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
@@ -16,26 +15,6 @@ from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
     from imgbatch.server.metrics import Metrics
-
-
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """What a server tells of itself.
-
-    Parameters
-    ----------
-    check
-        Only whether the kernels are fit.
-    verbose
-        More in the log.
-    metrics_port, metrics_address
-        Where Prometheus finds the figures.
-    """
-
-    check: bool = False
-    verbose: bool = False
-    metrics_port: int | None = None
-    metrics_address: str = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,35 +29,34 @@ def _serve(given: Mapping[str, Any]) -> int:
     from imgbatch.server.supervisor import ServerSettings, Supervisor
     from imgbatch.settings import filled
 
-    watching, settings = filled(Watching, given), filled(ServerSettings, given)
-    log_to_stderr(watching.verbose)
+    settings = filled(ServerSettings, given)
+    log_to_stderr(given.get("verbose", False))
     # Refuses what makes no sense, before anything is compiled.
     Address(settings.broker).parameters("")
     self_test = run_self_test()
-    if watching.check:
+    if given.get("check"):
         print_out(f"ready after {self_test.seconds:.1f} s; digest {self_test.digest}")
         return 0
-    supervisor = Supervisor(settings, self_test, _metrics(watching))
+    supervisor = Supervisor(settings, self_test, _metrics(given))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     supervisor.run()
     return 0
 
 
-def _metrics(watching: Watching) -> Metrics | None:
-    if watching.metrics_port is None:
+def _metrics(given: Mapping[str, Any]) -> Metrics | None:
+    if "metrics_port" not in given:
         return None
     from imgbatch.server.metrics import Metrics
 
+    port, address = given["metrics_port"], given.get("metrics_address", "127.0.0.1")
     try:
-        return Metrics(watching.metrics_port, watching.metrics_address)
+        return Metrics(port, address)
     except OSError as error:
-        where = f"{watching.metrics_address}, port {watching.metrics_port}"
-        reason = os_reason(error)
         raise UsageError(
             Code.BAD_OPTION,
-            f"figures can't be shown at {where}: {reason}; --metrics-address and --metrics-port "
-            "say where",
+            f"figures can't be shown at {address}, port {port}: {os_reason(error)}; "
+            "--metrics-address and --metrics-port say where",
         ) from error
 
 

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.broker.address import DEFAULT_URL, redact
@@ -39,26 +38,6 @@ _BATCH_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StatusOptions:
-    """What imgbatch-status can be told.
-
-    Parameters
-    ----------
-    broker
-        The broker's URL.
-    json, watch
-        JSON instead of a table; the table again and again.
-    wait_seconds
-        How long answers may take.
-    """
-
-    broker: str = DEFAULT_URL
-    json: bool = False
-    watch: bool = False
-    wait_seconds: float = 1.5
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run imgbatch-status; return its exit status."""
     return run(STATUS, _act, arguments)
@@ -67,32 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _act(given: Mapping[str, Any]) -> int:
     import logging
 
-    from imgbatch.settings import filled
-
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    try:
-        return _observe(filled(StatusOptions, given))
-    except KeyboardInterrupt:
-        return 0
-
-
-def _observe(options: StatusOptions) -> int:
     from imgbatch.fleet_status import Observer
 
-    observer = Observer(options.broker)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    broker = given.get("broker", DEFAULT_URL)
+    observer = Observer(broker)
     try:
         observer.start()
         observer.discover()
-        time.sleep(options.wait_seconds)
-        if options.watch:
-            _watch(observer, options.broker)
+        time.sleep(given.get("wait_seconds", 1.5))
+        if given.get("watch"):
+            _watch(observer, broker)
         snapshot = observer.snapshot()
     finally:
         observer.stop()
-    if options.json:
+    if given.get("json"):
         print_out(json.dumps(snapshot.fields(), indent=2))
     else:
-        print_out(render(snapshot, options.broker))
+        print_out(render(snapshot, broker))
     return 0 if snapshot.machines or snapshot.batches else 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from imgbatch.cli.main import parse
 from imgbatch.cli.options import Program
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import CLIENT, PROGRAMS, SERVER, STATUS
+from imgbatch.cli.programs import CLIENT, PREVIEW, PROGRAMS, SERVER, STATUS
 from imgbatch.errors import UsageError
 from imgbatch.recipe import OutputFormat
 
@@ -49,7 +49,7 @@ def test_a_settings_file_with_a_mistake_is_refused_by_every_program(
 ) -> None:
     table(home / "imgbatch.toml", "colour = 3")
     with pytest.raises(UsageError, match="there is no option colour"):
-        parse(program, [])
+        parse(program, ["photos"] if program is PREVIEW else [])
 
 
 def test_the_file_can_be_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

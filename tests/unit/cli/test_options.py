@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click import IntRange
+from click import Argument, IntRange
 
 from imgbatch.cli.main import parse, run
-from imgbatch.cli.options import Argument, Group, Option, Program
+from imgbatch.cli.options import Group, Option, Program
 from imgbatch.cli.programs import STATUS
 from imgbatch.cli.values import GLOB, PATH, choice
 from imgbatch.errors import Code, EngineError
@@ -20,7 +20,9 @@ def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TOOL = Program(
     "tool",
-    Group("what", Argument("INPUT", "the input", "source", PATH)),
+    Group(
+        "what", Argument(["source"], help="the input", metavar="INPUT", type=PATH, required=False)
+    ),
     Group(
         "how",
         Option("--level N", "how much; 0..9", IntRange(0, 9), "level_of_detail"),

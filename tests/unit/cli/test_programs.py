@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from imgbatch.cli.main import parse, run
-from imgbatch.cli.options import Option, Program
+from imgbatch.cli.options import Option, Program, forms_of
 from imgbatch.cli.programs import PROGRAMS
 
 programs = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
@@ -34,7 +34,7 @@ def test_the_help_shows_every_form_of_every_option(
 ) -> None:
     text = help_of(program, capsys)
     for option in program.options:
-        assert all(form in text for form in option.forms)
+        assert all(form in text for form in forms_of(option))
         assert option.help
         assert option.help[-1] != "."
 

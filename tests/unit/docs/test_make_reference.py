@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 from docs.make_reference import DOCS, MANUAL, PAGES, files, plain, table
 
-from imgbatch.cli.options import Program
+from imgbatch.cli.options import Program, forms_of
 from imgbatch.cli.programs import PROGRAMS
 from imgbatch.errors import Code
 from imgbatch.images.notes import Note
@@ -26,7 +26,7 @@ def test_every_option_is_on_its_command_s_page() -> None:
         page = unescape((PAGES / f"{program.name}.md").read_text(encoding="utf-8"))
         page = page.replace("<code>", "`").replace("</code>", "`")
         for option in program.options:
-            assert all(f"`{form}`" in page for form in option.forms)
+            assert all(f"`{form}`" in page for form in forms_of(option))
 
 
 def test_every_code_is_explained_once_in_the_order_of_the_tree() -> None:
@@ -67,7 +67,7 @@ def test_groff_formats_each_page_without_a_warning_and_shows_every_option(progra
     )
     assert done.stderr == ""
     for option in program.options:
-        assert all(form in done.stdout for form in option.forms)
+        assert all(form in done.stdout for form in forms_of(option))
 
 
 def test_text_that_roff_would_take_for_a_request_is_shown_as_it_is() -> None:
