@@ -1,8 +1,10 @@
-"""The frames that clients and servers exchange, and nothing about how they travel.
+"""What clients and servers say to one another, and nothing about how it travels.
 
 `frames` lists the kinds, `codec` turns them into bytes and back, `assembly` puts a payload in
-pieces together again, `slicing` cuts one. No sockets, no files, no clock, no pixels: the same
-bytes can be produced and read by any msgpack library in any language (`docs/protocol.md`).
+pieces together again, `slicing` cuts one: the same bytes can be produced and read by any msgpack
+library in any language (`docs/protocol.md`). `client_session` and `worker_session` are the two
+sides of the conversation: events in, actions out, with tables that decide (`in_flight` has the
+client's). No sockets, no files, no clock, no threads, no pixels.
 """
 
 from imgbatch.protocol.codec import Received, WireLimits, decode, decode_bundle, encode
