@@ -7,7 +7,7 @@ tells two installations apart that would not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from imgbatch.adjustment import Adjustment
@@ -118,13 +118,7 @@ class Pipeline:
         # Not in place, where the kernel could not read and write in long even streams.
         memory = self._buffers.bytes_of("adjusted", (pixels.nbytes,))
         out = memory.view(pixels.dtype).reshape(pixels.shape)
-        adjust(
-            pixels,
-            brightness=adjustment.brightness,
-            contrast=adjustment.contrast,
-            sharpness=adjustment.sharpness,
-            out=out,
-        )
+        adjust(pixels, **asdict(adjustment), out=out)
         return out
 
 

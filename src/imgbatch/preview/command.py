@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from imgbatch.batch.scan import Selection, base_of, scan
@@ -13,8 +14,6 @@ from imgbatch.images.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from imgbatch.adjustment import Adjustment
 
 _SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
@@ -65,34 +64,19 @@ def open_album(root: Path) -> Album:
     return Album(root, names)
 
 
-def command_line(root: Path, adjustment: Adjustment | None = None) -> str:
-    """Return the imgbatch-client line that applies an adjustment to `root`, quoted for a shell.
+def command_line(root: Path) -> str:
+    """Return the imgbatch-client line for `root`, quoted for a shell; the page adds the factors.
 
     The results go beside the originals, to a folder of a name that nothing has yet.
     """
-    words = ["imgbatch-client", _path_word(root), _path_word(_free_output(root))]
-    if adjustment is not None:
-        for name in ("brightness", "contrast", "sharpness"):
-            if value := getattr(adjustment, name):
-                words += [f"--{name}", str(value)]
-    return shlex.join(words)
-
-
-def _free_output(root: Path) -> Path:
     base = root.resolve() if root.name in ("", "..") else root
     stem = base.name if base.is_dir() else base.stem
-    output = base.with_name(f"{stem}-adjusted")
-    number = 2
-    while output.exists():
-        output = base.with_name(f"{stem}-adjusted-{number}")
-        number += 1
-    return output
-
-
-def _path_word(path: Path) -> str:
-    """Return a path that no option parser takes for an option."""
-    text = str(path)
-    return f"./{text}" if text.startswith("-") else text
+    endings = chain(["-adjusted"], (f"-adjusted-{number}" for number in count(2)))
+    outputs = (base.with_name(stem + ending) for ending in endings)
+    output = next(path for path in outputs if not path.exists())
+    # No option parser may take a path for an option.
+    paths = (f"./{path}" if str(path).startswith("-") else str(path) for path in (root, output))
+    return shlex.join(["imgbatch-client", *paths])
 
 
 def _as_people_sort(name: str) -> list[tuple[int, int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,13 @@ class RenderedImage:
     ----------
     jpeg
         The picture's file.
-    bins
-        64 shares of 10,000 pixels, from black to white.
-    black, white
-        Shares, 0..1, of the pixels that are wholly black or white and so show no detail.
+    histogram
+        For the page: ``bins``, 64 shares of 10,000 pixels, from black to white; and ``black`` and
+        ``white``, shares, 0..1, of the pixels that are wholly so and show no detail.
     """
 
     jpeg: bytes
-    bins: tuple[int, ...]
-    black: float
-    white: float
+    histogram: Mapping[str, Any]
 
 
 class RenderingProcess:

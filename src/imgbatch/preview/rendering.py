@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from imgbatch.images.display import for_screen, to_jpeg
@@ -20,12 +21,7 @@ def adjusted(pixels: Pixels, adjustment: Adjustment) -> Pixels:
     """Return the pixels as the pipeline would adjust them."""
     if adjustment.is_neutral:
         return pixels
-    return adjust(
-        pixels,
-        brightness=adjustment.brightness,
-        contrast=adjustment.contrast,
-        sharpness=adjustment.sharpness,
-    )
+    return adjust(pixels, **asdict(adjustment))
 
 
 def adjusted_part(pixels: Pixels, box: Box, adjustment: Adjustment) -> Pixels:
@@ -50,10 +46,6 @@ def rendered(pixels: Pixels, icc: bytes | None) -> RenderedImage:
     luma = screen if screen.shape[2] == 1 else cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY)
     counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel()
     shares = counts / counts.sum()
-    bins = shares.reshape(HISTOGRAM_BINS, -1).sum(axis=1) * 10_000
-    return RenderedImage(
-        to_jpeg(screen, QUALITY, icc=icc),
-        tuple(int(share) for share in bins),
-        float(shares[0]),
-        float(shares[255]),
-    )
+    bins = (shares.reshape(HISTOGRAM_BINS, -1).sum(axis=1) * 10_000).astype(int).tolist()
+    histogram = {"bins": bins, "black": float(shares[0]), "white": float(shares[255])}
+    return RenderedImage(to_jpeg(screen, QUALITY, icc=icc), histogram)

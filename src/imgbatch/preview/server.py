@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hmac
 import json
+import mimetypes
+import re
 import secrets
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from imgbatch.adjustment import Adjustment
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LOOPBACK = "127.0.0.1"
+_PHOTO = re.compile(r"photo/(?P<index>[0-9]{1,9})/(?P<what>facts\.json|whole\.jpg|detail\.jpg)")
 PAGE_FILES = {
     "": "preview/page/index.html",
     "icon.svg": "assets/icon.svg",
@@ -36,12 +38,6 @@ PAGE_FILES = {
 } | {
     name: f"preview/page/{name}"
     for name in ("pictures.js", "preview.css", "preview.js", "settings.js", "stage.js")
-}
-CONTENT_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
 }
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -64,19 +60,14 @@ class Answer:
     """What goes back for one request."""
 
     status: HTTPStatus
-    body: bytes = b""
+    body: bytes
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of_fields(cls, fields: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
-        """Return an answer of JSON."""
-        return cls(status, json.dumps(fields).encode())
 
-    @classmethod
-    def of_trouble(cls, status: HTTPStatus, sentence: str) -> Answer:
-        """Return an answer that says what is wrong, in a sentence that the page shows."""
-        return cls.of_fields({"sentence": sentence}, status)
+def _fields_answer(status: HTTPStatus = HTTPStatus.OK, **fields: object) -> Answer:
+    """Return an answer of JSON; where something is wrong, with a sentence that the page shows."""
+    return Answer(status, json.dumps(fields).encode())
 
 
 class PreviewServer(ThreadingHTTPServer):
@@ -118,22 +109,25 @@ class PreviewServer(ThreadingHTTPServer):
 
     def answer(self, host: str, target: str) -> Answer:
         """Return the answer to a GET request for `target`, made for `host`."""
-        if host not in (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"):
-            return Answer.of_trouble(HTTPStatus.FORBIDDEN, "this address is not served here")
         address = urlsplit(target)
-        _, token, *rest = [*address.path.split("/", 2), ""]
-        if not hmac.compare_digest(token.encode(), self.token.encode()):
-            return Answer.of_trouble(
-                HTTPStatus.FORBIDDEN, "open the address that imgbatch-preview printed"
+        _, token, path = [*address.path.split("/", 2), "", ""][:3]
+        if host not in (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"):
+            status, sentence = HTTPStatus.FORBIDDEN, "this address is not served here"
+        elif not hmac.compare_digest(token.encode(), self.token.encode()):
+            status, sentence = (
+                HTTPStatus.FORBIDDEN,
+                "open the address that imgbatch-preview printed",
             )
-        try:
-            return self._route(rest[0], dict(parse_qsl(address.query)))
-        except NotHere:
-            return Answer.of_trouble(HTTPStatus.NOT_FOUND, "there is nothing at this address")
-        except Exception as error:  # the page shows it; a closed connection would tell nothing
-            sentence = f"imgbatch-preview has an error: {type(error).__name__}: {error}"
-            self.tell(sentence)
-            return Answer.of_trouble(HTTPStatus.INTERNAL_SERVER_ERROR, sentence)
+        else:
+            try:
+                return self._found(path, dict(parse_qsl(address.query)))
+            except NotHere:
+                status, sentence = HTTPStatus.NOT_FOUND, "there is nothing at this address"
+            except Exception as error:  # the page shows it; a closed connection would tell nothing
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
+                sentence = f"imgbatch-preview has an error: {type(error).__name__}: {error}"
+                self.tell(sentence)
+        return _fields_answer(status, sentence=sentence)
 
     def close(self) -> None:
         """Stop listening and decoding."""
@@ -143,57 +137,52 @@ class PreviewServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of connections that a browser drops; they are its way to cancel."""
 
-    def _route(self, path: str, query: Mapping[str, str]) -> Answer:
+    def _found(self, path: str, query: Mapping[str, str]) -> Answer:
+        """Return what the page asked for; `NotHere` if it would not ask for that."""
         if path in PAGE_FILES:
             file = files("imgbatch").joinpath(PAGE_FILES[path])
-            content_type = CONTENT_TYPES[Path(file.name).suffix]
-            return Answer(HTTPStatus.OK, file.read_bytes(), content_type)
+            kind, _ = mimetypes.guess_type(file.name)
+            return Answer(HTTPStatus.OK, file.read_bytes(), f"{kind}; charset=utf-8")
         if path == "album.json":
-            return Answer.of_fields(self._album_fields())
-        folder, _, rest = path.partition("/")
-        number, _, name = rest.partition("/")
-        (index,) = _whole_numbers({"number": number}, "number")
-        if folder != "photo" or not 0 <= index < len(self.album.names):
+            return self._album_answer()
+        photo = _PHOTO.fullmatch(path)
+        if photo is None or int(photo["index"]) >= len(self.paths):
             raise NotHere
+        index = int(photo["index"])
         try:
-            return self._photograph_answer(index, name, query)
+            return self._photograph_answer(index, photo["what"], query)
         except ImgbatchError as error:
             sentence = f"{self.album.names[index]}: {error.sentence}"
         except OSError as error:
             sentence = f"{self.album.names[index]} can't be read: {error.strerror}"
-        return Answer.of_trouble(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
+        return _fields_answer(HTTPStatus.UNPROCESSABLE_ENTITY, sentence=sentence)
 
-    def _photograph_answer(self, index: int, name: str, query: Mapping[str, str]) -> Answer:
+    def _photograph_answer(self, index: int, what: str, query: Mapping[str, str]) -> Answer:
         path = self.paths[index]
-        if name == "facts.json":
+        if what == "facts.json":
             width, height = self.renderer.ask("size", path)
-            return Answer.of_fields({"width": width, "height": height})
-        if name not in ("whole.jpg", "detail.jpg"):
-            raise NotHere
+            return _fields_answer(width=width, height=height)
         adjustment = Adjustment(*_whole_numbers(query, *FACTOR_RANGES))
-        if name == "whole.jpg":
+        if what == "whole.jpg":
             room = (max(size, 1) for size in _whole_numbers(query, "fit_width", "fit_height"))
             neighbours = self.paths[index + 1 : index + 2] + self.paths[max(index - 1, 0) : index]
             made = self.renderer.ask("whole", path, adjustment, *room, neighbours)
         else:
             box = Box(*_whole_numbers(query, "x", "y", "width", "height"))
             made = self.renderer.ask("detail", path, adjustment, box)
-        histogram = {"bins": made.bins, "black": made.black, "white": made.white}
-        headers = {"Imgbatch-Histogram": json.dumps(histogram, separators=(",", ":"))}
+        headers = {"Imgbatch-Histogram": json.dumps(made.histogram)}
         return Answer(HTTPStatus.OK, made.jpeg, "image/jpeg", headers)
 
-    def _album_fields(self) -> dict[str, Any]:
-        root = self.album.root
-        return {
-            "photos": self.album.names,
-            "start": 0,
-            "scope": f"the whole folder: {len(self.album.names)} photographs"
-            if root.is_dir()
-            else "this photograph",
-            "command": command_line(root),
-            "ranges": FACTOR_RANGES,
-            "presets": {name: asdict(preset) for name, preset in self.presets.items()},
-        }
+    def _album_answer(self) -> Answer:
+        count = len(self.paths)
+        is_folder = self.album.root.is_dir()
+        return _fields_answer(
+            photos=self.album.names,
+            scope=f"the whole folder: {count} photographs" if is_folder else "this photograph",
+            command=command_line(self.album.root),
+            ranges=FACTOR_RANGES,
+            presets={name: asdict(preset) for name, preset in self.presets.items()},
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -219,8 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
         """Tell of a request, without the token."""
-        line = (format % args).replace(self.server.token, "…")
-        self.server.tell(line)
+        self.server.tell((format % args).replace(self.server.token, "…"))
 
 
 def _whole_numbers(query: Mapping[str, str], *names: str) -> tuple[int, ...]:

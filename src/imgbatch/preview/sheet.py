@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +15,7 @@ from imgbatch.preview.rendering import adjusted, adjusted_part
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-    from imgbatch.images.display import Photograph, Screen
+    from imgbatch.images.display import Photograph
 
 CELL_WIDTH = 420
 LARGEST_CELL_HEIGHT = 420
@@ -46,18 +44,17 @@ class Variant:
 
 def variants(presets: Mapping[str, Adjustment]) -> list[list[Variant]]:
     """Return the rows of the sheet, each beginning with the photograph as it is."""
-    rows = []
-    if presets:
-        named = [Variant(_label_of(name, preset), preset) for name, preset in presets.items()]
-        rows.append([Variant("as it is", Adjustment()), *named])
+    rows = [[Variant("as it is", Adjustment())]]
+    for name, preset in presets.items():
+        factors = ", ".join(str(value) for value in asdict(preset).values())
+        rows[0].append(Variant(f"{name}: {factors}", preset))
     for factor, values in ROWS:
         in_full = factor == "sharpness"  # on a scaled picture it would look stronger than it is
         note = ", part at 100 %" if in_full else ""
-        row = [Variant(f"as it is{note}", Adjustment(), in_full)]
-        for value in values:
-            label = f"{factor} {value}"
-            row.append(Variant(label, Adjustment(**{factor: value}), in_full))
-        rows.append(row)
+        adjusted_so = [
+            Variant(f"{factor} {value}", Adjustment(**{factor: value}), in_full) for value in values
+        ]
+        rows.append([Variant(f"as it is{note}", Adjustment(), in_full), *adjusted_so])
     return rows
 
 
@@ -79,44 +76,28 @@ def contact_sheet(photograph: Photograph, rows: Sequence[Sequence[Variant]]) -> 
     from PIL import Image, ImageDraw, ImageFont
 
     small = scaled_pixels(photograph, CELL_WIDTH, LARGEST_CELL_HEIGHT)
-    cell_height, cell_width = small.shape[:2]
     full = full_pixels(photograph)
-    box = _middle(full.shape[1], full.shape[0], cell_width, cell_height)
-    columns = max(len(row) for row in rows)
-    step_x, step_y = cell_width + GAP, cell_height + LABEL_HEIGHT + GAP
-    sheet = Image.new("RGB", (columns * step_x + GAP, len(rows) * step_y + GAP), GROUND)
-    pencil = ImageDraw.Draw(sheet)
+    (cell_height, cell_width), (height, width) = small.shape[:2], full.shape[:2]
+    middle = (width - cell_width) // 2, (height - cell_height) // 2
+    box = Box(*middle, cell_width, cell_height).within(width, height)
     font = ImageFont.load_default(LABEL_SIZE)
+    label_width = max(font.getlength(variant.label) for row in rows for variant in row)
+    step_x, step_y = max(cell_width, int(label_width)) + GAP, cell_height + LABEL_HEIGHT + GAP
+    columns = max(len(row) for row in rows)
+    sheet = np.full((len(rows) * step_y + GAP, columns * step_x + GAP, 3), GROUND, np.uint8)
+    labels = []
     for row_number, row in enumerate(rows):
         for column, variant in enumerate(row):
-            at = GAP + column * step_x, GAP + row_number * step_y
+            x, y = GAP + column * step_x, GAP + row_number * step_y
             pixels = (
                 adjusted_part(full, box, variant.adjustment)
                 if variant.in_full
                 else adjusted(small, variant.adjustment)
             )
-            sheet.paste(Image.fromarray(_as_rgb(for_screen(pixels))), at)
-            label = _shortened(variant.label, font, cell_width)
-            pencil.text((at[0], at[1] + cell_height + 6), label, INK, font)
-    return to_jpeg(np.array(sheet), SHEET_QUALITY, icc=photograph.icc)
-
-
-def _middle(width: int, height: int, part_width: int, part_height: int) -> Box:
-    box = Box((width - part_width) // 2, (height - part_height) // 2, part_width, part_height)
-    return box.within(width, height)
-
-
-def _as_rgb(screen: Screen) -> Screen:
-    return np.ascontiguousarray(np.broadcast_to(screen, (*screen.shape[:2], 3)))
-
-
-def _label_of(name: str, preset: Adjustment) -> str:
-    return f"{name}: {preset.brightness}, {preset.contrast}, {preset.sharpness}"
-
-
-def _shortened(label: str, font: ImageFont | FreeTypeFont, room: int) -> str:
-    if font.getlength(label) <= room:
-        return label
-    while label and font.getlength(label + "…") > room:
-        label = label[:-1]
-    return label + "…"
+            sheet[y : y + pixels.shape[0], x : x + pixels.shape[1]] = for_screen(pixels)
+            labels.append(((x, y + cell_height + 6), variant.label))
+    image = Image.fromarray(sheet)
+    pencil = ImageDraw.Draw(image)
+    for place, label in labels:
+        pencil.text(place, label, INK, font)
+    return to_jpeg(np.array(image), SHEET_QUALITY, icc=photograph.icc)

@@ -49,13 +49,13 @@ def test_a_histogram_tells_black_from_white():
     screen = np.zeros((10, 10, 3), np.uint8)
     screen[:3] = 255
     screen[3:5] = 100
-    histogram = rendered(screen, None)
-    assert histogram.black == pytest.approx(0.5)
-    assert histogram.white == pytest.approx(0.3)
-    assert histogram.bins[0] == 5000
-    assert histogram.bins[100 // 4] == 2000
-    assert sum(histogram.bins) == 10_000
+    histogram = rendered(screen, None).histogram
+    assert histogram["black"] == pytest.approx(0.5)
+    assert histogram["white"] == pytest.approx(0.3)
+    assert histogram["bins"][0] == 5000
+    assert histogram["bins"][100 // 4] == 2000
+    assert sum(histogram["bins"]) == 10_000
 
 
 def test_a_grey_picture_has_a_histogram_too():
-    assert rendered(np.full((4, 4, 1), 255, np.uint8), None).white == 1
+    assert rendered(np.full((4, 4, 1), 255, np.uint8), None).histogram["white"] == 1

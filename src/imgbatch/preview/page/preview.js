@@ -10,7 +10,7 @@ const say = (text) => { byId("status").textContent = text; };
 const album = await fetchFields("album.json");
 const factors = { brightness: 0, contrast: 0, sharpness: 0 };
 const view = { full: false, split: 50, x: 0, y: 0 };
-let index = album.start;
+let index = 0;
 let photo = null; // the facts of the photograph on the stage; null until they are known
 let plane = { left: 0, top: 0, width: 0, height: 0, scale: 1 };
 let shown = {}; // for each canvas, which picture it shows, and that picture's histogram
