@@ -16,14 +16,15 @@ import os
 import sqlite3
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from imgbatch.batch import tables
-from imgbatch.batch.model import MachineUse, Outcome, Status
+from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan, totals_of
+from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
@@ -224,9 +225,21 @@ class Journal:
             )
 
     def totals(self) -> Totals:
-        """Return the sums over all files of the plan, of which SQLite makes a few dozen groups."""
-        machines = self._rows("SELECT id, host, procs, digest FROM machines ORDER BY id")
-        return totals_of(self._rows(tables.GROUPS, (self._last_earlier,)), machines)
+        """Return the sums over all files of the plan."""
+        this_run = (self._last_earlier,)
+        by_code: Counter[Code] = Counter()
+        examples = []
+        for status, code, files, sentence, _ in self._rows(tables.REASONS, this_run):
+            by_code[Code(code)] += files
+            if status == Status.FAILED:
+                examples.append(Failure(Code(code), sentence))
+        return Totals(
+            {Status(name): files for name, files in self._rows(tables.STATUSES, this_run)},
+            dict(by_code.most_common()),
+            *self._rows(tables.SUMS, this_run)[0],
+            tuple(MachineUse(*row) for row in self._rows(tables.MACHINES, this_run)),
+            tuple(examples),
+        )
 
     def thumbnails(self) -> dict[bytes, tuple[bytes, bytes]]:
         """Return the thumbnails that are kept, before and after, by the names of their sources."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -72,10 +71,20 @@ KEEP_THUMBNAILS = (
     "DELETE FROM thumbnails WHERE source NOT IN "
     "(SELECT source FROM thumbnails ORDER BY rank LIMIT :most)",
 )
-GROUPS = (
-    "SELECT status, code, machine, count(*) AS files, count(finished_seconds) AS timed, "
-    "sum(size_bytes) AS bytes_in, sum(bytes_out) AS bytes_out, sum(seconds) AS seconds, "
-    "min(source), sentence FROM files WHERE id > ? GROUP BY status, code, machine"
+STATUSES = (
+    f"SELECT coalesce(status, '{Status.NOT_DONE}'), count(*) FROM files WHERE id > ? GROUP BY 1"
+)
+REASONS = (
+    "SELECT status, code, count(*) AS files, sentence, min(source) FROM files "
+    "WHERE id > ? AND code NOT NULL GROUP BY status, code ORDER BY files DESC"
+)
+SUMS = (
+    f"SELECT coalesce(sum(size_bytes) FILTER (WHERE status = '{Status.WRITTEN}'), 0), "
+    "coalesce(sum(bytes_out), 0), count(finished_seconds) FROM files WHERE id > ?"
+)
+MACHINES = (
+    "SELECT machines.id, host, procs, count(source), total(seconds), digest FROM machines "
+    "LEFT JOIN files ON machine = machines.id AND files.id > ? GROUP BY 1 ORDER BY 1"
 )
 
 
@@ -164,37 +173,3 @@ def outcome_of(row: Row) -> Outcome | None:
         )
     except (TypeError, ValueError):
         return None
-
-
-def totals_of(groups: Sequence[sqlite3.Row], machines: Sequence[sqlite3.Row]) -> Totals:
-    """Return the sums of the rows that `GROUPS` and the table of machines give."""
-    by_status: Counter[Status] = Counter()
-    by_code: Counter[Code] = Counter()
-    failed: Counter[Code] = Counter()
-    images: Counter[str] = Counter()
-    busy_seconds: Counter[str] = Counter()
-    sentences = {}
-    for group in groups:
-        status, count = Status(group["status"] or Status.NOT_DONE), group["files"]
-        by_status[status] += count
-        images[group["machine"]] += count
-        busy_seconds[group["machine"]] += group["seconds"]
-        if group["code"]:
-            code = Code(group["code"])
-            by_code[code] += count
-            if status is Status.FAILED:
-                failed[code] += count
-                sentences[code] = group["sentence"]
-    written = [group for group in groups if group["status"] == Status.WRITTEN]
-    return Totals(
-        by_status,
-        dict(by_code.most_common()),
-        bytes_in=sum(group["bytes_in"] for group in written),
-        bytes_out=sum(group["bytes_out"] for group in written),
-        timed=sum(group["timed"] for group in groups),
-        machines=tuple(
-            MachineUse(name, host, procs, images[name], busy_seconds[name], digest)
-            for name, host, procs, digest in machines
-        ),
-        examples=tuple(Failure(code, sentences[code]) for code, _ in failed.most_common()),
-    )
