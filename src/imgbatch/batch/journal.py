@@ -26,7 +26,7 @@ from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
-from imgbatch.errors import Code, EngineError, OutputError, UsageError
+from imgbatch.errors import Code, OutputError, UsageError
 
 FORMAT = 2
 SUFFIX = ".journal"
@@ -233,10 +233,13 @@ class Journal:
             by_code[Code(code)] += files
             if status == Status.FAILED:
                 examples.append(Failure(Code(code), sentence))
+        ((bytes_in, bytes_out, timed),) = self._rows(tables.SUMS, this_run)
         return Totals(
             {Status(name): files for name, files in self._rows(tables.STATUSES, this_run)},
             dict(by_code.most_common()),
-            *self._rows(tables.SUMS, this_run)[0],
+            bytes_in,
+            bytes_out,
+            timed,
             tuple(MachineUse(*row) for row in self._rows(tables.MACHINES, this_run)),
             tuple(examples),
         )
@@ -302,15 +305,13 @@ class Journal:
             raise UsageError(
                 Code.NOTHING_TO_RESUME, f"{path} is a link, and no journal of imgbatch; remove it"
             )
-        try:
+        with _translated(path):
             connection = _connect(path)
             try:
                 _take(connection)
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
-            raise _open_error(path, error) from error
         return cls(path, connection)
 
     def _note(self, about: Mapping[str, object]) -> None:
@@ -364,24 +365,23 @@ def _has_size(path: Path, size_bytes: int) -> bool:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises while a run goes on into what it means for the run."""
+    """Turn what SQLite raises into what it means for the run."""
     try:
         yield
     except sqlite3.Error as error:
-        if _name_of(error) in {"SQLITE_FULL", "SQLITE_READONLY"}:
-            raise OutputError(
-                Code.DISK_FULL,
-                f"the journal {path} can't be written: {error}; make room, then continue with "
-                "--resume",
+        name = getattr(error, "sqlite_errorname", "")  # what the binding finds wrong has none
+        if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+            raise UsageError(
+                Code.OUTPUTS_EXIST,
+                f"another run is using {path}; wait until it ends, or choose another output folder",
             ) from error
-        raise EngineError(
-            Code.ENGINE_FAILED, f"the journal {path} can't be used any longer: {error}"
+        if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+            raise _not_ours(path) from error
+        raise OutputError(
+            Code.DISK_FULL if name == "SQLITE_FULL" else Code.OUTPUT_FOLDER_UNWRITABLE,
+            f"the journal {path} can't be written: {error}; make room for it, then continue with "
+            "--resume",
         ) from error
-
-
-def _name_of(error: sqlite3.Error) -> str:
-    """Return SQLite's name of an error; what the binding itself finds wrong has none."""
-    return getattr(error, "sqlite_errorname", "")
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
@@ -402,19 +402,6 @@ def _take(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("COMMIT")
-
-
-def _open_error(path: Path, error: sqlite3.Error) -> UsageError | OutputError:
-    if _name_of(error) in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
-        return UsageError(
-            Code.OUTPUTS_EXIST,
-            f"another run is using {path}; wait until it ends, or choose another output folder",
-        )
-    if _name_of(error) in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-        return _not_ours(path)
-    return OutputError(
-        Code.OUTPUT_FOLDER_UNWRITABLE, f"the journal {path} can't be written: {error}"
-    )
 
 
 def _not_ours(path: Path) -> UsageError:

@@ -188,19 +188,15 @@ class Report:
 
 def _cells(fields: Mapping[str, Any]) -> list[object]:
     """Return a file's line in the CSV, whose columns are `_COLUMNS`."""
-    source, target, status, error, seconds, finished, machine, *figures, notes, attempts = (
-        fields.values()
-    )
-    code, sentence = error.values() if error else ("", "")
-    return [
-        source, target, status, code, _no_formula(sentence), seconds, finished,
-        _no_formula(machine), *figures, _no_formula(" ".join(notes)), attempts,
-    ]  # fmt: skip
+    error = fields["error"] or {"code": "", "sentence": ""}
+    line = {**fields, **error, "notes": " ".join(fields["notes"])}
+    return [_no_formula(line[name]) for name in _COLUMNS]
 
 
-def _no_formula(cell: str) -> str:
+def _no_formula(cell: object) -> object:
     """Return a cell that no spreadsheet computes: machines choose what stands in some."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if is_formula else cell
 
 
 @contextmanager

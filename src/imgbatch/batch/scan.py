@@ -267,28 +267,20 @@ def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(alternatives), re.IGNORECASE | re.DOTALL) if alternatives else None
 
 
-_WILDCARDS = re.compile(
-    r"(?P<any>\*\*/)|(?P<deep>\*\*)|(?P<star>\*)|(?P<one>\?)|(?P<set>\[!?\]?[^]]*\])"
-)
+_PARTS = re.compile(r"\*\*/|\*\*|\[!?\]?[^]]*\]|.", re.DOTALL)
+_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def _translate(pattern: str) -> str:
     """Return the regular expression of a pattern, for the path below the input folder."""
     text = pattern.rstrip("/")
-    parts = [] if "/" in text else ["(?:.*/)?"]
-    position = 0
-    text = text.removeprefix("./").removeprefix("/")
-    for match in _WILDCARDS.finditer(text):
-        parts.append(re.escape(text[position : match.start()]))
-        parts.append(_wildcard(match))
-        position = match.end()
-    parts.append(re.escape(text[position:]))
-    return f"(?:{''.join(parts)})"
+    above = "" if "/" in text else "(?:.*/)?"
+    parts = _PARTS.findall(text.removeprefix("./").removeprefix("/"))
+    return f"(?:{above}{''.join(map(_translate_part, parts))})"
 
 
-def _wildcard(match: re.Match[str]) -> str:
-    found = match.group()
-    if match["set"]:
-        inside = found[1:-1].replace("\\", "\\\\")
+def _translate_part(part: str) -> str:
+    if len(part) > 2 and part.startswith("["):
+        inside = part[1:-1].replace("\\", "\\\\")
         return f"[{'^' + inside[1:] if inside.startswith('!') else inside}]"
-    return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}[found]
+    return _WILDCARDS.get(part) or re.escape(part)

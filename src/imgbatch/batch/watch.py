@@ -21,15 +21,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgbatch.batch.scan import Found, LeftOut, Selection, look_at, walk
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import EventQueue
 
 SETTLED_SECONDS = 0.5
 SETTLED_WITHOUT_LEASE_SECONDS = 5.0
 _RESCAN_SECONDS = 60.0
 _RESCAN_WITHOUT_NOTICE_SECONDS = 2.0
 _LOOK_UP_SECONDS = 0.2
-_EVENTS = frozenset({"created", "modified", "moved", "closed"})
 
 
 @dataclass(slots=True)
@@ -61,9 +64,12 @@ class Waiting:
             path = self.base / name
             if not path.exists():
                 del self._seen[name]
-            elif now - since >= SETTLED_SECONDS and _is_settled(path, now - since):
-                ready.append(found)
-                del self._seen[name]
+            elif now - since >= SETTLED_SECONDS:
+                written = is_being_written(path)
+                unknown = written is None and now - since < SETTLED_WITHOUT_LEASE_SECONDS
+                if not (written or unknown):
+                    ready.append(found)
+                    del self._seen[name]
         return ready
 
 
@@ -125,50 +131,44 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-def _is_settled(path: Path, unchanged_seconds: float) -> bool:
-    written = is_being_written(path)
-    if written is None:
-        return unchanged_seconds >= SETTLED_WITHOUT_LEASE_SECONDS
-    return not written
-
-
 @contextmanager
-def _notices(root: Path) -> Iterator[queue.SimpleQueue[str] | None]:
-    """Have the kernel's notices put into a queue of paths; None if it gives none."""
-    from watchdog.events import FileSystemEvent, FileSystemEventHandler
-    from watchdog.observers import Observer
+def _notices(root: Path) -> Iterator[EventQueue | None]:
+    """Have the kernel's notices put into a queue; None if it gives none."""
+    from watchdog import events
+    from watchdog.observers.api import EventQueue, ObservedWatch
+    from watchdog.observers.inotify import InotifyEmitter
 
-    notices: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            if event.event_type in _EVENTS and not event.is_directory:
-                notices.put(os.fsdecode(event.dest_path or event.src_path))
-
-    observer = Observer()
-    observer.daemon = True
+    notices = EventQueue()
+    kinds = [
+        events.FileCreatedEvent,
+        events.FileModifiedEvent,
+        events.FileMovedEvent,
+        events.FileClosedEvent,
+    ]
+    watched = ObservedWatch(str(root), recursive=True)
+    emitter = InotifyEmitter(notices, watched, event_filter=kinds)
     try:
-        observer.schedule(Handler(), str(root), recursive=True)
-        observer.start()
+        emitter.start()
     except OSError:
         yield None
         return
     try:
         yield notices
     finally:
-        observer.stop()
+        emitter.stop()
 
 
-def _noticed(notices: queue.SimpleQueue[str] | None, root: Path) -> set[str]:
+def _noticed(notices: EventQueue | None, root: Path) -> set[str]:
     """Wait a moment, and return the names of the files that something happened to."""
     names: set[str] = set()
     if notices is None:
         time.sleep(_LOOK_UP_SECONDS)
         return names
     with suppress(queue.Empty):
-        path = Path(notices.get(timeout=_LOOK_UP_SECONDS))
+        event, _ = notices.get(timeout=_LOOK_UP_SECONDS)
         while True:
+            path = Path(os.fsdecode(event.dest_path or event.src_path))
             if path.is_relative_to(root):  # a file may be moved to elsewhere
                 names.add(str(path.relative_to(root)))
-            path = Path(notices.get_nowait())
+            event, _ = notices.get_nowait()
     return names

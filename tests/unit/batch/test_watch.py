@@ -106,13 +106,12 @@ def next_of(steps: Iterator[Found | None]) -> str:
 @pytest.fixture(params=["notices", "no notices"])
 def notices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "no notices":
-        import watchdog.observers
+        from watchdog.observers.inotify import InotifyEmitter
 
-        class Deaf(watchdog.observers.Observer):  # type: ignore[misc, valid-type]
-            def start(self) -> None:
-                raise OSError(28, "inotify watch limit reached")
+        def start(_emitter: InotifyEmitter) -> None:
+            raise OSError(28, "inotify watch limit reached")
 
-        monkeypatch.setattr(watchdog.observers, "Observer", Deaf)
+        monkeypatch.setattr(InotifyEmitter, "start", start)
     return str(request.param)
 
 
