@@ -75,7 +75,7 @@ def type_of(check: Any) -> str:
         case WholeNumber(lowest=lowest, highest=highest):
             power = (highest + 1).bit_length() - 1
             top = f"2^{power}" + (" - 1" if highest == 2**power - 1 else "")
-            words = f"whole number, {lowest}..{top}"
+            words = f"integer, {lowest}..{top}"
         case RealNumber():
             words = "number, 0..2^53"
         case TrueOrFalse():

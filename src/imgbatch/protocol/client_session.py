@@ -1,10 +1,10 @@
 """A client's side of the conversation: what it knows of each image in flight, and does about it.
 
 No thread, lock, socket, file or clock: events come in as method calls with the time, and each
-returns the actions that follow, in order. Whoever calls it carries them out.
+returns the actions that follow, in order. The caller carries them out.
 
 **What is lost is offered again**, which is harmless: a result that comes twice counts once, and
-whoever gets the second ticket has to ask before he begins. A ticket is taken for lost if nothing
+the worker that gets the second ticket has to ask before it begins. A ticket is taken for lost if nothing
 was heard of it for half a minute though one that was offered later was heard of: a queue hands out
 its oldest first. So tickets that wait in the queue are left in peace, however long, and those that
 a worker has are named by it every few seconds. If nothing is heard of any image, or a connection
@@ -55,10 +55,10 @@ MAX_DAMAGED = 10
 server must have gone mad."""
 SILENT_SECONDS = 30.0
 """How long an image that must be with a worker may show no sign: six times a worker would have
-said that he has it."""
+said that it has the image."""
 RECOVERY_SECONDS = 12.0
-"""The same after a connection or the queue was lost, by when everybody who still has tickets has
-said so."""
+"""The same after a connection or the queue was lost, by when each worker that still has
+tickets has said so."""
 LARGEST_RESULT_BYTES = 8 * 1024**3
 """More than any image of 2**31 pixels encodes to in practice; what a machine announces beyond
 that is nonsense."""
@@ -437,8 +437,8 @@ class ClientSession:
         Parameters
         ----------
         connected
-            To the broker, in both directions: nothing is lost before somebody could have said that
-            he has it.
+            To the broker, in both directions: nothing is lost before a worker could have said
+            that it has the image.
         """
         if not connected or not self._workers:
             self._paused = True

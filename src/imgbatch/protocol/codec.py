@@ -79,7 +79,7 @@ def encode(frame: Frame, payload: Buffer = b"") -> bytes:
     ------
     MalformedFrame, FrameTooLarge
         If a field holds what its kind does not allow, or all together are more than the default
-        limits: nobody would accept the frame.
+        limits: no reader would accept the frame.
     """
     kind_name = type(frame).__name__.lower()
     values = {}
@@ -171,7 +171,7 @@ def _decode_first(body: memoryview, limits: WireLimits) -> tuple[Received, memor
 def _head_reader(body: memoryview, limits: WireLimits) -> msgpack.Unpacker:
     # The payload lies behind the head, so the reader never needs to see more than the longest
     # head; strings in it are bounded by the bytes that are really there. Lists are not: msgpack
-    # makes room for as many items as are announced, at each level of nesting anew.
+    # makes room for as many items as are announced, again at each level of nesting.
     reader = msgpack.Unpacker(
         max_buffer_size=limits.head_bytes,
         max_array_len=_MOST_ITEMS,
@@ -188,10 +188,10 @@ def _read_version_and_checksum(reader: msgpack.Unpacker) -> tuple[int, int]:
     try:
         items = reader.read_array_header()
     except Exception as error:
-        raise MalformedFrame("a message is no frame: it is no msgpack array") from error
+        raise MalformedFrame("a message is not a frame: it is not a msgpack array") from error
     version = _unpack(reader)
     if type(version) is not int:
-        raise MalformedFrame("a message is no frame: it begins with no version")
+        raise MalformedFrame("a message is not a frame: it does not begin with a version")
     if version != PROTOCOL_VERSION:
         raise VersionMismatch(
             f"a peer speaks version {version} of the protocol, this one version "
@@ -201,7 +201,7 @@ def _read_version_and_checksum(reader: msgpack.Unpacker) -> tuple[int, int]:
         raise MalformedFrame(f"a frame has {_ENVELOPE_ITEMS} parts, not {items}")
     checksum = _unpack(reader)
     if type(checksum) is not int:
-        raise MalformedFrame("a frame's checksum is no whole number")
+        raise MalformedFrame("a frame's checksum is not an integer")
     return checksum, reader.tell()
 
 
@@ -238,11 +238,11 @@ def _find_payload(body: memoryview, start: int, limits: WireLimits) -> tuple[int
 def _frame_of(kind_name: object, values: object) -> Frame:
     if not isinstance(kind_name, str):
         # Never shown: the repr of what is nested deeply enough is itself an error.
-        raise MalformedFrame("a frame's kind is no text")
+        raise MalformedFrame("a frame's kind is not text")
     if kind_name not in KINDS:
         raise MalformedFrame(f"a frame of an unknown kind, {kind_name!r:.60}")
     if not isinstance(values, dict):
-        raise MalformedFrame(f"the fields of a {kind_name} are no map")
+        raise MalformedFrame(f"the fields of a {kind_name} are not a map")
     checks = checks_of(kind_name)
     for name, check in checks.items():
         if name not in values:

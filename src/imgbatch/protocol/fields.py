@@ -10,7 +10,7 @@ from typing import Annotated, Protocol
 from imgbatch.errors import FrameTooLarge, MalformedFrame
 
 LARGEST_NUMBER = 2**53
-"""The largest whole number up to which the numbers of every language are exact."""
+"""The largest integer up to which the numbers of every language are exact."""
 
 MOST_NUMBERS = 1_000
 """In a list of images."""
@@ -38,7 +38,7 @@ class WholeNumber:
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else; a boolean is no number."""
         if type(value) is not int:
-            raise MalformedFrame(f"{name} is no whole number")
+            raise MalformedFrame(f"{name} is not an integer")
         if not self.lowest <= value <= self.highest:
             raise FrameTooLarge(f"{name} is {value}, outside {self.lowest}..{self.highest}")
 
@@ -52,7 +52,7 @@ class RealNumber:
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else; a boolean is no number."""
         if type(value) not in (int, float):
-            raise MalformedFrame(f"{name} is no number")
+            raise MalformedFrame(f"{name} is not a number")
         if not 0 <= value <= self.highest:  # type: ignore[operator]  # an int or a float by now
             raise FrameTooLarge(f"{name} is {value}, outside 0..{self.highest:.0f}")
 
@@ -76,7 +76,7 @@ class Text:
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
         if not isinstance(value, str):
-            raise MalformedFrame(f"{name} is no text")
+            raise MalformedFrame(f"{name} is not text")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} characters; {self.longest} are allowed")
         if not value.isprintable():
@@ -111,7 +111,7 @@ class OneOf:
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
         if not isinstance(value, str) or value not in self.words:
-            raise MalformedFrame(f"{name} is none of {', '.join(self.words)}")
+            raise MalformedFrame(f"{name} must be one of {', '.join(self.words)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class ListOf:
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
         if not isinstance(value, list | tuple):
-            raise MalformedFrame(f"{name} is no list")
+            raise MalformedFrame(f"{name} is not a list")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} items; {self.longest} are allowed")
         for item in value:
@@ -133,14 +133,14 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class PlainMap:
-    """A map of at most `longest` entries, from text to text, whole number, boolean or nil."""
+    """A map of at most `longest` entries, from text to text, integer, boolean or nil."""
 
     longest: int
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse anything else."""
         if not isinstance(value, dict):
-            raise MalformedFrame(f"{name} is no map")
+            raise MalformedFrame(f"{name} is not a map")
         if len(value) > self.longest:
             raise FrameTooLarge(f"{name} has {len(value)} entries; {self.longest} are allowed")
         for key, entry in value.items():

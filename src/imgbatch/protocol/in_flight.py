@@ -93,8 +93,8 @@ class InFlightJob:
     def attempts(self) -> int:
         """How many workers have begun it, as far as is known.
 
-        Whoever had the first ticket did not ask. He counts only where a worker is known to have
-        died with the image: one whose machine is gone as a whole may just have kept it waiting.
+        The worker that had the first ticket did not ask. It counts only where a worker is known to
+        have died with the image: if its whole machine is gone, the image may have waited there.
         """
         return max(len(self.claims) + bool(self.crashes), len(self.crashes))
 

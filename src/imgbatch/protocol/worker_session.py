@@ -1,7 +1,7 @@
 """A worker's side of the conversation: which tickets it has, and what it does about each.
 
 No thread, lock, socket, file or clock: events come in as method calls with the time, and each
-returns the actions that follow, in order. Whoever calls it carries them out.
+returns the actions that follow, in order. The caller carries them out.
 
 A ticket that was given out before is *redelivered*: its image may have killed the worker that had
 it. It is begun only with the consent of the client, who counts, and it is asked for only when its
@@ -134,7 +134,7 @@ TRANSITIONS: dict[
     (_S.READY, _E.LOSE): (_S.GONE, None),
 }
 """What an event makes of a ticket, and what the broker is told of it. Any other pair changes
-nothing: what is computed stays so, whoever wants it back, and what is gone hears no more."""
+nothing: what is computed stays computed, and what is gone stays gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -177,7 +177,7 @@ class PendingTicket:
             return len(self.image)
         if self.state is TicketState.ASKED and self.asked_times == 1:
             return self.ticket.size_bytes
-        # Of one that had to be asked for again, what has come: nobody knows when the rest will.
+        # Of one that had to be asked for again, what has come: the rest may never come.
         return 0 if self.partial is None else self.partial.arrived_bytes
 
 
@@ -272,7 +272,7 @@ class WorkerSession:
             return [Requeue(delivery)]
         too_large = ticket.size_bytes > self._max_bytes
         redelivered |= ticket.attempt > 0
-        # What is too large will be refused unseen, whoever has died with it.
+        # What is too large will be refused unseen, so no worker can die of it.
         pending = PendingTicket(ticket, delivery, redelivered and not too_large, now)
         self._count[TicketState.WAITING] += 1
         if too_large or (len(received.payload) == ticket.size_bytes and not redelivered):
@@ -328,7 +328,7 @@ class WorkerSession:
             self._apply(pending, TicketEvent.NO_ROOM)
 
     def damaged(self, frame: object, now: float) -> list[Action]:
-        """Ask anew for the image of which a piece came damaged, if what is left of it tells."""
+        """Ask again for the image of which a piece came damaged, if what is left of it tells."""
         pending = self._asked.get(getattr(frame, "transfer", 0))
         if pending is not None and pending.asked_times < FETCH_TIMES:
             self._forget_transfer(pending)
