@@ -21,6 +21,9 @@ OTHERS = {
     "sitecustomize", "usercustomize", "watchdog", "watchfiles", "xxhash", "click",
 }  # fmt: skip
 
+PHOTOGRAPHS = ("--include", "*.jpg")
+"""The page shows a sample of the run's files, of which these would be few."""
+
 
 class Trap:
     """A folder with photographs, and with a file for each module that Python could look for."""
@@ -97,7 +100,7 @@ def test_the_trap_works(trap: Trap) -> None:
 
 def test_a_run_with_its_page_imports_nothing_from_where_it_is_started(trap: Trap) -> None:
     out = trap.folder.parent / "out"
-    trap.run("client", ".", out, "--contrast", "10")
+    trap.run("client", ".", out, "--contrast", "10", *PHOTOGRAPHS)
     assert "<figure" in (out / "imgbatch-report.html").read_text()
     trap.assert_untouched()
 
@@ -119,7 +122,7 @@ def test_a_server_and_its_clients_import_nothing_from_where_they_are_started(
     place = broker.place()
     out = trap.folder.parent / "out"
     with trap.running("server", "--broker", place.url, "--procs", "1"):
-        trap.run("client", ".", out, "--broker", place.url)
+        trap.run("client", ".", out, "--broker", place.url, *PHOTOGRAPHS)
         trap.run("status", "--broker", place.url)
     assert "<figure" in (out / "imgbatch-report.html").read_text()
     trap.assert_untouched()

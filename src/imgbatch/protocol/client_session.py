@@ -3,12 +3,12 @@
 No thread, lock, socket, file or clock: events come in as method calls with the time, and each
 returns the actions that follow, in order. The caller carries them out.
 
-**What is lost is offered again**, which is harmless: a result that comes twice counts once, and
-the worker that gets the second ticket has to ask before it begins. A ticket is taken for lost if nothing
-was heard of it for half a minute though one that was offered later was heard of: a queue hands out
-its oldest first. So tickets that wait in the queue are left in peace, however long, and those that
-a worker has are named by it every few seconds. If nothing is heard of any image, or a connection
-or the queue was lost, nothing is believed to wait in the queue.
+**What is lost is offered again**, which is harmless: a result that comes twice counts once, and the
+worker that gets the second ticket has to ask before it begins. A ticket is taken for lost if
+nothing was heard of it for half a minute though one that was offered later was heard of: a queue
+hands out its oldest first. So tickets that wait in the queue are left in peace, however long, and
+those that a worker has are named by it every few seconds. If nothing is heard of any image, or a
+connection or the queue was lost, nothing is believed to wait in the queue.
 """
 
 from __future__ import annotations

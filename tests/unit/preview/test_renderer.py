@@ -1,5 +1,6 @@
 import io
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,10 +81,11 @@ def test_the_neighbours_and_the_full_size_are_what_is_decoded_ahead(renderer, pa
     assert renderer._full.cache_info().currsize == 1
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path):
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "sparse.jpg"
     with path.open("wb") as file:
         file.truncate(6_000_000_000)
+    monkeypatch.setattr(Path, "open", None)
     with pytest.raises(LimitExceeded) as caught:
         Renderer(Limits()).size(path)
     assert caught.value.code is Code.TOO_MANY_BYTES
