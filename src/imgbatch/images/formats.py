@@ -61,6 +61,8 @@ FORMATS = {
     "bmp": Format((".bmp", ".dib"), rb"BM.{13}\0\0\0"),
 }
 
+IMAGE_SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
+
 _NOT_PROCESSED = {
     rb"GIF8[79]a": "a GIF",
     rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51": "JPEG 2000",

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from imgbatch.batch.scan import Selection, base_of, scan
 from imgbatch.errors import Code, UsageError
-from imgbatch.images.formats import FORMATS
+from imgbatch.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def open_album(root: Path) -> Album:
         )
     found = (it.name for it in scan(root, Selection()) if it.failure is None)
     if root.is_dir():
-        found = (name for name in found if name[name.rfind(".") :].lower() in _SUFFIXES)
+        found = (name for name in found if name[name.rfind(".") :].lower() in IMAGE_SUFFIXES)
     names = tuple(sorted(found, key=_as_people_sort))
     if not names:
         raise UsageError(

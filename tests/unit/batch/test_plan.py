@@ -178,6 +178,15 @@ def test_thumbnails_of_a_sample_are_wanted_if_there_is_a_page(
     assert sum(job.wants_thumbnails for job in planned(planner)) in wanted
 
 
+def test_texts_beside_two_photographs_leave_none_of_them_out_of_the_sample(
+    journal: Journal, folders: Folders
+) -> None:
+    names = ["1.jpg", "2.JPG", *(f"{number}.txt" for number in range(300))]
+    planner = planner_of(journal, iter(found(*names)), folders, thumbnails=True)
+    wanted = {job.source.name for job in planned(planner) if job.wants_thumbnails}
+    assert {"1.jpg", "2.JPG"} <= wanted
+
+
 def test_a_job_that_was_taken_is_known_until_it_is_forgotten(
     journal: Journal, folders: Folders
 ) -> None:
