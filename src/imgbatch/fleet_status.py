@@ -80,16 +80,13 @@ class Observer:
     """
 
     def __init__(self, broker: str, prefix: str = "imgbatch.") -> None:
-        self._address = Address(broker)
-        self._topology = Topology(prefix)
+        address, topology = Address(broker), Topology(prefix)
+        self._topology = topology
         self._lock = threading.Lock()
         self._heard = FleetSnapshot()
         self._listening = threading.Event()
-        topology = self._topology
-        self._consumer = Consumer(self._address, "imgbatch-status-in", topology.declare_exchanges)
-        self._publisher = Publisher(
-            self._address, "imgbatch-status-out", topology.declare_exchanges
-        )
+        self._consumer = Consumer(address, "imgbatch-status-in", topology.declare_exchanges)
+        self._publisher = Publisher(address, "imgbatch-status-out", topology.declare_exchanges)
         self._subscription = Subscription(
             queue="announcements",
             declare=partial(topology.declare_private_queue, exchange=topology.announcements),
@@ -125,9 +122,9 @@ class Observer:
     def discover(self) -> None:
         """Ask everybody to answer at once."""
         body = encode(Discover(self._subscription.queue))
-        self._publisher.post(Message(self._topology.discover, "", body, mandatory=False))
         # Batches listen where the machines announce themselves, and answer there.
-        self._publisher.post(Message(self._topology.announcements, "", body, mandatory=False))
+        for exchange in (self._topology.discover, self._topology.announcements):
+            self._publisher.post(Message(exchange, "", body, mandatory=False))
 
     def snapshot(self) -> FleetSnapshot:
         """Return what has been heard until now."""

@@ -21,7 +21,7 @@ from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import OutputPolicy, create_new
-from imgbatch.engines.base import Engine, Progress, Stop
+from imgbatch.engines.base import Engine, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
 from imgbatch.settings import (
     Settings,
@@ -169,7 +169,8 @@ def execute(
     engine = _engine(settings, ahead)
     made = _make_folder(settings.target)
     try:
-        naming = _check_names(settings)
+        naming = Naming(settings.recipe.encoding.output_format, folds_names(settings.target))
+        _refuse(settings, naming)
         journal = _open_journal(settings)
     except BaseException:
         _unmake(made)
@@ -207,7 +208,22 @@ class _Run:
         self.stop = stop
         self.started = datetime.now(UTC)
         self.began = time.monotonic()
-        self.planner = self._planner(naming)
+        found: Iterator[Found | None] = found_of(settings)
+        if settings.watch:
+            from imgbatch.batch.watch import watch
+
+            found = watch(settings.source, settings.selection, left_out(settings), journal.knows)
+        self.planner = Planner(
+            journal,
+            found,
+            base_of(settings.source),
+            settings.target,
+            naming,
+            tally,
+            checksum=settings.checksum,
+            guard=settings.resume or (settings.watch and not settings.overwrite),
+            thumbnails=settings.html,
+        )
 
     def carry_out(self, engine: Engine) -> Report:
         self.planner.start()
@@ -217,18 +233,19 @@ class _Run:
         failure = None
         try:
             engine.run(self.planner, self.settings.recipe, self, self.stop)
-        except EngineError as error:
-            failure = Failure.of(error)
         except ImgbatchError as error:
-            failure = Failure(Code.ENGINE_FAILED, str(error))
+            failure = Failure.of(error)
         except KeyboardInterrupt:
             self.stop.now.set()
             raise
         finally:
             stopped = self.stop.gently.is_set() or self.stop.now.is_set()
             complete = self.planner.finish(0.0 if self.settings.watch else _LAST_SCAN_SECONDS)
-            interrupted = stopped and self._is_open(complete)
-            report = self._write(self._report(engine.name, failure, interrupted=interrupted))
+            # To watch on is nothing that is left to do.
+            is_open = self.tally.done_files < self.tally.planned_files or not (
+                complete or self.settings.watch
+            )
+            report = self._report(engine.name, failure, interrupted=stopped and is_open)
         return report
 
     def finished(self, outcome: Outcome) -> None:
@@ -250,46 +267,10 @@ class _Run:
         self.tally.machines = tuple(machines)
         self.journal.note_machines(machines)
 
-    def progress(self) -> Progress:
-        """Tell how far the run is."""
-        tally = self.tally
-        return Progress(
-            total=tally.planned_files,
-            scanning=not tally.plan_complete,
-            done=tally.done_files,
-            failed=tally.failed,
-        )
-
-    def _planner(self, naming: Naming) -> Planner:
-        settings = self.settings
-        guard = settings.resume or (settings.watch and not settings.overwrite)
-        found: Iterator[Found | None] = found_of(settings)
-        if settings.watch:
-            from imgbatch.batch.watch import watch
-
-            found = watch(
-                settings.source, settings.selection, left_out(settings), self.journal.knows
-            )
-        return Planner(
-            self.journal,
-            found,
-            base_of(settings.source),
-            settings.target,
-            naming,
-            self.tally,
-            checksum=settings.checksum,
-            guard=guard,
-            thumbnails=settings.html,
-        )
-
-    def _is_open(self, complete: bool) -> bool:
-        """Whether something is left to do; to watch on is not."""
-        open_files = self.tally.done_files < self.tally.planned_files
-        return open_files or not (complete or self.settings.watch)
-
     def _report(self, engine: str, failure: Failure | None, *, interrupted: bool) -> Report:
+        """Write the report; return it with what kept it from being written, if anything did."""
         settings = self.settings
-        return Report(
+        report = Report(
             path=report_path(settings),
             source=settings.source,
             target=settings.target,
@@ -302,12 +283,8 @@ class _Run:
             failure=failure,
             totals=self.journal.totals(),
         )
-
-    def _write(self, report: Report) -> Report:
-        """Write the report; return it with what kept it from being written, if anything did."""
-        has_page = self.settings.html and not self.stop.now.is_set()
         try:
-            if not has_page:
+            if not settings.html or self.stop.now.is_set():
                 report.write(self.journal.files())
                 return report
             from imgbatch.batch.page.view import PageFiles, write_page
@@ -332,23 +309,11 @@ def _named(failure: Failure, job: Job) -> Failure:
     return Failure(failure.code, f"{job.source}: {failure.sentence}")
 
 
-def _check_names(settings: Settings) -> Naming:
-    """Return how output names are made, unless they stand in each other's or anyone's way."""
-    naming = Naming(settings.recipe.encoding.output_format, folds_names(settings.target))
-    _refuse(settings, naming)
-    return naming
-
-
 def _refuse(settings: Settings, naming: Naming) -> None:
+    """Raise UsageError if results would stand in each other's way, or in that of files."""
     refuse_collisions(lambda: names_of(settings), base_of(settings.source), naming)
-    if not (settings.overwrite or settings.resume) and _holds_anything(settings.target):
+    if not (settings.overwrite or settings.resume) and any(settings.target.glob("*")):
         refuse_existing(names_of(settings), settings.target, naming)
-
-
-def _holds_anything(folder: Path) -> bool:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return any(True for _ in entries)
-    return False
 
 
 def _open_journal(settings: Settings) -> Journal:
@@ -377,11 +342,8 @@ def _make_folder(folder: Path) -> list[Path]:
         probe.unlink()
     except OSError as error:
         _unmake(made)
-        reason = os_reason(error)
-        raise OutputError(
-            Code.OUTPUT_FOLDER_UNWRITABLE,
-            f"the output folder {folder} can't be written: {reason}",
-        ) from error
+        sentence = f"the output folder {folder} can't be written: {os_reason(error)}"
+        raise OutputError(Code.OUTPUT_FOLDER_UNWRITABLE, sentence) from error
     return made
 
 

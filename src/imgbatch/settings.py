@@ -94,15 +94,12 @@ class Settings:
             exclude("--watch", "--files-from")
         for name, number in {"procs": self.procs, **asdict(self.limits)}.items():
             if type(number) is not int or number < 1:
-                raise UsageError(
-                    Code.BAD_OPTION, f"{name} must be an integer from 1, not {number!r}"
-                )
+                sentence = f"{name} must be an integer from 1, not {number!r}"
+                raise UsageError(Code.BAD_OPTION, sentence)
         seconds = self.image_timeout_seconds
         if not isinstance(seconds, int | float) or not seconds > 0:
-            raise UsageError(
-                Code.BAD_OPTION,
-                f"image_timeout_seconds must be a number above 0, not {seconds!r}",
-            )
+            sentence = f"image_timeout_seconds must be a number above 0, not {seconds!r}"
+            raise UsageError(Code.BAD_OPTION, sentence)
 
 
 def exclude(one: str, other: str) -> NoReturn:

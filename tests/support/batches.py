@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from imgbatch.batch.model import Job, MachineUse, Outcome
-from imgbatch.engines.base import Progress
+from imgbatch.batch.tally import Tally
 
 
 def jobs_of(sources: Iterable[Path], target: Path) -> Iterator[Job]:
@@ -59,19 +59,17 @@ class Notes:
     reasons: list[str | None] = field(default_factory=list)
     seen_machines: list[Sequence[MachineUse]] = field(default_factory=list)
     first: threading.Event = field(default_factory=threading.Event)
-    so_far: Progress | None = None
+    tally: Tally = field(default_factory=lambda: Tally(plan_complete=True))
 
     def finished(self, outcome: Outcome) -> None:
         if outcome.index in self.outcomes:
             self.told_twice.append(outcome.index)
         self.outcomes[outcome.index] = outcome
+        self.tally.planned_files = self.tally.done_files = len(self.outcomes)
         self.first.set()
 
     def waiting(self, why: str | None) -> None:
         self.reasons.append(why)
-
-    def progress(self) -> Progress:
-        return self.so_far or Progress(len(self.outcomes), False, len(self.outcomes), 0)
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
         self.seen_machines.append(machines)

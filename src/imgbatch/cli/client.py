@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
@@ -68,21 +68,17 @@ def _warm_up() -> int:
     return 0
 
 
-@contextmanager
-def _started_ahead(given: Mapping[str, Any]) -> Iterator[ForkServer | None]:
+def _started_ahead(given: Mapping[str, Any]) -> AbstractContextManager[ForkServer | None]:
     """Start what starts worker processes, if these options are those of a run on this machine."""
     if given.get("broker") or given.get("dry_run"):
-        yield None
-        return
+        return nullcontext()
     from imgbatch.engines.local import PRELOAD, THUMBNAILS
     from imgbatch.workers.forkserver import ForkServer
 
-    with ExitStack() as stack:
-        ahead = None
-        preload = PRELOAD + (THUMBNAILS if given.get("html", True) else ())
-        with suppress(OSError):  # which is for the engine to say
-            ahead = stack.enter_context(ForkServer(preload))
-        yield ahead
+    try:
+        return ForkServer(PRELOAD + (THUMBNAILS if given.get("html", True) else ()))
+    except OSError:  # which is for the engine to say
+        return nullcontext()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,10 @@ def summary_lines(report: Report, command: Sequence[str]) -> list[str]:
     command
         The command line without a password, as it was typed, to show how to go on.
     """
-    lines = [*_trouble(report), _result(report), *_failures(report)]
+    lines = ["Interrupted."] if report.interrupted else []
+    if report.failure is not None:
+        lines = [f"The run could not go on: {report.failure.sentence}"]
+    lines += [_result(report), *_failures(report)]
     if report.recipe == Recipe() and report.count(Status.WRITTEN):
         lines.append(
             "Brightness, contrast and sharpness are 0, so nothing was adjusted; --preset punchy "
@@ -41,12 +44,6 @@ def resume_command(command: Sequence[str]) -> str:
     """Return the command line that continues the run of a command line."""
     kept = [word for word in command if word not in {"--overwrite", "--resume"}]
     return shlex.join([*kept, "--resume"])
-
-
-def _trouble(report: Report) -> list[str]:
-    if report.failure is not None:
-        return [f"The run could not go on: {report.failure.sentence}"]
-    return ["Interrupted."] if report.interrupted else []
 
 
 def _result(report: Report) -> str:
@@ -76,14 +73,7 @@ def _failures(report: Report) -> list[str]:
     for example in report.totals.examples:
         number = report.totals.by_code[example.code]
         first = "" if number == 1 else f"{number:,} files, such as "
-        lines.append(f"  {example.code}: {first}{_on_one_line(example.sentence)}")
+        # What a bug says can take pages; the report has it whole.
+        sentence = " ".join(example.sentence.split())[:_LONGEST]
+        lines.append(f"  {example.code}: {first}{sentence}")
     return lines
-
-
-def _on_one_line(sentence: str) -> str:
-    """Return a sentence without line breaks, and without the end of a very long one.
-
-    What a bug says can take pages; the report has it whole.
-    """
-    text = " ".join(sentence.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

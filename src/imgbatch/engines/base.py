@@ -8,25 +8,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from imgbatch.batch.model import Job, MachineUse, Outcome
+from imgbatch.batch.tally import Tally
 from imgbatch.recipe import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is, with what an earlier one had done.
-
-    Parameters
-    ----------
-    total
-        Files found so far; more may come while `scanning`.
-    done, failed
-        Those that have ended, in whatever way, and those that failed.
-    """
-
-    total: int
-    scanning: bool
-    done: int
-    failed: int
 
 
 class JobSource(Protocol):
@@ -41,7 +24,12 @@ class JobSource(Protocol):
 
 
 class Listener(Protocol):
-    """Who is told how a run goes on; called from one thread at a time."""
+    """Who is told how a run goes on; called from one thread at a time.
+
+    Its tally says how far the run is.
+    """
+
+    tally: Tally
 
     def finished(self, outcome: Outcome) -> None:
         """One job has ended; called exactly once for each."""
@@ -53,10 +41,6 @@ class Listener(Protocol):
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
         """Say which machines take part, and what each has done so far."""
-        ...
-
-    def progress(self) -> Progress:
-        """Return how far the run is, for those who ask from elsewhere."""
         ...
 
 

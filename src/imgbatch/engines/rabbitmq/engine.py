@@ -186,7 +186,7 @@ class _Run:
             self._route,
             jobs,
             self._publisher,
-            listener.progress,
+            listener.tally,
             self.tell,
             self._writer.refuse,
             self._abort,
@@ -440,14 +440,14 @@ class _Run:
         self._post(self._topology.announcements, "", self._status(ended=ended))
 
     def _status(self, *, ended: bool) -> BatchStatus:
-        progress = self._listener.progress()
+        tally = self._listener.tally
         return BatchStatus(
             batch=self._route.batch,
             host=socket.gethostname(),
-            total=progress.total,
-            scanning=progress.scanning,
-            done=progress.done,
-            failed=progress.failed,
+            total=tally.planned_files,
+            scanning=not tally.plan_complete,
+            done=tally.done_files,
+            failed=tally.failed,
             machines=len(self._leased),
             seconds=time.monotonic() - self._begun_seconds,
             ended=ended,

@@ -21,9 +21,10 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from imgbatch.batch.model import Job
+from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import changed, check_size, open_source, read_source, source_error
 from imgbatch.broker.publisher import Message, Publisher, Settlement
-from imgbatch.engines.base import JobSource, Progress
+from imgbatch.engines.base import JobSource
 from imgbatch.errors import ImageError
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import Chunk, Ticket, encode
@@ -67,15 +68,15 @@ class Route:
     limits: Limits
 
 
-def images_per_message(progress: Progress, draw: Draw) -> int:
+def images_per_message(tally: Tally, draw: Draw) -> int:
     """Return how many images may leave in one message.
 
     One while the search goes on, since the next may be long in coming. Fewer towards the end, so
     that no worker has many left while others have none.
     """
-    if progress.scanning:
+    if not tally.plan_complete:
         return 1
-    left = progress.total - progress.done - draw.in_flight
+    left = tally.planned_files - tally.done_files - draw.in_flight
     share = left // (max(1, draw.workers) * MOST_MESSAGES_PER_WORKER)
     return max(1, min(MOST_FRAMES_PER_BUNDLE, share))
 
@@ -87,7 +88,7 @@ class Reader:
     ----------
     route, jobs, publisher
         Where frames go, where jobs come from, and what frames are published with.
-    progress
+    tally
         Tells how far the run is.
     tell
         Has the session hear of an event.
@@ -102,7 +103,7 @@ class Reader:
         route: Route,
         jobs: JobSource,
         publisher: Publisher,
-        progress: Callable[[], Progress],
+        tally: Tally,
         tell: Tell,
         refuse: Callable[[Job, ImageError], None],
         abort: Callable[[BaseException], None],
@@ -111,7 +112,7 @@ class Reader:
         self._recipe = route.recipe.to_fields()
         self._jobs = jobs
         self._publisher = publisher
-        self._progress = progress
+        self._tally = tally
         self._tell = tell
         self._refuse = refuse
         self._abort = abort
@@ -193,7 +194,7 @@ class Reader:
         """
         message: list[Job] = []
         room_bytes = BUNDLE_BYTES
-        images = images_per_message(self._progress(), self._draw)
+        images = images_per_message(self._tally, self._draw)
         while len(message) < images and room_bytes > 0:
             if not self._kept:
                 self._kept.extend(self._jobs.take(images - len(message)))

@@ -18,7 +18,7 @@ from tests.support.outbox import Outbox
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job
-from imgbatch.engines.base import Progress
+from imgbatch.batch.tally import Tally
 from imgbatch.engines.rabbitmq.reading import Reader, Route, images_per_message
 from imgbatch.errors import Code, ImageError
 from imgbatch.images.limits import Limits
@@ -60,11 +60,14 @@ class Client:
     def __post_init__(self) -> None:
         self.session.workers_changed(100)
         self.reader = Reader(
-            ROUTE, self.jobs, self.outbox, self.progress, self.tell, self.refuse, self.abort
+            ROUTE,
+            self.jobs,
+            self.outbox,
+            Tally(self.left, plan_complete=True),
+            self.tell,
+            self.refuse,
+            self.abort,
         )
-
-    def progress(self) -> Progress:
-        return Progress(self.left, scanning=False, done=0, failed=0)
 
     def tell(self, event: Callable[[ClientSession], list[Action]]) -> None:
         actions = event(self.session)
@@ -277,5 +280,5 @@ def test_messages_hold_every_job_in_order_and_as_many_as_fit(sizes: list[int], m
 def test_messages_hold_fewer_images_towards_the_end(
     total: int, scanning: bool, in_flight: int, images: int
 ) -> None:
-    progress = Progress(total, scanning=scanning, done=0, failed=0)
-    assert images_per_message(progress, Draw(9, in_flight, workers=2)) == images
+    tally = Tally(total, plan_complete=not scanning)
+    assert images_per_message(tally, Draw(9, in_flight, workers=2)) == images
