@@ -1,4 +1,4 @@
-"""Bytes in memory, whoever owns them."""
+"""Bytes in memory, of any owner."""
 
 from __future__ import annotations
 

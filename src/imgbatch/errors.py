@@ -11,7 +11,7 @@
     │   ├── DamagedImage          what its header promises is not there
     │   ├── FileError             this file can't be read, or its output not written
     │   └── WorkerFailed          the process that held it died or ran out of time
-    ├── EngineError           the machinery's: nobody can go on                  exit 3
+    ├── EngineError           the machinery's: the run can not go on             exit 3
     │   ├── OutputError           the output folder is full or can't be written
     │   ├── BrokerError           the broker can't be reached, or refuses us
     │   └── NoServerError         no server took part before --timeout

@@ -120,7 +120,7 @@ class Observer:
             time.sleep(0.02)
 
     def discover(self) -> None:
-        """Ask everybody to answer at once."""
+        """Ask all servers and clients to answer at once."""
         body = encode(Discover(self._subscription.queue))
         # Batches listen where the machines announce themselves, and answer there.
         for exchange in (self._topology.discover, self._topology.announcements):

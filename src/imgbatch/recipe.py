@@ -71,7 +71,7 @@ class Encoding:
     Raises
     ------
     UsageError
-        If one of them is none of these values.
+        If one of them has another value.
     """
 
     output_format: OutputFormat = OutputFormat.KEEP

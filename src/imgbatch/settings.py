@@ -40,7 +40,7 @@ class Settings:
     selection
         Which of the input's files are taken.
     names
-        Gives the names of the files to take instead, anew at each call.
+        Gives the names of the files to take instead, from the first, at each call.
     watch
         Go on with files as they come, until the run is stopped.
     overwrite

@@ -1,1 +1,1 @@
-"""What a run is: its files found, planned, written, and reported; whoever computes them."""
+"""What a run is: its files found, planned, written, and reported, on whichever engine."""

@@ -283,7 +283,7 @@ class Journal:
     def _check_format(self, found: set[sqlite3.Row]) -> None:
         """Refuse what another version has written, and tables that are not just ours.
 
-        SQLite runs what is stored in a file (triggers, views, defaults), whoever wrote it.
+        SQLite runs what is stored in a file (triggers, views, defaults), also of another author.
         """
         if tables.SCHEMA[0] in {row["sql"] for row in found}:
             number = self.about().get("format")

@@ -66,7 +66,7 @@ def refuse_collisions(names: Callable[[], Iterator[str]], base: Path, naming: Na
     Parameters
     ----------
     names
-        Gives all inputs' names anew at each call; only their hashes are held.
+        Gives all inputs' names, from the first, at each call; only their hashes are held.
     base
         The folder they are relative to.
 

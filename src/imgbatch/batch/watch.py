@@ -1,7 +1,7 @@
 """Files of a folder as they come, each once it is completely written.
 
-A file is complete when nobody has it open for writing, which the kernel tells by refusing a read
-lease on it, and when it has not changed for half a second. Where there are no leases (network
+A file is complete when no process has it open for writing, which the kernel tells by refusing a
+read lease on it, and when it has not changed for half a second. Where there are no leases (network
 file systems, files of other users) it must not have changed for five seconds.
 
 The kernel says where something happened (inotify, through watchdog). Since it may not, on a

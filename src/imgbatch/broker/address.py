@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 10
 CONNECT_SECONDS = 10.0
 _TLS_FILES = ("cacertfile", "certfile", "keyfile")
 BLOCKED_SECONDS = 60
-"""How long a connection may stay blocked by an alarm before it is made anew."""
+"""How long a connection may stay blocked by an alarm before it is made again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Small frames to the same receiver, several to a message.
 
 Each message costs sender, broker and receiver a turn; the receiver's `Consumer` takes the frames
-apart again, so nobody else knows.
+apart again, so nothing else needs to know.
 """
 
 from __future__ import annotations

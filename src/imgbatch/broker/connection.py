@@ -218,7 +218,7 @@ class Connection:
                 self._ended.set()
             except Exception:
                 # Nothing of ours raises through the loop (see run_callback), so this is pika's
-                # own. The loop is taken up again, not made anew: it holds what was added meanwhile.
+                # own. The loop goes on and is not replaced: it holds what was added meanwhile.
                 log.exception("%s: starting over after an error in pika", self._name)
                 self._loop.add_callback_threadsafe(self._start_over)
                 self._ended.wait(FIRST_PAUSE_SECONDS)

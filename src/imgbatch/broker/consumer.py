@@ -68,7 +68,7 @@ class Subscription:
     Parameters
     ----------
     queue
-        Its name; made anew for each connection if `private` is set.
+        Its name; another for each connection if `private` is set.
     declare
         Makes sure, on each new channel, that the queue is there.
     received
@@ -76,7 +76,7 @@ class Subscription:
     prefetch
         How many messages may be unanswered; 0 for those that need no answer.
     unreadable
-        Gets a delivery none of whose frames can be used, and why: answered by one call.
+        Gets a delivery of which no frame can be used, and why: answered by one call.
     cancelled
         The broker has ended it: the queue is gone, or may not be used. What it delivered need not
         be answered any more.

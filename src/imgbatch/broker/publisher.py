@@ -271,7 +271,7 @@ class Publisher:
             self._send_waiting()
 
     def _settle(self, entry: _Entry, settlement: Settlement) -> None:
-        # Told first: whoever has flushed may close what the told still need, to acknowledge.
+        # Told first: after a flush, what is told may need a connection that is about to be closed.
         self.connection.run_callback(lambda: entry.settled(settlement))
         with self._room:
             self._unsettled -= 1

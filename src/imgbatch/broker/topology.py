@@ -1,4 +1,4 @@
-"""Exchanges and queues: their names, and how they are declared by whoever comes first.
+"""Exchanges and queues: their names, and how the first to need them declares them.
 
 Everything begins with one prefix, so that one permission pattern of RabbitMQ covers it. Only
 features that RabbitMQ 3.10 and 4.x both support are used: durable classic queues that expire, and
@@ -66,7 +66,7 @@ class Topology:
         queue: str,
         counted: Callable[[int, int], None] = lambda _tickets, _consumers: None,
     ) -> None:
-        """Make sure that a batch's queue exists, and begin its time of expiry anew.
+        """Make sure that a batch's queue exists, and start its time of expiry again.
 
         `counted` is told how many tickets wait in it, and how many workers take from it.
 

@@ -81,7 +81,7 @@ def _serve(album: Album, given: Mapping[str, Any]) -> int:
 def _opened_in_browser(url: str) -> Iterator[None]:
     """Open a page in the browser by a file that only we can read, for as long as the block lasts.
 
-    Whoever may list processes sees the browser's arguments, and with the address the photographs.
+    Any user who may list processes sees the browser's arguments: the address shows the photographs.
     """
     with tempfile.NamedTemporaryFile("w", prefix="imgbatch-preview-", suffix=".html") as file:
         file.write(f'<meta http-equiv="refresh" content="0; url={escape(url)}">')

@@ -1,6 +1,6 @@
 """The sentences for what is wrong with an image, each beside its code.
 
-None of them knows the file's name: whoever does puts it in front.
+They do not know the file's name: the caller puts it in front.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def as_image_errors() -> Iterator[None]:
 
 
 def unsupported(what: str) -> RefusedImage:
-    """Return the refusal of a valid image of a kind that is not processed."""
+    """Return the error for a valid image of a kind that is not processed."""
     return RefusedImage(Code.UNSUPPORTED_IMAGE, what)
 
 
 def several_pictures(what: str) -> RefusedImage:
-    """Return the refusal of a file that would be flattened to one of its pictures."""
+    """Return the error for a file that would be flattened to one of its pictures."""
     return RefusedImage(
         Code.ANIMATED_IMAGE,
         f"{what}; imgbatch processes files of one picture, and does not choose among several",

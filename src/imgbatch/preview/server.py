@@ -1,4 +1,4 @@
-"""The preview page over HTTP: for this machine, for whoever knows the token, and nobody else.
+"""The preview page over HTTP: for users of this machine who know the token.
 
 The server listens on loopback only. Other users of the machine, and pages of other sites in the
 same browser, can reach that as well, so each request must name a random token, and the host it
@@ -52,7 +52,7 @@ _HEADERS = {
 
 
 class NotHere(Exception):
-    """The address is none of those that the page asks for."""
+    """The page does not ask for this address."""
 
 
 @dataclass(frozen=True, slots=True)

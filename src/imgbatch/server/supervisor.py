@@ -345,7 +345,7 @@ class Supervisor:
 
     def _drain(self) -> None:
         log.info("%s: leaving; finishing %d images", self._machine, self._pool.busy)
-        if self._inbox.queue:  # or it was never connected, and nobody has heard of it
+        if self._inbox.queue:  # or it was never connected, and is not known
             self._post(self._topology.announcements, "", self._status(leaving=True))
         for worker in self._pool.workers:
             self._pool.dismiss(worker)

@@ -173,14 +173,14 @@ class Worker:
                     message = Message(self._topology.clients, topic, encode(frame), needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
                 case session.LeaveBatch(batch):
-                    log.info("nobody takes the results of batch %s any more", batch)
+                    log.info("batch %s is left: its results are not taken any more", batch)
                     self._unsubscribe(batch)
                     self._pipe.send(ClientGone(batch))
 
     def _on_computed(self, pending: PendingTicket) -> None:
         self._perform(self._session.computed(pending, time.monotonic()))
         if not self._session.computing:
-            self._bundler.flush()  # nobody knows how long it will be until the next result
+            self._bundler.flush()  # it may be long until the next result
 
     def _on_order(self) -> None:
         """Follow the supervisor's order; when it is gone, so is this process."""
@@ -282,6 +282,6 @@ class Worker:
         """Renew a subscription that seems dead: tickets wait, and none arrives."""
         if ready:
             log.warning(
-                "%d tickets wait in %s and none arrives; subscribing anew", ready, work_queue
+                "%d tickets wait in %s and do not arrive; subscribing again", ready, work_queue
             )
             self._consumer.renew(work_queue)

@@ -55,7 +55,7 @@ class ForkServer:
         try:
             with theirs:
                 # A process group of its own, so that Ctrl-C reaches the program alone. No module is
-                # imported from the working directory, where anybody's files may lie: hence -P.
+                # imported from the working directory, where any files may lie: hence -P.
                 self._process = subprocess.Popen(
                     [sys.executable, "-P", "-c", f"from {__name__} import serve; {call}"],
                     pass_fds=[theirs.fileno()],

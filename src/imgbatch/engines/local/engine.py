@@ -7,8 +7,8 @@ The rules:
   second is sent ahead, so that the worker does not idle between the two; but not near the end,
   when fewer wait here than there are workers, and another may be free sooner.
 - A worker computes in the order in which it was given images. So when it dies or takes too long,
-  the first it holds is the suspect; the others go back into the line, uncharged.
-- A suspect is tried again alone, on another worker, three times in all.
+  the first it holds is charged with an attempt; the others go back into the line.
+- A charged image is tried again alone, on another worker, three times in all.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Scheduler:
     jobs: JobSource
     listener: Listener
     waiting: deque[Job] = field(default_factory=deque)
-    suspects: deque[Job] = field(default_factory=deque)
+    retries: deque[Job] = field(default_factory=deque)
     crashes: Counter[int] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
     told: str | None = None
@@ -118,14 +118,14 @@ class Scheduler:
         while not stop.now.is_set():
             if stop.gently.is_set():
                 self.waiting.clear()
-                self.suspects.clear()
+                self.retries.clear()
             else:
                 # For each worker one to begin, one to send ahead, and one that stays in the line.
                 lacking = 3 * self.procs - len(self.waiting)
                 self.waiting.extend(self.jobs.take(max(lacking, 0)))
             held = any(worker.given for worker in self.pool.workers)
             if stop.gently.is_set() or self.jobs.is_exhausted:
-                if not (held or self.waiting or self.suspects):
+                if not (held or self.waiting or self.retries):
                     return
                 with suppress(KeyError):  # its news are not read any more
                     self.pool.selector.unregister(self.jobs.wake)
@@ -147,7 +147,7 @@ class Scheduler:
         """Start as many workers as there are images for which none is free or on its way."""
         staying = [worker for worker in self.pool.workers if not worker.leaving]
         coming = sum(worker.is_free or not worker.ready for worker in staying)
-        lacking = len(self.waiting) + len(self.suspects) - coming
+        lacking = len(self.waiting) + len(self.retries) - coming
         if lacking > 0 and self.pool.fill(min(len(staying) + lacking, self.procs)):
             workers = len(self.pool.workers)
             self.listener.machines([MachineUse(_host(), _host(), workers)])
@@ -157,8 +157,8 @@ class Scheduler:
     def _assign(self) -> None:
         """Give the images that wait to the workers that can take one."""
         for worker in self.pool.workers:
-            if worker.is_free and self.suspects:
-                worker.give(self.suspects.popleft())
+            if worker.is_free and self.retries:
+                worker.give(self.retries.popleft())
             elif worker.is_free and self.waiting:
                 worker.give(self.waiting.popleft())
         for worker in self.pool.workers:
@@ -185,19 +185,19 @@ class Scheduler:
         _remove_temporary_files(worker)
         if not worker.given:
             return
-        suspect: Job = worker.answered()
+        job: Job = worker.answered()
         self.waiting.extendleft(reversed(worker.given))
-        self.crashes[suspect.index] += not exited.with_server
-        attempts = self.crashes[suspect.index]
+        self.crashes[job.index] += not exited.with_server
+        attempts = self.crashes[job.index]
         if attempts < MAX_ATTEMPTS:
-            self.suspects.append(replace(suspect, may_be_written=True))
+            self.retries.append(replace(job, may_be_written=True))
             return
         how, hint = f"the process that computed it {exited.how}", ""
         if exited.code is Code.IMAGE_TIMEOUT:
             how = f"it took longer than {self.image_timeout_seconds:g} s"
             hint = "; --image-timeout allows more"
         failure = Failure(exited.code, f"{how}, on each of {attempts} workers{hint}")
-        outcome = Outcome(suspect.index, Status.FAILED, failure, machine=_host(), attempts=attempts)
+        outcome = Outcome(job.index, Status.FAILED, failure, machine=_host(), attempts=attempts)
         self.listener.finished(outcome)
 
     def _tell_what_is_waited_for(self) -> None:

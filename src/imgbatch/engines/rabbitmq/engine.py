@@ -205,7 +205,7 @@ class _Run:
     # On the run's own thread
 
     def work(self, stop: Stop) -> None:
-        """Go on until every job has ended, or nobody can go on, or `stop`."""
+        """Go on until every job has ended, the run can not go on, or `stop`."""
         self._publisher.start()
         self._consumer.start()
         self._writer.start()
@@ -223,7 +223,7 @@ class _Run:
                 self._reader.take_no_more()
                 self.tell(ClientSession.all_drawn)
                 if self._problem or not self._leased:
-                    break  # nobody finishes what is at hand
+                    break  # no worker would finish what is at hand
 
     def end(self) -> None:
         """Let the machines go and leave nothing behind, on the broker or on the disk."""
@@ -248,7 +248,7 @@ class _Run:
         self._consumer.connection.call_threadsafe(lambda: self._perform(event(self._session)))
 
     def _abort(self, error: BaseException) -> None:
-        """End the run: nobody can go on. The first error is the one that counts."""
+        """End the run, which can not go on. The first error is the one that counts."""
         self.error = self.error or error
         self._over.set()
 
@@ -260,7 +260,7 @@ class _Run:
         return self._consumer.connection.problem or self._publisher.connection.problem
 
     def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
-        """Tell somebody something that it can do without."""
+        """Send a frame that its receiver can do without."""
         message = Message(exchange, routing_key, encode(frame), mandatory=False)
         self._publisher.post(message)
 
@@ -352,7 +352,7 @@ class _Run:
         self._perform(self._session.connection_lost())
 
     def _on_listening(self) -> None:
-        # Not before: whoever answers at once must find our queues bound.
+        # Not before: a server that answers at once must find our queues bound.
         self._listening = True
         self._perform(self._session.queue_lost(time.monotonic()))
         self._renew()

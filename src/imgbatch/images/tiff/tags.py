@@ -26,7 +26,7 @@ DECODED = (
     | frozenset((322, 323, 324, 325, 338, 339, 347, 529, 530, 531, 532))
     | frozenset(range(512, 522))
 )
-"""All that a decoder needs to know: what else a directory has is none of its business."""
+"""All that a decoder needs to know; what else a directory has is kept from it."""
 
 SEVERAL = frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(519, 522), 529, 530, 532))
 """Those of them that have more than one value."""
