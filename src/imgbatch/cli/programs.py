@@ -7,11 +7,20 @@ from functools import partial
 from click import Argument, IntRange
 
 from imgbatch.broker.address import DEFAULT_URL
-from imgbatch.cli import values
 from imgbatch.cli.listing import NameList
 from imgbatch.cli.options import Group, Option, Program
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.values import choice, words_or_files
+from imgbatch.cli.values import (
+    FOLDER,
+    GLOB,
+    PATH,
+    PORT,
+    IntegerOrWord,
+    amount,
+    choice,
+    seconds,
+    words_or_files,
+)
 from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
 from imgbatch_kernels.coefficients import FACTOR_RANGES
 
@@ -21,24 +30,22 @@ Typed = partial(Option, everywhere=False)
 _PROCS = Option(
     "--procs auto|N",
     "worker processes; auto: one for each core that affinity and container leave (default: auto)",
-    values.IntegerOrWord("auto", 1, 1000),
+    IntegerOrWord("auto", 1, 1000),
 )
 _LIMITS = (
-    Option("--max-pixels N", "refuse images of more pixels (default: 250M)", values.amount),
-    Option("--max-bytes SIZE", "refuse larger files (default: 256MiB)", values.amount),
+    Option("--max-pixels N", "refuse images of more pixels (default: 250M)", amount),
+    Option("--max-bytes SIZE", "refuse larger files (default: 256MiB)", amount),
     Option(
         "--image-timeout S",
         "replace a worker that takes longer for an image, which fails after three (default: 120)",
-        values.seconds,
+        seconds,
     ),
 )
 _CERTIFICATES = Group(
     "certificates, for amqps:// addresses",
-    Option("--tls-ca FILE.pem", "trust the authorities in it, not the system's", values.PATH),
-    Option("--tls-cert FILE.pem", "how the broker knows this machine", values.PATH),
-    Option(
-        "--tls-key FILE.pem", "its key, without a password, if it is in another file", values.PATH
-    ),
+    Option("--tls-ca FILE.pem", "trust the authorities in it, not the system's", PATH),
+    Option("--tls-cert FILE.pem", "how the broker knows this machine", PATH),
+    Option("--tls-key FILE.pem", "its key, without a password, if it is in another file", PATH),
     needs="broker",
 )
 
@@ -50,14 +57,14 @@ CLIENT = Program(
             ["source"],
             help="folder of photographs, or a single one; never changed",
             metavar="INPUT",
-            type=values.PATH,
+            type=PATH,
             required=False,
         ),
         Argument(
             ["target"],
             help="folder for the results, made at need; folders below INPUT are mirrored in it",
             metavar="OUTPUT",
-            type=values.FOLDER,
+            type=FOLDER,
             required=False,
         ),
     ),
@@ -95,13 +102,13 @@ CLIENT = Program(
             "only files that match, like '*.jpg'; may be repeated. A pattern without a slash is "
             "held against the name, one with a slash against the path below INPUT, where ** "
             "crosses folders; capitals do not matter",
-            values.GLOB,
+            GLOB,
             multiple=True,
         ),
         Option(
             "--exclude GLOB",
             "no files that match, and nothing in folders that match; may be repeated",
-            values.GLOB,
+            GLOB,
             multiple=True,
         ),
         Option("--hidden/--no-hidden", "also names that begin with a dot (default: no)"),
@@ -130,7 +137,7 @@ CLIENT = Program(
         Option(
             "--quality keep|N",
             "quality of JPEGs: keep the source's, or 1..100 (default: keep)",
-            values.IntegerOrWord("keep", 1, 100),
+            IntegerOrWord("keep", 1, 100),
         ),
         Option("--progressive", "progressive JPEGs (default: keep)", choice(Progressive)),
         Option(
@@ -166,7 +173,7 @@ CLIENT = Program(
         Option(
             "--report PATH",
             "where it goes, .csv and .html beside it (default: OUTPUT/imgbatch-report.json)",
-            values.PATH,
+            PATH,
         ),
     ),
     Group(
@@ -182,9 +189,7 @@ CLIENT = Program(
     Group(
         "other machines, with --broker",
         Option("--machines N", "at most N at a time (default: all)", IntRange(1)),
-        Option(
-            "--timeout S", "give up after S seconds without any (default: wait)", values.seconds
-        ),
+        Option("--timeout S", "give up after S seconds without any (default: wait)", seconds),
         Option(
             "--mixed-fleet/--no-mixed-fleet",
             "also those whose results differ in some bits (default: no)",
@@ -251,7 +256,7 @@ SERVER = Program(
         Option(
             "--worker-memory SIZE",
             "replace a worker that holds more than this between two images (default: 1GiB)",
-            values.amount,
+            amount,
             "memory_bytes",
         ),
     ),
@@ -260,7 +265,7 @@ SERVER = Program(
         Option(
             "--metrics-port PORT",
             "show figures for Prometheus at http://ADDRESS:PORT/metrics (default: no)",
-            values.PORT,
+            PORT,
         ),
         Option(
             "--metrics-address ADDRESS",
@@ -278,7 +283,7 @@ STATUS = Program(
         _BROKER,
         Option("--json", "print JSON instead of a table"),
         Option("--watch", "go on, and refresh the table every few seconds, until Ctrl-C"),
-        Option("--wait S", "how long to listen for answers (default: 1.5)", values.seconds),
+        Option("--wait S", "how long to listen for answers (default: 1.5)", seconds),
     ),
     _CERTIFICATES,
 )
@@ -287,24 +292,17 @@ PREVIEW = Program(
     "imgbatch-preview",
     Group(
         "what",
-        Argument(
-            ["source"],
-            help="a photograph, or a folder of them",
-            metavar="INPUT",
-            type=values.PATH,
-        ),
+        Argument(["source"], help="a photograph, or a folder of them", metavar="INPUT", type=PATH),
         Typed(
             "--sheet OUT.jpg",
             "write a contact sheet of variants there, a JPEG, instead of opening a page; "
             "of a folder, it shows the first photograph",
-            values.PATH,
+            PATH,
         ),
     ),
     Group(
         "the page",
-        Typed(
-            "--port PORT", "listen there, on this machine only (default: a free port)", values.PORT
-        ),
+        Typed("--port PORT", "listen there, on this machine only (default: a free port)", PORT),
         Typed("--no-browser", "print the page's address and open no browser"),
         Option("--verbose", "print each request, to standard error"),
     ),
