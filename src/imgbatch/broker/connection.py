@@ -12,8 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 from pika import SelectConnection, exceptions
@@ -37,45 +35,6 @@ PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
 
-class State(Enum):
-    """Where a connection is."""
-
-    WAITING = auto()
-    """For the next attempt."""
-    CONNECTING = auto()
-    UP = auto()
-    CLOSING = auto()
-    """For good."""
-    CLOSED = auto()
-
-
-TRANSITIONS = {
-    State.WAITING: {State.CONNECTING, State.CLOSED},
-    State.CONNECTING: {State.UP, State.WAITING, State.CLOSING},
-    State.UP: {State.WAITING, State.CLOSING},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
-"""The states that may follow on each; whatever asks for another one comes too late."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """How a channel ended.
-
-    Parameters
-    ----------
-    reason
-        For people: the broker's reply, or the system's error.
-    channel_error
-        The code with which the broker closed this channel, and it alone, for something that was
-        sent on it; 0 if the connection went.
-    """
-
-    reason: str
-    channel_error: int = 0
-
-
 class Connection:
     """A connection with one channel.
 
@@ -89,7 +48,9 @@ class Connection:
         Called on the connection's thread with each new channel; all that was known of an earlier
         one is void.
     on_down
-        Called on the connection's thread when the channel is gone.
+        Called on the connection's thread when the channel is gone: with the reason, for people, and
+        with the code if the broker closed this channel, and it alone, for something that was sent
+        on it; otherwise with 0.
 
     Attributes
     ----------
@@ -113,7 +74,7 @@ class Connection:
         address: Address,
         name: str,
         on_up: Callable[[Channel], None],
-        on_down: Callable[[Disconnect], None] = lambda _disconnect: None,
+        on_down: Callable[[str, int], None] = lambda _reason, _channel_error: None,
     ) -> None:
         self.channel: Channel | None = None
         self.problem: str | None = f"connecting to the broker at {address}"
@@ -124,7 +85,6 @@ class Connection:
         self._name = name
         self._on_up = on_up
         self._on_down = on_down
-        self._state = State.WAITING
         self._loop: Any = None
         self._connection: SelectConnection | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -132,6 +92,7 @@ class Connection:
         self._unexplained_refusals = 0
         self._calls: deque[Callable[[], None]] = deque()
         self._woken = False
+        self._closing = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
 
@@ -139,16 +100,9 @@ class Connection:
         """Begin to connect."""
         receive_buffer.widen()
         self._loop = IOLoop()
-        self._loop.add_callback_threadsafe(lambda: self._enter(State.CONNECTING))
+        self._loop.add_callback_threadsafe(self._connect)
         self._loop.add_callback_threadsafe(self._run_calls)
         self._thread.start()
-
-    def call(self, function: Callable[[], None]) -> None:
-        """Run a function at once on the connection's thread, from others as `call_threadsafe`."""
-        if threading.current_thread() is self._thread:
-            self.run_callback(function)
-        else:
-            self.call_threadsafe(function)
 
     def call_threadsafe(self, function: Callable[[], None]) -> None:
         """Have a function run on the connection's thread, once it is started; from any thread.
@@ -225,36 +179,24 @@ class Connection:
         self._loop.close()
 
     def _start_over(self) -> None:
-        self._lose_channel(Disconnect("an error in pika"))
+        self._lose_channel("an error in pika")
         if self._connection is None:
-            self._enter(State.WAITING)
+            self._disconnected()
         else:
             self.reset("an error in pika")
-
-    def _enter(self, state: State) -> None:
-        if state not in TRANSITIONS[self._state]:
-            return
-        self._state = state
-        match state:
-            case State.WAITING:
-                self._connect_later()
-            case State.CONNECTING:
-                self._connect()
-            case State.CLOSING:
-                self.reset("the end")
-            case State.CLOSED:
-                self._loop.stop()
 
     def _close(self) -> None:
         # A connection that is being made, or closing already, is waited for: a loop that stopped
         # before would leave its socket open.
-        self._enter(State.CLOSED if self._connection is None else State.CLOSING)
-
-    def _disconnected(self) -> None:
-        self._connection = None
-        self._enter(State.CLOSED if self._state is State.CLOSING else State.WAITING)
+        self._closing = True
+        if self._connection is None:
+            self._loop.stop()
+        else:
+            self.reset("the end")
 
     def _connect(self) -> None:
+        if self._closing or self._connection is not None:
+            return
         self._connection = SelectConnection(
             self._parameters,
             on_open_callback=self._on_open,
@@ -266,10 +208,10 @@ class Connection:
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
 
     def _on_open(self, connection: SelectConnection) -> None:
-        if self._state is State.CONNECTING:
-            connection.channel(on_open_callback=self._on_channel_open)
-        else:
+        if self._closing:
             connection.close()
+        else:
+            connection.channel(on_open_callback=self._on_channel_open)
 
     def _on_channel_open(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._on_channel_close)
@@ -278,7 +220,6 @@ class Connection:
         self.was_up = True
         self._up_since_seconds = time.monotonic()
         self._unexplained_refusals = 0
-        self._enter(State.UP)
         log.debug("%s: connected to %s", self._name, self._address)
         self.run_callback(lambda: self._on_up(channel))
 
@@ -293,24 +234,31 @@ class Connection:
                 f"the broker at {self._address} does not allow it: {text}; give the user the "
                 "permissions that docs/operations.md lists",
             )
-        self._lose_channel(Disconnect(text, code))
+        self._lose_channel(text, code)
         self.reset(text)
 
     def _on_close(self, _connection: SelectConnection, reason: BaseException) -> None:
-        self._lose_channel(Disconnect(_describe(reason)))
+        self._lose_channel(_describe(reason))
         self._disconnected()
 
     def _on_open_error(self, _connection: SelectConnection, error: BaseException) -> None:
         cause = _root_cause(error)
-        if _may_be_refusal(cause):
-            self._unexplained_refusals += 1
-        else:
-            self._unexplained_refusals = 0
-        refused = _is_refusal(cause) or self._unexplained_refusals >= REFUSALS_BELIEVED
-        if refused and not self.was_up:
+        may_be_refusal = isinstance(
+            cause, exceptions.ProbableAuthenticationError | exceptions.ProbableAccessDeniedError
+        )
+        self._unexplained_refusals = self._unexplained_refusals + 1 if may_be_refusal else 0
+        code = getattr(cause, "reply_code", 0)
+        is_refusal = (
+            code in (ACCESS_REFUSED, NOT_ALLOWED)
+            or isinstance(cause, exceptions.AuthenticationError)
+            or self._unexplained_refusals >= REFUSALS_BELIEVED
+        )
+        if is_refusal and not self.was_up:
+            why = "check user and password"
+            if code == NOT_ALLOWED:
+                why = f"{_describe(cause)}; check the virtual host, and that the user may use it"
             self.fatal_error = BrokerError(
-                Code.BROKER_REFUSED,
-                f"the broker at {self._address} refuses the connection: {_explain_refusal(cause)}",
+                Code.BROKER_REFUSED, f"the broker at {self._address} refuses the connection: {why}"
             )
         self.problem = (
             f"no broker is answering at {self._address} ({_describe(cause)}); start RabbitMQ "
@@ -318,25 +266,27 @@ class Connection:
         )
         self._disconnected()
 
-    def _lose_channel(self, disconnect: Disconnect) -> None:
+    def _lose_channel(self, reason: str, channel_error: int = 0) -> None:
         if self.channel is None:
             return
         self.channel = None
-        self.problem = (
-            f"the connection to the broker at {self._address} was lost ({disconnect.reason})"
-        )
-        if self._state is not State.CLOSING:
+        self.problem = f"the connection to the broker at {self._address} was lost ({reason})"
+        if not self._closing:
             log.warning("%s: %s", self._name, self.problem)
-        self.run_callback(lambda: self._on_down(disconnect))
+        self.run_callback(lambda: self._on_down(reason, channel_error))
 
-    def _connect_later(self) -> None:
+    def _disconnected(self) -> None:
+        self._connection = None
+        if self._closing:
+            self._loop.stop()
+            return
         # One that broke at once will break at once again, so only one that held counts as mended.
         if time.monotonic() - self._up_since_seconds > LONGEST_PAUSE_SECONDS:
             self._pause_seconds = FIRST_PAUSE_SECONDS
         self._up_since_seconds = float("inf")
         # Jitter keeps a fleet from coming back to a restarted broker in one instant.
         pause_seconds = self._pause_seconds * random.uniform(0.5, 1.0)
-        self._loop.call_later(pause_seconds, lambda: self._enter(State.CONNECTING))
+        self._loop.call_later(pause_seconds, self._connect)
         self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def _on_blocked(self, _connection: SelectConnection, method: Any) -> None:
@@ -350,30 +300,9 @@ class Connection:
 
 def _root_cause(error: BaseException) -> BaseException:
     """Return what a failed attempt to connect failed of, out of pika's wrappers."""
-    inner = getattr(error, "exception", None) or next(
-        iter(getattr(error, "exceptions", ())[-1:]), None
-    )
-    if inner is None and error.args and isinstance(error.args[0], BaseException):
-        inner = error.args[0]
-    return error if inner is None else _root_cause(inner)
-
-
-def _is_refusal(cause: BaseException) -> bool:
-    if isinstance(cause, exceptions.ConnectionClosedByBroker):
-        return cause.reply_code in (ACCESS_REFUSED, NOT_ALLOWED)
-    return isinstance(cause, exceptions.AuthenticationError)
-
-
-def _may_be_refusal(cause: BaseException) -> bool:
-    return isinstance(
-        cause, exceptions.ProbableAuthenticationError | exceptions.ProbableAccessDeniedError
-    )
-
-
-def _explain_refusal(cause: BaseException) -> str:
-    if getattr(cause, "reply_code", ACCESS_REFUSED) == NOT_ALLOWED:
-        return f"{_describe(cause)}; check the virtual host, and that the user may use it"
-    return "check user and password"
+    inner = [*error.args, *getattr(error, "exceptions", ()), getattr(error, "exception", None)]
+    causes = [cause for cause in inner if isinstance(cause, BaseException)]
+    return _root_cause(causes[-1]) if causes else error
 
 
 def _describe(error: BaseException) -> str:

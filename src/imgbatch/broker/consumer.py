@@ -19,7 +19,6 @@ from pika.channel import Channel
 
 from imgbatch.broker.address import Address
 from imgbatch.broker.connection import Connection
-from imgbatch.broker.countdown import Countdown
 from imgbatch.errors import ProtocolError
 from imgbatch.protocol import Received, decode_bundle
 
@@ -34,7 +33,7 @@ class Answer(IntEnum):
     REQUEUE = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """What acknowledges a message; its frames share it, and each has to be answered once.
 
@@ -46,15 +45,16 @@ class Delivery:
         By which the broker knows it.
     subscription
         Through which it came.
-    frames
-        Those that are not answered yet.
+    unanswered, answer
+        How many of its frames are not answered yet, and the greatest of the answers until now.
     """
 
     redelivered: bool
     tag: int
     channel: Channel
     subscription: Subscription
-    frames: Countdown[Answer] = field(default_factory=lambda: Countdown(Answer.ACKNOWLEDGE))
+    unanswered: int = 1
+    answer: Answer = Answer.ACKNOWLEDGE
 
 
 def _log_unreadable(delivery: Delivery, error: ProtocolError) -> None:
@@ -123,7 +123,7 @@ class Consumer:
         prepare: Callable[[Channel], None] = lambda _channel: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self.connection = Connection(address, name, self._on_up, lambda _disconnect: lost())
+        self.connection = Connection(address, name, self._on_up, lambda *_why: lost())
         self._prepare = prepare
         self._subscriptions: list[Subscription] = []
 
@@ -145,15 +145,15 @@ class Consumer:
 
     def acknowledge(self, *deliveries: Delivery) -> None:
         """Tell the broker that a frame of each of these is done with."""
-        self._answer(Answer.ACKNOWLEDGE, *deliveries)
+        self.connection.call_threadsafe(lambda: self._answer(Answer.ACKNOWLEDGE, *deliveries))
 
     def requeue(self, delivery: Delivery) -> None:
         """Have the broker deliver a message again, to us or to another consumer."""
-        self._answer(Answer.REQUEUE, delivery)
+        self.connection.call_threadsafe(lambda: self._answer(Answer.REQUEUE, delivery))
 
     def reject(self, delivery: Delivery) -> None:
         """Have the broker forget a message that is of no use to any consumer."""
-        self._answer(Answer.REJECT, delivery)
+        self.connection.call_threadsafe(lambda: self._answer(Answer.REJECT, delivery))
 
     def renew(self, queue: str) -> None:
         """Cancel a subscription and make it again, if there is reason to doubt that it lives."""
@@ -225,25 +225,21 @@ class Consumer:
         except ProtocolError as error:
             delivery.subscription.unreadable(delivery, error)
             return
-        for _ in bundle[1:]:
-            delivery.frames.add()
+        delivery.unanswered = len(bundle)
         for received in bundle:
             delivery.subscription.received(received, delivery)
 
     def _answer(self, answer: Answer, *deliveries: Delivery) -> None:
-        ended = [delivery for delivery in deliveries if delivery.frames.end(answer)]
-        if ended:
-            self.connection.call(lambda: self._send_answers(ended))
-
-    def _send_answers(self, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
-            channel, answer = delivery.channel, delivery.frames.worst
-            if not channel.is_open:
+            delivery.unanswered -= 1
+            delivery.answer = max(delivery.answer, answer)
+            channel = delivery.channel
+            if delivery.unanswered or not channel.is_open:
                 continue
-            if answer is Answer.ACKNOWLEDGE:
+            if delivery.answer is Answer.ACKNOWLEDGE:
                 channel.basic_ack(delivery.tag)
             else:
-                channel.basic_reject(delivery.tag, requeue=answer is Answer.REQUEUE)
+                channel.basic_reject(delivery.tag, requeue=delivery.answer is Answer.REQUEUE)
             delivery.subscription._unanswered -= 1
             self._close_if_idle(delivery.subscription)
 

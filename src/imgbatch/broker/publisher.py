@@ -20,8 +20,7 @@ from pika import BasicProperties
 from pika.channel import Channel
 
 from imgbatch.broker.address import Address
-from imgbatch.broker.connection import PRECONDITION_FAILED, Connection, Disconnect
-from imgbatch.broker.countdown import Countdown
+from imgbatch.broker.connection import PRECONDITION_FAILED, Connection
 from imgbatch.errors import BrokerError, Code
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,6 @@ class Message:
 class _Entry:
     message: Message
     settled: Callable[[Settlement], None]
-    counted_bytes: int
     returned: bool = False
     faults: int = 0
 
@@ -101,7 +99,6 @@ class Publisher:
         self._window_bytes = window_bytes
         self._room = threading.Condition()
         self._unsettled_bytes = 0
-        self._unsettled = 0
         self._closed = False
         self._waiting: deque[_Entry] = deque()
         self._unconfirmed: dict[int, _Entry] = {}
@@ -124,13 +121,10 @@ class Publisher:
         settled
             Told what became of it, on the connection's thread.
         """
-        size_bytes = len(message.body)
+        limit_bytes = max(self._window_bytes - len(message.body), 0)
         with self._room:
-            while self._unsettled_bytes and (
-                self._unsettled_bytes + size_bytes > self._window_bytes and not self._closed
-            ):
-                self._room.wait()
-        self._accept(_Entry(message, settled, size_bytes))
+            self._room.wait_for(lambda: self._closed or self._unsettled_bytes <= limit_bytes)
+        self.post(message, settled)
 
     def publish_all(
         self, messages: Iterable[Message], settled: Callable[[Settlement], None]
@@ -145,17 +139,21 @@ class Publisher:
         settled
             Told once, when all that were published are settled, the worst of what became of them.
         """
-        countdown = Countdown(Settlement.CONFIRMED)
+        settlements: list[Settlement] = []
+        expected = 1  # of this loop itself: it may publish more
 
         def one_settled(settlement: Settlement) -> None:
-            if countdown.end(settlement):
-                settled(countdown.worst)
+            with self._room:
+                settlements.append(settlement)
+                is_last = len(settlements) == expected
+            if is_last:
+                settled(max(settlements))
 
         try:
             for message in messages:
-                if countdown.worst is not Settlement.CONFIRMED:
+                if any(settlements):
                     break
-                countdown.add()
+                expected += 1
                 self.publish(message, one_settled)
         finally:
             one_settled(Settlement.CONFIRMED)
@@ -164,12 +162,20 @@ class Publisher:
         self, message: Message, settled: Callable[[Settlement], None] = lambda _settlement: None
     ) -> None:
         """Publish something small, from any thread, without ever waiting."""
-        self._accept(_Entry(message, settled, 0))
+        entry = _Entry(message, settled)
+        with self._room:
+            self._unsettled_bytes += len(message.body)
+
+        def send() -> None:
+            self._waiting.append(entry)
+            self._send_waiting()
+
+        self.connection.call_threadsafe(send)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all is settled and told; return whether it is."""
         with self._room:
-            return self._room.wait_for(lambda: self._unsettled == 0, timeout_seconds)
+            return self._room.wait_for(lambda: not self._unsettled_bytes, timeout_seconds)
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End the connection; what is not settled by then never will be."""
@@ -177,17 +183,6 @@ class Publisher:
             self._closed = True
             self._room.notify_all()
         self.connection.close(timeout_seconds)
-
-    def _accept(self, entry: _Entry) -> None:
-        with self._room:
-            self._unsettled += 1
-            self._unsettled_bytes += entry.counted_bytes
-
-        def send() -> None:
-            self._waiting.append(entry)
-            self._send_waiting()
-
-        self.connection.call_threadsafe(send)
 
     # What follows runs on the connection's thread
 
@@ -203,7 +198,8 @@ class Publisher:
     def _publish(self, channel: Channel, entry: _Entry) -> None:
         message = entry.message
         tag = self._last_tag + 1
-        properties = _properties(tag)
+        # Transient: the client keeps every file and sends again what it has no result for.
+        properties = BasicProperties(message_id=str(tag), content_type="application/msgpack")
         try:
             channel.basic_publish(
                 message.exchange,
@@ -226,17 +222,17 @@ class Publisher:
         self._declare(channel)
         self._send_waiting()
 
-    def _on_down(self, disconnect: Disconnect) -> None:
+    def _on_down(self, reason: str, channel_error: int) -> None:
         interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
         self._unconfirmed.clear()
         self._last_tag = 0
         for entry in reversed(interrupted):
             entry.returned = False
             self._waiting.appendleft(entry)
-        if disconnect.channel_error and interrupted:
-            self._blame(interrupted[0], disconnect)
+        if channel_error and interrupted:
+            self._blame(interrupted[0], reason, channel_error)
 
-    def _blame(self, entry: _Entry, disconnect: Disconnect) -> None:
+    def _blame(self, entry: _Entry, reason: str, channel_error: int) -> None:
         """Count against a message that the broker closed the channel, if it was alone on it."""
         if not self._one_at_a_time:
             self._one_at_a_time = True
@@ -245,11 +241,11 @@ class Publisher:
         if entry.faults < TRIES:
             return
         self._one_at_a_time = False
-        if disconnect.channel_error == PRECONDITION_FAILED:
+        if channel_error == PRECONDITION_FAILED:
             self.connection.fatal_error = BrokerError(
                 Code.BROKER_REFUSED,
                 f"the broker at {self._address} refuses a message of {len(entry.message.body)} "
-                f"bytes ({disconnect.reason}); set its max_message_size to 2 MiB or more",
+                f"bytes ({reason}); set its max_message_size to 2 MiB or more",
             )
         self._settle(self._waiting.popleft(), Settlement.REFUSED)
 
@@ -274,11 +270,5 @@ class Publisher:
         # Told first: after a flush, what is told may need a connection that is about to be closed.
         self.connection.run_callback(lambda: entry.settled(settlement))
         with self._room:
-            self._unsettled -= 1
-            self._unsettled_bytes -= entry.counted_bytes
+            self._unsettled_bytes -= len(entry.message.body)
             self._room.notify_all()
-
-
-def _properties(tag: int) -> Any:
-    # Transient on purpose: the client keeps every file and sends again what it has no result for.
-    return BasicProperties(message_id=str(tag), content_type="application/msgpack")

@@ -15,7 +15,7 @@ from tests.support.brokers import Broker
 from tests.support.rabbitmq import free_port
 
 from imgbatch.broker.address import Address
-from imgbatch.broker.connection import Connection, Disconnect
+from imgbatch.broker.connection import Connection
 from imgbatch.errors import Code
 
 pytestmark = pytest.mark.broker
@@ -27,15 +27,15 @@ class Owner:
     """Writes down what a connection tells it."""
 
     ups: list[Any] = field(default_factory=list)
-    disconnects: list[Disconnect] = field(default_factory=list)
+    disconnects: list[tuple[str, int]] = field(default_factory=list)
     threads: set[str] = field(default_factory=set)
 
     def up(self, channel: Any) -> None:
         self.ups.append(channel)
         self.threads.add(threading.current_thread().name)
 
-    def down(self, disconnect: Disconnect) -> None:
-        self.disconnects.append(disconnect)
+    def down(self, reason: str, channel_error: int) -> None:
+        self.disconnects.append((reason, channel_error))
         self.threads.add(threading.current_thread().name)
 
 
@@ -92,8 +92,8 @@ def test_a_connection_that_the_broker_closes_comes_back(
     eventually(lambda: owner.ups)
     broker.control("close_all_connections", "the test closes it")
     eventually(lambda: len(owner.ups) == 2)
-    assert "the test closes it" in owner.disconnects[0].reason
-    assert owner.disconnects[0].channel_error == 0
+    assert "the test closes it" in owner.disconnects[0][0]
+    assert owner.disconnects[0][1] == 0
     assert connection.channel is owner.ups[1]
     assert connection.problem is None
     assert connection.fatal_error is None
@@ -107,8 +107,8 @@ def test_a_channel_that_the_broker_closes_comes_back_on_a_new_connection(
         lambda: connection.channel.queue_declare(topology.work_queue("gone"), passive=True)
     )
     eventually(lambda: len(owner.ups) == 2)
-    assert owner.disconnects[0].channel_error == 404
-    assert f"'{topology.work_queue('gone')}'" in owner.disconnects[0].reason
+    assert owner.disconnects[0][1] == 404
+    assert f"'{topology.work_queue('gone')}'" in owner.disconnects[0][0]
     assert owner.ups[0].connection is not owner.ups[1].connection
 
 
@@ -132,7 +132,7 @@ def test_an_error_in_a_hook_costs_a_reconnection_and_no_more(
         if len(ups) == 1:
             raise RuntimeError("a bug")
 
-    def fail(_disconnect: Disconnect) -> None:
+    def fail(_reason: str, _channel_error: int) -> None:
         raise RuntimeError("another bug")
 
     connection = Connection(address, "imgbatch-test-hooks", fail_at_first, fail)
@@ -157,7 +157,7 @@ def test_a_loop_that_fails_takes_nothing_with_it(
     eventually(lambda: len(owner.ups) == 2)
     eventually(lambda: len(ran) == 100)
     assert ran == list(range(100))
-    assert "error in pika" in owner.disconnects[0].reason
+    assert "error in pika" in owner.disconnects[0][0]
 
 
 @pytest.mark.parametrize("login", ["guest:wr0ngpass", "stranger:wr0ngpass"])
@@ -254,7 +254,7 @@ def test_a_link_that_is_closed_while_its_connection_is_closing_leaves_no_socket_
     connections: list[Connection] = []
     ups: list[Any] = []
 
-    def close_at_once(_disconnect: Disconnect) -> None:
+    def close_at_once(_reason: str, _channel_error: int) -> None:
         connections[0].close(0)  # carried out next on its thread, after it has said goodbye
 
     connections.append(Connection(address, "imgbatch-test-twice", ups.append, close_at_once))
