@@ -76,8 +76,10 @@ class Address:
             # pika evaluates ssl_options, with which it can be told to check no certificate.
             if "ssl_options" in query:
                 raise ValueError
-            rest = urlunsplit(parts._replace(query=urlencode(query)))
-            parameters = pika.URLParameters(_with_virtual_host(rest))
+            # "amqp://host" and "amqp://host/" both mean the default virtual host, which is "/".
+            path = parts.path if parts.path not in ("", "/") else "/%2F"
+            url = urlunsplit(parts._replace(path=path, query=urlencode(query)))
+            parameters = pika.URLParameters(url)
         except Exception as error:
             # What pika says may quote a secret.
             raise UsageError(
@@ -165,9 +167,3 @@ def _split(url: str) -> SplitResult | None:
         return None
     # An @ behind the host means that what was taken for the host was the start of a password.
     return None if "@" in parts.path + parts.query + parts.fragment else parts
-
-
-def _with_virtual_host(url: str) -> str:
-    # "amqp://host" and "amqp://host/" both mean the default virtual host, whose name is "/".
-    parts = urlsplit(url)
-    return url if parts.path not in ("", "/") else urlunsplit(parts._replace(path="/%2F"))

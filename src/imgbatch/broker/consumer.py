@@ -155,13 +155,9 @@ class Consumer:
         """Have the broker forget a message that is of no use to any consumer."""
         self.connection.call_threadsafe(lambda: self._answer(Answer.REJECT, delivery))
 
-    def renew(self, queue: str) -> None:
-        """Cancel a subscription and make it again, if there is reason to doubt that it lives."""
-        self.connection.call_threadsafe(lambda: self._renew(queue))
-
-    def count_ready(self, queue: str, counted: Callable[[int], None]) -> None:
-        """Ask how many messages wait in a queue that we are subscribed to."""
-        self.connection.call_threadsafe(lambda: self._count_ready(queue, counted))
+    def renew_if_ready(self, queue: str) -> None:
+        """Make a subscription again that seems dead: messages wait in its queue, none arrives."""
+        self.connection.call_threadsafe(lambda: self._count_ready(queue))
 
     # What follows runs on the connection's thread
 
@@ -261,22 +257,26 @@ class Consumer:
             channel.basic_cancel(subscription._tag)
             self._close_if_idle(subscription)
 
-    def _renew(self, queue: str) -> None:
-        subscription = self._find(queue)
-        if subscription is not None:
-            self._remove(queue)
-            self._add(replace(subscription))
-
-    def _count_ready(self, queue: str, counted: Callable[[int], None]) -> None:
+    def _count_ready(self, queue: str) -> None:
         subscription = self._find(queue)
         channel = None if subscription is None else subscription._channel
         if channel is None or not channel.is_open:
             return
 
         def on_counted(frame: Any) -> None:
-            self.connection.run_callback(lambda: counted(frame.method.message_count))
+            ready = frame.method.message_count
+            if ready and self._find(queue) is subscription is not None:
+                log.warning(
+                    "%d messages wait in %s and do not arrive; subscribing again", ready, queue
+                )
+                self._remove(queue)
+                self._add(replace(subscription))
 
-        channel.queue_declare(queue, passive=True, callback=on_counted)
+        channel.queue_declare(
+            queue,
+            passive=True,
+            callback=lambda frame: self.connection.run_callback(lambda: on_counted(frame)),
+        )
 
     def _on_up(self, channel: Channel) -> None:
         channel.add_on_cancel_callback(self._on_cancel)

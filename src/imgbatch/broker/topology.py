@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pika.channel import Channel
 
@@ -17,26 +16,29 @@ WORK_QUEUE_EXPIRY_SECONDS = 60
 """How long a batch's work queue outlives its last consumer and its last declaration."""
 
 
-@dataclass(frozen=True, slots=True)
 class Topology:
-    """The names of everything that imgbatch has on a broker."""
+    """The names of everything that imgbatch has on a broker.
 
-    prefix: str = "imgbatch."
+    Parameters
+    ----------
+    prefix
+        Of all names.
 
-    @property
-    def clients(self) -> str:
-        """The topic exchange through which a client is reached, by its id."""
-        return f"{self.prefix}clients"
+    Attributes
+    ----------
+    clients
+        The topic exchange through which a client is reached, by its id.
+    announcements
+        The fanout exchange on which servers and batches tell how they are.
+    discover
+        The fanout exchange that reaches all servers, by which they are asked who is there.
+    """
 
-    @property
-    def announcements(self) -> str:
-        """The fanout exchange on which servers and batches tell how they are."""
-        return f"{self.prefix}announcements"
-
-    @property
-    def discover(self) -> str:
-        """The fanout exchange that reaches all servers, by which they are asked who is there."""
-        return f"{self.prefix}discover"
+    def __init__(self, prefix: str = "imgbatch.") -> None:
+        self.prefix = prefix
+        self.clients = f"{prefix}clients"
+        self.announcements = f"{prefix}announcements"
+        self.discover = f"{prefix}discover"
 
     def work_queue(self, batch: str) -> str:
         """Return the name of the queue of a batch's tickets."""

@@ -53,19 +53,13 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientGone:
-    """From a worker: nothing takes this batch's results."""
+class BatchGone:
+    """From a worker: nothing takes this batch's results, or its queue is no longer there.
 
-    batch: str
-
-
-@dataclass(frozen=True, slots=True)
-class QueueGone:
-    """From a worker: the broker has ended its subscription to this batch's queue."""
+    A worker says nothing else but `imgbatch.workers.process.Ready`.
+    """
 
     batch: str
 
 
 WorkerCommand = Serve | Leave | Drain
-WorkerEvent = ClientGone | QueueGone
-"""Besides `imgbatch.workers.process.Ready`."""

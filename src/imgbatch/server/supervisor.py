@@ -12,6 +12,7 @@ import queue
 import secrets
 import socket
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,17 +37,14 @@ from imgbatch.protocol import (
     WorkerCrashed,
     encode,
 )
-from imgbatch.server.leases import Leases
 from imgbatch.server.messages import (
-    ClientGone,
+    BatchGone,
     Drain,
     Leave,
-    QueueGone,
     Serve,
     WorkerCommand,
     WorkerSettings,
 )
-from imgbatch.server.metrics import Throughput
 from imgbatch.server.self_test import SelfTest
 from imgbatch.version import __version__
 from imgbatch.workers import CODECS
@@ -66,6 +64,11 @@ MOST_ANSWERS = 10
 it is asked. Others are answered by an announcement to all, once in a second."""
 DRAIN_SECONDS = 25.0
 """How long the images at hand may take after SIGTERM; the whole server leaves within 30 s."""
+RATE_SECONDS = 10.0
+"""The time over which the rate of images is taken."""
+LONGEST_LEASE_SECONDS = 300
+MOST_LEASES = 200
+"""At a time: each is a queue, and a consumer of every worker."""
 WORKER = "imgbatch.server.worker:main"
 PRELOAD = ("imgbatch.server.worker", "imgbatch.images.display", "cv2", *CODECS)
 
@@ -104,6 +107,25 @@ class ServerSettings:
     prefix: str = "imgbatch."
 
 
+class Throughput:
+    """How many images a second were done lately; times are handed in."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def note(self, images: int, now_seconds: float) -> None:
+        """Take note of how many were done up to a time."""
+        self._seen.append((now_seconds, images))
+        # One is kept from before the window: what was done since then was done within it.
+        while self._seen[1][0] <= now_seconds - RATE_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def images_per_second(self) -> float:
+        """The rate over the last few seconds."""
+        return (self._seen[-1][1] - self._seen[0][1]) / RATE_SECONDS
+
+
 class Supervisor:
     """A server from its start to its end.
 
@@ -125,7 +147,7 @@ class Supervisor:
         self._metrics = metrics
         self._topology = Topology(settings.prefix)
         self._machine = f"{settings.name}-{secrets.token_hex(4)}"
-        self._leases = Leases()
+        self._leases: dict[str, tuple[Lease, float]] = {}  # by batch, with its end
         self._frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stop_requests = 0
@@ -201,13 +223,13 @@ class Supervisor:
         while not self._frames.empty():
             self._on_frame(self._frames.get())
         now = time.monotonic()
-        for batch in self._leases.expired(now):
+        for batch in [batch for batch, (_, end) in self._leases.items() if end < now]:
             log.info("batch %s: its client has fallen silent", batch)
             self._end_lease(batch)
         self._pool.look_after()
         for worker in self._pool.fill(self._settings.procs):
-            for command in self._leases.commands():
-                worker.send(command)
+            for lease, _ in self._leases.values():
+                worker.send(Serve(lease.batch, lease.queue))
         self._throughput.note(self._pool.images, now)
         if self._metrics is not None:
             rate = self._throughput.images_per_second
@@ -237,7 +259,7 @@ class Supervisor:
                     self._status_due_seconds = 0.0
                 case WorkerExit():
                     self._report_exit(worker, message)
-                case ClientGone(batch) | QueueGone(batch):
+                case BatchGone(batch):
                     # A client that is there after all makes its queue again, and asks again.
                     self._end_lease(batch)
         with suppress(BlockingIOError):
@@ -250,10 +272,9 @@ class Supervisor:
         if exited.task is None:
             return
         batch, job = exited.task.batch, exited.task.job
-        topic = self._leases.topic(batch)
-        if topic is not None:
+        if batch in self._leases:
             crashed = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
-            self._post(self._topology.clients, topic, crashed)
+            self._post(self._topology.clients, self._leases[batch][0].topic, crashed)
 
     def _tell_workers(self, command: WorkerCommand) -> None:
         for worker in self._pool.workers:
@@ -288,20 +309,24 @@ class Supervisor:
                 log.warning("passed over a %s", type(frame).__name__)
 
     def _on_lease(self, lease: Lease) -> None:
+        known, _ = self._leases.get(lease.batch, (None, 0.0))
         if not self._topology.is_ours(lease.queue):
             self._refuse(lease, f"{lease.queue!r} is no queue of imgbatch's")
-        elif self._leases.are_full and lease.batch not in self._leases:
+        elif known is None and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
-        elif self._leases.renew(lease, time.monotonic()):
-            log.info("working for batch %s of %s", lease.batch, lease.host)
-            self._tell_workers(Serve(lease.batch, lease.queue))
+        else:
+            seconds = min(lease.lease_seconds, LONGEST_LEASE_SECONDS)
+            self._leases[lease.batch] = lease, time.monotonic() + seconds
+            if known is None or known.queue != lease.queue:
+                log.info("working for batch %s of %s", lease.batch, lease.host)
+                self._tell_workers(Serve(lease.batch, lease.queue))
 
     def _refuse(self, lease: Lease, why: str) -> None:
         refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), why)
         self._post(self._topology.clients, lease.topic, refused)
 
     def _end_lease(self, batch: str) -> None:
-        if self._leases.end(batch):
+        if self._leases.pop(batch, None) is not None:
             log.info("no longer working for batch %s", batch)
             self._tell_workers(Leave(batch))
 

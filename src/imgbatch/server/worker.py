@@ -30,10 +30,9 @@ from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
 from imgbatch.server.logs import log_to_stderr
 from imgbatch.server.messages import (
-    ClientGone,
+    BatchGone,
     Drain,
     Leave,
-    QueueGone,
     Serve,
     WorkerCommand,
     WorkerSettings,
@@ -175,7 +174,7 @@ class Worker:
                 case session.LeaveBatch(batch):
                     log.info("batch %s is left: its results are not taken any more", batch)
                     self._unsubscribe(batch)
-                    self._pipe.send(ClientGone(batch))
+                    self._pipe.send(BatchGone(batch))
 
     def _on_computed(self, pending: PendingTicket) -> None:
         self._perform(self._session.computed(pending, time.monotonic()))
@@ -232,7 +231,7 @@ class Worker:
         self._queues.pop(batch, None)
         self._recall()
         self._perform(self._session.queue_gone(batch, time.monotonic()))
-        self._pipe.send(QueueGone(batch))
+        self._pipe.send(BatchGone(batch))
 
     def _on_connected(self) -> None:
         self._perform(self._session.connected(self._inbox.queue, time.monotonic()))
@@ -276,12 +275,4 @@ class Worker:
         elif now - self._busy_seconds >= IDLE_CHECK_SECONDS:
             self._busy_seconds = now
             for work_queue in self._queues.values():
-                self._consumer.count_ready(work_queue, partial(self._renew_if_waiting, work_queue))
-
-    def _renew_if_waiting(self, work_queue: str, ready: int) -> None:
-        """Renew a subscription that seems dead: tickets wait, and none arrives."""
-        if ready:
-            log.warning(
-                "%d tickets wait in %s and do not arrive; subscribing again", ready, work_queue
-            )
-            self._consumer.renew(work_queue)
+                self._consumer.renew_if_ready(work_queue)

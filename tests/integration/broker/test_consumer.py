@@ -477,7 +477,7 @@ def test_what_was_delivered_before_unsubscribing_can_still_be_acknowledged(
     assert channel.basic_get(queue, auto_ack=True)[2] == frame(b"2")
 
 
-def test_a_subscription_can_be_made_anew(
+def test_a_subscription_is_made_anew_if_messages_wait_in_its_queue(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
@@ -485,17 +485,20 @@ def test_a_subscription_can_be_made_anew(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    consumer.subscribe(subscription(topology, queue, inbox))
-    consumer.subscribe(subscription(topology, queue, inbox))  # the same queue, once
-    consumer.renew(queue)
-    put(channel, queue, b"1", b"2")
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))  # the same queue, once
+    put(channel, queue, b"1", b"2", b"3")
+    eventually(lambda: inbox.bodies == [b"1"])
+    consumer.renew_if_ready(topology.work_queue("not subscribed to"))
+    consumer.renew_if_ready(queue)
     eventually(lambda: inbox.bodies == [b"1", b"2"])
     assert inbox.cancelled == []
-    consumers = channel.queue_declare(queue, passive=True).method.consumer_count
-    assert consumers == 1
+    assert channel.queue_declare(queue, passive=True).method.consumer_count == 1
+    consumer.acknowledge(*inbox.deliveries)  # of both subscriptions
+    eventually(lambda: inbox.bodies == [b"1", b"2", b"3"])
 
 
-def test_the_messages_that_wait_are_counted(
+def test_a_subscription_whose_queue_is_empty_is_left_alone(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
@@ -503,27 +506,11 @@ def test_the_messages_that_wait_are_counted(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    put(channel, queue, b"1", b"2", b"3")
-    counts: list[int] = []
-    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
-    eventually(lambda: inbox.bodies == [b"1"])
-    consumer.count_ready(queue, counts.append)
-    consumer.count_ready(topology.work_queue("not subscribed to"), counts.append)
-    eventually(lambda: counts)
-    assert counts == [2]
-
-
-def test_an_error_in_who_is_told_the_count_costs_a_reconnection_and_no_more(
-    consumer: Consumer,
-    channel: BlockingChannel,
-    queue: str,
-    topology: Topology,
-    inbox: Inbox,
-    eventually: Eventually,
-) -> None:
-    put(channel, queue, b"1")
     consumer.subscribe(subscription(topology, queue, inbox))
+    put(channel, queue, b"1")
     eventually(lambda: inbox.bodies == [b"1"])
-    consumer.count_ready(queue, lambda _count: [].index(0))
-    eventually(lambda: inbox.lost == 1)
-    eventually(lambda: inbox.bodies == [b"1", b"1"])
+    before = consumer._find(queue)
+    consumer.renew_if_ready(queue)
+    put(channel, queue, b"2")
+    eventually(lambda: inbox.bodies == [b"1", b"2"])
+    assert consumer._find(queue) is before

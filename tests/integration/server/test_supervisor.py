@@ -27,7 +27,6 @@ from imgbatch.protocol import (
     decode,
     encode,
 )
-from imgbatch.server import leases as leases_module
 from imgbatch.server import supervisor as supervisor_module
 from imgbatch.server.self_test import SelfTest
 from imgbatch.server.supervisor import MOST_ANSWERS, ServerSettings, Supervisor
@@ -158,7 +157,7 @@ def test_however_often_a_machine_is_asked_it_answers_ten_times_a_second(
 def test_a_machine_that_works_for_many_batches_takes_no_more(
     client: Client, machine: ServerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "MOST_LEASES", 2)
+    monkeypatch.setattr(supervisor_module, "MOST_LEASES", 2)
     for batch in "abc":
         client.enlist(machine, batch=batch)
     refused = client.hear(LeaseRefused)
@@ -179,8 +178,16 @@ def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
 
-def test_a_client_that_falls_silent_loses_its_lease(client: Client, machine: ServerStatus) -> None:
-    client.enlist(machine, lease_seconds=4)
+@pytest.mark.parametrize(("asked_seconds", "longest_seconds"), [(4, 300), (2**53, 4)])
+def test_a_client_that_falls_silent_loses_its_lease(
+    client: Client,
+    machine: ServerStatus,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_seconds: int,
+    longest_seconds: int,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "LONGEST_LEASE_SECONDS", longest_seconds)
+    client.enlist(machine, lease_seconds=asked_seconds)
     client.hear(ServerStatus, lambda frame: frame.batches == 1)
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
@@ -240,3 +247,12 @@ def test_a_renewed_enlistment_is_no_new_one(client: Client, machine: ServerStatu
     client.hear(ServerStatus, lambda frame: frame.images == 2)
     client.call()
     assert client.hear(ServerStatus).images == 2
+
+
+def test_workers_are_told_of_another_queue_of_the_same_batch(
+    client: Client, machine: ServerStatus
+) -> None:
+    for name in "ab":
+        queue = client.topology.work_queue(name)
+        client.enlist(machine, batch="one image", queue=queue)
+    client.hear(ServerStatus, lambda frame: frame.images == 4)

@@ -43,7 +43,7 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     from imgbatch.broker import bundler, publisher, topology
     from imgbatch.engines.rabbitmq import engine, machines
     from imgbatch.protocol import client_session, slicing, worker_session
-    from imgbatch.server import answers, leases, supervisor
+    from imgbatch.server import answers, supervisor
 
     assert f"**version {PROTOCOL_VERSION}**" in PAGE
     assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.payload_bytes) == (64 * 1024, 16 * 2**20)
@@ -64,4 +64,4 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert worker_session.FETCH_SECONDS == 10
     assert f"{worker_session.FETCH_TIMES} times in all" in PAGE
     assert (worker_session.IN_PROGRESS_SECONDS, supervisor.STATUS_SECONDS) == (5, 3)
-    assert leases.LONGEST_LEASE_SECONDS == 300
+    assert supervisor.LONGEST_LEASE_SECONDS == 300

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from imgbatch.server.metrics import Metrics, Throughput
+from imgbatch.server.metrics import Metrics
+from imgbatch.server.supervisor import Throughput
 
 
 @dataclass
