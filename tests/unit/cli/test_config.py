@@ -35,6 +35,15 @@ def test_the_nearest_source_wins(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert factors == [4, 3, 2, 1]
 
 
+def test_the_word_for_a_default_is_an_answer_like_any_other(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(home / "imgbatch.toml", "procs = 3")
+    assert "procs" not in parse(CLIENT, ["--procs", "auto"])
+    monkeypatch.setenv("IMGBATCH_PROCS", "auto")
+    assert "procs" not in parse(CLIENT, [])
+
+
 @pytest.mark.parametrize("program", [SERVER, STATUS], ids=lambda program: program.name)
 def test_the_settings_file_counts_for_every_program(home: Path, program: Program) -> None:
     table(home / "imgbatch.toml", 'broker = "amqp://far/"\ncontrast = 3\nprefetch = 2\nwait = 7')
