@@ -10,12 +10,12 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from imgbatch.server.messages import Drain, Serve, WorkerSettings
+from imgbatch.server.messages import Drain, Serve, ServerSettings
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus
 
 
-def main(_settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
+def main(_settings: ServerSettings, _machine: str, pipe: Connection, status: WorkerStatus) -> None:
     pipe.send(Ready())
     while True:
         order = pipe.recv()

@@ -31,8 +31,7 @@ class Bundler:
         self._exchange = exchange
         self._lock = threading.Lock()
         self._routing_key = ""
-        self._frames: list[bytes] = []
-        self._settled: list[Callable[[Settlement], None]] = []
+        self._waiting: list[tuple[bytes, Callable[[Settlement], None]]] = []
         self._since_seconds = 0.0
 
     def add(self, routing_key: str, frame: bytes, settled: Callable[[Settlement], None]) -> None:
@@ -48,13 +47,12 @@ class Bundler:
         if routing_key != self._routing_key:
             self.flush()
         with self._lock:
-            if not self._frames:
+            if not self._waiting:
                 self._routing_key, self._since_seconds = routing_key, time.monotonic()
-            self._frames.append(frame)
-            self._settled.append(settled)
+            self._waiting.append((frame, settled))
             is_full = (
-                len(self._frames) >= MOST_FRAMES_PER_BUNDLE
-                or sum(map(len, self._frames)) >= BUNDLE_BYTES
+                len(self._waiting) >= MOST_FRAMES_PER_BUNDLE
+                or sum(len(frame) for frame, _ in self._waiting) >= BUNDLE_BYTES
                 or time.monotonic() - self._since_seconds >= LONGEST_WAIT_SECONDS
             )
         if is_full:
@@ -63,15 +61,13 @@ class Bundler:
     def flush(self) -> None:
         """Publish what waits, without waiting for room: there is no more of it than a message."""
         with self._lock:
-            frames, self._frames = self._frames, []
-            told, self._settled = self._settled, []
+            waiting, self._waiting = self._waiting, []
             routing_key = self._routing_key
-        if not frames:
-            return
 
         def all_settled(settlement: Settlement) -> None:
-            for settled in told:
+            for _, settled in waiting:
                 settled(settlement)
 
-        message = Message(self._exchange, routing_key, b"".join(frames))
-        self._publisher.post(message, all_settled)
+        if waiting:
+            body = b"".join(frame for frame, _ in waiting)
+            self._publisher.post(Message(self._exchange, routing_key, body), all_settled)

@@ -223,12 +223,12 @@ class Publisher:
         self._send_waiting()
 
     def _on_down(self, reason: str, channel_error: int) -> None:
-        interrupted = [self._unconfirmed[tag] for tag in sorted(self._unconfirmed)]
+        interrupted = list(self._unconfirmed.values())  # in the order in which they were sent
         self._unconfirmed.clear()
         self._last_tag = 0
-        for entry in reversed(interrupted):
+        self._waiting.extendleft(reversed(interrupted))
+        for entry in interrupted:
             entry.returned = False
-            self._waiting.appendleft(entry)
         if channel_error and interrupted:
             self._blame(interrupted[0], reason, channel_error)
 

@@ -8,15 +8,15 @@ without it is only slower.
 
 from __future__ import annotations
 
+from typing import Any
+
+from pika.adapters.utils import io_services_utils
+
 RECEIVE_BYTES = 128 * 1024
 
 
-def widen() -> bool:
-    """Make all connections of this process receive whole AMQP frames; tell whether they will."""
-    from pika.adapters.utils import io_services_utils
-
-    transport = getattr(io_services_utils, "_AsyncTransportBase", None)
-    if transport is None or not hasattr(transport, "_MAX_RECV_BYTES"):
-        return False
-    transport._MAX_RECV_BYTES = RECEIVE_BYTES
-    return True
+def widen() -> None:
+    """Make all connections of this process receive whole AMQP frames."""
+    transport: Any = getattr(io_services_utils, "_AsyncTransportBase", None)
+    if hasattr(transport, "_MAX_RECV_BYTES"):
+        transport._MAX_RECV_BYTES = RECEIVE_BYTES

@@ -25,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(given: Mapping[str, Any]) -> int:
     from imgbatch.broker.address import Address
     from imgbatch.server.logs import log_to_stderr
+    from imgbatch.server.messages import ServerSettings
     from imgbatch.server.self_test import run_self_test
-    from imgbatch.server.supervisor import ServerSettings, Supervisor
+    from imgbatch.server.supervisor import Supervisor
     from imgbatch.settings import filled
 
     settings = filled(ServerSettings, given)

@@ -1,35 +1,47 @@
-"""What a supervisor and its workers tell each other, over the pipe between them."""
+"""What a server is told, and what its supervisor and its workers tell each other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, field
 
+from imgbatch.broker.address import DEFAULT_URL
+from imgbatch.cores import usable_cores
 from imgbatch.images.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker is started with.
+class ServerSettings:
+    """All that `imgbatch-server` can be told.
 
     Parameters
     ----------
     broker
         The broker's URL.
-    prefix
-        Of all names on the broker.
-    machine
-        The id that results carry.
+    procs
+        Worker processes.
+    name
+        For people; need not be unlike other servers' names.
     prefetch
-        Tickets held of each batch: one is computed, the others' images arrive meanwhile.
+        Tickets that each worker holds of each batch.
     limits
         What an image may be.
+    image_timeout_seconds
+        How long one may take.
+    memory_bytes
+        What an idle worker may hold before it is replaced.
+    prefix
+        Of all names on the broker.
     """
 
-    broker: str
-    prefix: str
-    machine: str
-    prefetch: int
-    limits: Limits
+    broker: str = DEFAULT_URL
+    procs: int = field(default_factory=usable_cores)
+    name: str = field(default_factory=socket.gethostname)
+    prefetch: int = 3
+    limits: Limits = field(default_factory=Limits)
+    image_timeout_seconds: float = 120.0
+    memory_bytes: int = 1024 * 1024 * 1024
+    prefix: str = "imgbatch."
 
 
 @dataclass(frozen=True, slots=True)

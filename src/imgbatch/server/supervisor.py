@@ -14,18 +14,15 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from selectors import EVENT_READ
 from typing import TYPE_CHECKING
 
-from imgbatch.broker.address import DEFAULT_URL, Address
+from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
 from imgbatch.broker.topology import Topology
-from imgbatch.cores import usable_cores
 from imgbatch.errors import BrokerError
-from imgbatch.images.limits import Limits
 from imgbatch.protocol import (
     Discover,
     Frame,
@@ -42,8 +39,8 @@ from imgbatch.server.messages import (
     Drain,
     Leave,
     Serve,
+    ServerSettings,
     WorkerCommand,
-    WorkerSettings,
 )
 from imgbatch.server.self_test import SelfTest
 from imgbatch.version import __version__
@@ -71,40 +68,6 @@ MOST_LEASES = 200
 """At a time: each is a queue, and a consumer of every worker."""
 WORKER = "imgbatch.server.worker:main"
 PRELOAD = ("imgbatch.server.worker", "imgbatch.images.display", "cv2", *CODECS)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """All that `imgbatch-server` can be told.
-
-    Parameters
-    ----------
-    broker
-        The broker's URL.
-    procs
-        Worker processes.
-    name
-        For people; need not be unlike other servers' names.
-    prefetch
-        Tickets that each worker holds of each batch.
-    limits
-        What an image may be.
-    image_timeout_seconds
-        How long one may take.
-    memory_bytes
-        What an idle worker may hold before it is replaced.
-    prefix
-        Of all names on the broker.
-    """
-
-    broker: str = DEFAULT_URL
-    procs: int = field(default_factory=usable_cores)
-    name: str = field(default_factory=socket.gethostname)
-    prefetch: int = 3
-    limits: Limits = field(default_factory=Limits)
-    image_timeout_seconds: float = 120.0
-    memory_bytes: int = 1024 * 1024 * 1024
-    prefix: str = "imgbatch."
 
 
 class Throughput:
@@ -156,13 +119,10 @@ class Supervisor:
         self._answers_until_seconds = 0.0
         self._is_listening = False
         self._told_problem: str | None = None
-        worker_settings = WorkerSettings(
-            settings.broker, settings.prefix, self._machine, settings.prefetch, settings.limits
-        )
         self._pool = WorkerPool(
             ForkServer(PRELOAD),
             WORKER,
-            (worker_settings,),
+            (settings, self._machine),
             time_limit_seconds=settings.image_timeout_seconds,
             idle_memory_bytes=settings.memory_bytes,
             memory_bytes=worst_case_bytes(settings.limits, files=1 + settings.prefetch),

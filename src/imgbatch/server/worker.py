@@ -34,8 +34,8 @@ from imgbatch.server.messages import (
     Drain,
     Leave,
     Serve,
+    ServerSettings,
     WorkerCommand,
-    WorkerSettings,
 )
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus
@@ -48,10 +48,10 @@ IDLE_CHECK_SECONDS = 5.0
 FLUSH_SECONDS = 20.0
 
 
-def main(settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
+def main(settings: ServerSettings, machine: str, pipe: Connection, status: WorkerStatus) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
     log_to_stderr(verbose=False)
-    Worker(settings, pipe, status).run()
+    Worker(settings, machine, pipe, status).run()
 
 
 class Worker:
@@ -60,25 +60,29 @@ class Worker:
     Parameters
     ----------
     settings
-        From the supervisor.
+        Those of the server.
+    machine
+        The id that results carry.
     pipe
         To and from the supervisor.
     status
         Where the supervisor sees what is computed.
     """
 
-    def __init__(self, settings: WorkerSettings, pipe: Connection, status: WorkerStatus) -> None:
+    def __init__(
+        self, settings: ServerSettings, machine: str, pipe: Connection, status: WorkerStatus
+    ) -> None:
         self._prefetch = settings.prefetch
         self._status = status
         self._pipe = pipe
         self._topology = Topology(settings.prefix)
-        self._session = WorkerSession(settings.machine, settings.limits.max_bytes)
-        self._answerer = Answerer(settings.machine, settings.limits)
+        self._session = WorkerSession(machine, settings.limits.max_bytes)
+        self._answerer = Answerer(machine, settings.limits)
         self._images: queue.SimpleQueue[PendingTicket | None] = queue.SimpleQueue()
         self._queues: dict[str, str] = {}
         self._busy_seconds = time.monotonic()
         address = Address(settings.broker)
-        name = f"imgbatch-worker-{settings.machine}-{os.getpid()}"
+        name = f"imgbatch-worker-{machine}-{os.getpid()}"
         self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
         self._bundler = Bundler(self._publisher, self._topology.clients)
         self._consumer = Consumer(address, f"{name}-in", lost=self._on_connection_lost)

@@ -28,8 +28,9 @@ from imgbatch.protocol import (
     encode,
 )
 from imgbatch.server import supervisor as supervisor_module
+from imgbatch.server.messages import ServerSettings
 from imgbatch.server.self_test import SelfTest
-from imgbatch.server.supervisor import MOST_ANSWERS, ServerSettings, Supervisor
+from imgbatch.server.supervisor import MOST_ANSWERS, Supervisor
 
 pytestmark = pytest.mark.broker
 SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)

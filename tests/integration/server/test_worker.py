@@ -37,7 +37,7 @@ from imgbatch.protocol import (
     encode,
 )
 from imgbatch.recipe import Recipe
-from imgbatch.server.messages import Drain, Leave, Serve, WorkerSettings
+from imgbatch.server.messages import Drain, Leave, Serve, ServerSettings
 from imgbatch.server.supervisor import WORKER
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import WorkerPool
@@ -58,10 +58,10 @@ def topology() -> Topology:
 
 @pytest.fixture(scope="module")
 def pool(broker: Broker, topology: Topology) -> Iterator[WorkerPool]:
-    settings = WorkerSettings(
-        broker.url, topology.prefix, "machine-1", PREFETCH, Limits(max_bytes=LIMIT)
+    settings = ServerSettings(
+        broker.url, prefix=topology.prefix, prefetch=PREFETCH, limits=Limits(max_bytes=LIMIT)
     )
-    pool = WorkerPool(ForkServer(), WORKER, (settings,), farewell=Drain(), logs=True)
+    pool = WorkerPool(ForkServer(), WORKER, (settings, "machine-1"), farewell=Drain(), logs=True)
     (worker,) = pool.fill(1)
     while not worker.ready:
         list(pool.listen(PATIENCE_SECONDS))  # nothing is told of kernels that are compiled

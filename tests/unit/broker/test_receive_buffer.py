@@ -15,7 +15,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_transports_receive_whole_frames() -> None:
-    assert receive_buffer.widen()
+    receive_buffer.widen()
     for transport in (
         io_services_utils._AsyncPlaintextTransport,
         io_services_utils._AsyncSSLTransport,
@@ -25,10 +25,10 @@ def test_all_transports_receive_whole_frames() -> None:
 
 def test_a_pika_without_that_name_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(io_services_utils._AsyncTransportBase, "_MAX_RECV_BYTES")
-    assert not receive_buffer.widen()
+    receive_buffer.widen()
     assert not hasattr(io_services_utils._AsyncTransportBase, "_MAX_RECV_BYTES")
 
 
 def test_a_pika_without_that_class_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(io_services_utils, "_AsyncTransportBase")
-    assert not receive_buffer.widen()
+    receive_buffer.widen()

@@ -128,7 +128,7 @@ class MachineRegistry:
                 for machine in self._machines.values()
                 if machine.status.digest == self._digest
             )
-        room = math.inf if self._most is None else self._most - self.working
+        room = math.inf if self._most is None else self._most - len(self.leased)
         for machine in self._machines.values():
             status = machine.status
             is_refused = machine.refusal and now_seconds < machine.refused_until_seconds
@@ -161,11 +161,6 @@ class MachineRegistry:
     def leased(self) -> list[ServerStatus]:
         """The last status of each machine that works for the run."""
         return [machine.status for machine in self._machines.values() if machine.leased]
-
-    @property
-    def working(self) -> int:
-        """How many machines work for the run."""
-        return len(self.leased)
 
     @property
     def procs(self) -> int:

@@ -39,9 +39,9 @@ def working(registry: MachineRegistry, now: float = 0.0) -> list[str]:
 
 def test_all_machines_that_are_heard_of_work() -> None:
     registry = registry_of("a", "b")
-    assert registry.working == registry.procs == 0
+    assert len(registry.leased) == registry.procs == 0
     assert working(registry) == ["a", "b"]
-    assert (registry.working, registry.procs) == (2, 8)
+    assert (len(registry.leased), registry.procs) == (2, 8)
     registry.hear(machine("late"), 1.0)
     assert working(registry, 1.0) == ["a", "b", "late"]
 
@@ -144,7 +144,7 @@ def test_the_digest_of_most_machines_is_taken(machines: list[tuple[str, int]]) -
     (taken,) = {status.digest for status in registry.leased}
     digests = [digest for digest, _ in machines]
     assert digests.count(taken) == max(map(digests.count, digests))
-    assert registry.working + len(registry.refusals) == len(machines)
+    assert len(registry.leased) + len(registry.refusals) == len(machines)
 
 
 def test_no_more_machines_are_known_than_a_fleet_may_have() -> None:
