@@ -139,11 +139,12 @@ class Publisher:
         settled
             Told once, when all that were published are settled, the worst of what became of them.
         """
+        lock = threading.Lock()
         settlements: list[Settlement] = []
         expected = 1  # of this loop itself: it may publish more
 
         def one_settled(settlement: Settlement) -> None:
-            with self._room:
+            with lock:
                 settlements.append(settlement)
                 is_last = len(settlements) == expected
             if is_last:
