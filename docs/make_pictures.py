@@ -41,7 +41,7 @@ def main() -> None:
     """Make all pictures."""
     PICTURES.mkdir(exist_ok=True)
     make_before_after(PICTURES / "before-after.jpg")
-    # A plain name, since the report shows it; mkdir fails if it is somebody else's.
+    # A plain name, since the report shows it; mkdir fails if it is another user's.
     folder = Path(tempfile.gettempdir()) / "holiday"
     folder.mkdir()
     try:
@@ -108,7 +108,7 @@ def set_window(browser: webdriver.Chrome, width: int, height: int) -> None:
 
 
 def save_screenshot(browser: webdriver.Chrome, target: Path) -> None:
-    """Save what is in the window in 256 colours: a third of the bytes, and nobody sees it."""
+    """Save what is in the window in 256 colours: a third of the bytes, and it does not show."""
     answer = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     picture = Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
     picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(target, optimize=True)

@@ -241,11 +241,11 @@ def test_a_photograph_on_its_side_is_shown_upright(page):
 def test_a_damaged_file_says_so_and_the_others_can_still_be_seen(page):
     for _ in range(4):
         page["next"].click()
-    page.until(page["trouble"].is_displayed)
-    assert "5 damaged.jpg" in page["trouble"].text
+    page.until(page["problem"].is_displayed)
+    assert "5 damaged.jpg" in page["problem"].text
     page["previous"].click()
     page.settle()
-    page.until(lambda: not page["trouble"].is_displayed())
+    page.until(lambda: not page["problem"].is_displayed())
     complaints = [entry["message"] for entry in page.browser.get_log("browser")]
     assert all("422" in complaint for complaint in complaints)
 

@@ -25,7 +25,7 @@ export function newestOnly(work) {
   };
 }
 
-export class Trouble extends Error {}
+export class Problem extends Error {}
 
 async function ask(address, signal) {
   let answer;
@@ -33,9 +33,9 @@ async function ask(address, signal) {
     answer = await fetch(address, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Trouble("imgbatch-preview has ended. Start it again to go on.");
+    throw new Problem("imgbatch-preview has ended. Start it again to go on.");
   }
-  if (!answer.ok) throw new Trouble((await answer.json()).sentence);
+  if (!answer.ok) throw new Problem((await answer.json()).sentence);
   return answer;
 }
 

@@ -1,6 +1,6 @@
 // imgbatch preview: what is chosen lives in `photo`, `factors` and `view`; all else follows from it.
 
-import { Trouble, draw, fetchFields, fetchPicture, newestOnly } from "./pictures.js";
+import { Problem, draw, fetchFields, fetchPicture, newestOnly } from "./pictures.js";
 import { buildFactors, buildPresets, showCommand, showFactors, showHistogram, wireCopy } from "./settings.js";
 import { boxInSight, place, placeDetail, planeOf, stageSize, wireStage } from "./stage.js";
 
@@ -93,7 +93,7 @@ const refresh = newestOnly(async (wish) => {
     if (view.full && !wish.isOvertaken()) await showWhole(wish);
   } catch (error) {
     if (signal.aborted) return;
-    if (!(error instanceof Trouble)) throw error;
+    if (!(error instanceof Problem)) throw error;
     showTrouble(error.message);
   }
   byId("stage").setAttribute("aria-busy", "false");
@@ -110,8 +110,8 @@ async function open() {
 }
 
 function showTrouble(sentence) {
-  byId("trouble").textContent = sentence;
-  byId("trouble").hidden = false;
+  byId("problem").textContent = sentence;
+  byId("problem").hidden = false;
   for (const part of ["histogram-before", "histogram-after"]) byId(part).removeAttribute("d");
   byId("clipped").textContent = "";
   byId("stage").classList.add("empty");
@@ -165,7 +165,7 @@ function go(to) {
   photo = null;
   shown = {};
   showZoom(false);
-  byId("trouble").hidden = true;
+  byId("problem").hidden = true;
   byId("stage").setAttribute("aria-busy", "true");
   byId("name").textContent = album.photos[index];
   byId("name").title = album.photos[index];

@@ -88,7 +88,7 @@ export function wireStage(view, plane, moved, toggleZoom) {
 
   let last = null;
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || event.target.closest(".trouble")) return;
+    if (event.button !== 0 || event.target.closest(".problem")) return;
     const panning = view.full && !event.target.closest("#divider");
     last = { x: event.clientX, y: event.clientY, panning };
     stage.setPointerCapture(event.pointerId);
