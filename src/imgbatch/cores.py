@@ -9,22 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
-
-_QuotaReader: TypeAlias = Callable[[Path], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Mount:
-    """Where a control group hierarchy, or a part of it, can be read."""
-
-    root: PurePosixPath
-    point: PurePosixPath
-    kind: str
-    options: frozenset[str]
 
 
 def usable_cores(root: Path = Path("/")) -> int:
@@ -42,88 +28,41 @@ def usable_cores(root: Path = Path("/")) -> int:
         costs more than two processes that share one and a half.
     """
     affine = len(os.sched_getaffinity(0))
-    allowed = min((affine, *(math.ceil(quota) for quota in _quotas(root))))
-    return max(1, allowed)
+    return max(1, math.ceil(min((affine, *_quotas(root)))))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Yield the quotas, in cores, of our control groups and of all groups above them."""
-    mounts = list(_mounts(root))
-    for controllers, path in _groups(root):
-        for mount in mounts:
-            if mount.kind == "cgroup2" and not controllers:
-                yield from _quotas_upwards(root, mount, path, _read_quota_v2)
-            elif mount.kind == "cgroup" and "cpu" in controllers & mount.options:
-                yield from _quotas_upwards(root, mount, path, _read_quota_v1)
+    """Yield the quotas, in cores, of our control groups and of all groups above them.
 
-
-def _groups(root: Path) -> Iterator[tuple[frozenset[str], PurePosixPath]]:
-    """Yield the controllers (none for version 2) and the path of each of our control groups."""
-    for line in _lines(root / "proc/self/cgroup"):
+    They are looked for where every system mounts them. Inside a container a group's path may be
+    the host's, or lead out of what is mounted: then only the last of the groups above is there.
+    """
+    mounted = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if path:
-            yield frozenset(filter(None, controllers.split(","))), PurePosixPath(path)
+        controllers, _, path = rest.partition(":")  # of version 2, there is no controller
+        below = PurePosixPath(path.removeprefix("/"))
+        tops = {mounted / controllers}
+        if "cpu" in controllers.split(","):
+            tops.add(mounted / "cpu")
+        for group in (below, *below.parents):
+            if ".." not in group.parts:
+                yield from (_quota(top / group) for top in tops)
 
 
-def _mounts(root: Path) -> Iterator[_Mount]:
-    """Yield the mounted control group hierarchies, as proc(5) lays out a mountinfo line."""
-    for line in _lines(root / "proc/self/mountinfo"):
-        before, _, after = line.partition(" - ")
-        left, right = before.split(" "), after.split(" ")
-        if len(left) >= 5 and len(right) >= 3 and right[0] in {"cgroup", "cgroup2"}:
-            yield _Mount(
-                PurePosixPath(_unescape(left[3])),
-                PurePosixPath(_unescape(left[4])),
-                right[0],
-                frozenset(right[2].split(",")),
-            )
-
-
-def _quotas_upwards(
-    root: Path, mount: _Mount, path: PurePosixPath, read: _QuotaReader
-) -> Iterator[float]:
-    top = root / mount.point.relative_to("/")
-    # Inside a container the path may be the host's, and its part below the mount all we can see.
-    below = path.relative_to(mount.root) if path.is_relative_to(mount.root) else PurePosixPath()
-    folder = top / below if ".." not in below.parts else top
-    for group in (folder, *folder.parents):
-        quota = read(group)
-        if quota is not None:
-            yield quota
-        if group == top:
-            return
-
-
-def _read_quota_v2(group: Path) -> float | None:
-    fields = " ".join(_lines(group / "cpu.max")).split()
-    return _ratio(fields[0], fields[1]) if len(fields) == 2 else None
-
-
-def _read_quota_v1(group: Path) -> float | None:
-    quota = _lines(group / "cpu.cfs_quota_us")
-    period = _lines(group / "cpu.cfs_period_us")
-    return _ratio(quota[0], period[0]) if quota and period else None
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    """Return quota / period; None for ``max``, for -1, and for what is no number."""
+def _quota(group: Path) -> float:
+    """Return a group's quota, by the file of version 2 or those of 1; infinite if it has none."""
+    version_1 = [_text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+    fields = (_text(group / "cpu.max") or " ".join(version_1)).split()
     try:
-        cores = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return cores if cores > 0 else None
+        cores = int(fields[0]) / int(fields[1])
+    except (IndexError, ValueError, ZeroDivisionError):
+        return math.inf
+    return cores if cores > 0 else math.inf
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return []
-
-
-def _unescape(text: str) -> str:
-    """Undo the octal escapes that mountinfo has for blanks and backslashes."""
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
+        return ""

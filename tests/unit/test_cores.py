@@ -8,7 +8,6 @@ import pytest
 from imgbatch.cores import usable_cores
 
 MANY = 10**6
-V2 = "31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 
 
 class Machine:
@@ -23,8 +22,8 @@ class Machine:
         file.write_text(text)
         return self
 
-    def groups(self, groups: str, mounts: str) -> Machine:
-        return self.write("proc/self/cgroup", groups).write("proc/self/mountinfo", mounts)
+    def groups(self, groups: str) -> Machine:
+        return self.write("proc/self/cgroup", groups)
 
 
 @pytest.fixture
@@ -52,12 +51,12 @@ def test_affinity_alone_counts_where_there_are_no_groups(machine: Machine) -> No
     ],
 )
 def test_a_quota_of_version_2_is_rounded_up(machine: Machine, cpu_max: str, cores: int) -> None:
-    machine.groups("0::/batch\n", V2).write("sys/fs/cgroup/batch/cpu.max", cpu_max)
+    machine.groups("0::/batch\n").write("sys/fs/cgroup/batch/cpu.max", cpu_max)
     assert usable_cores(machine.root) == cores
 
 
 def test_a_group_s_quota_holds_for_the_groups_below_it(machine: Machine) -> None:
-    machine.groups("0::/slice/service/scope\n", V2)
+    machine.groups("0::/slice/service/scope\n")
     machine.write("sys/fs/cgroup/slice/cpu.max", "300000 100000")
     machine.write("sys/fs/cgroup/slice/service/cpu.max", "max 100000")
     machine.write("sys/fs/cgroup/slice/service/scope/cpu.max", "700000 100000")
@@ -65,19 +64,18 @@ def test_a_group_s_quota_holds_for_the_groups_below_it(machine: Machine) -> None
 
 
 def test_a_container_sees_its_own_group_as_the_root(machine: Machine) -> None:
-    machine.groups("0::/\n", V2).write("sys/fs/cgroup/cpu.max", "400000 100000")
+    machine.groups("0::/\n").write("sys/fs/cgroup/cpu.max", "400000 100000")
     assert usable_cores(machine.root) == 4
 
 
 def test_a_container_may_see_the_host_s_path_and_only_its_own_folder(machine: Machine) -> None:
-    mounts = "31 24 0:27 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-    machine.groups("0::/docker/abc/inner\n", mounts)
-    machine.write("sys/fs/cgroup/inner/cpu.max", "250000 100000")
+    machine.groups("0::/docker/abc/inner\n")
+    machine.write("sys/fs/cgroup/cpu.max", "250000 100000")
     assert usable_cores(machine.root) == 3
 
 
 def test_a_path_outside_of_the_mount_reads_the_mount_itself(machine: Machine) -> None:
-    machine.groups("0::/../elsewhere\n", V2).write("sys/fs/cgroup/cpu.max", "500000 100000")
+    machine.groups("0::/../elsewhere\n").write("sys/fs/cgroup/cpu.max", "500000 100000")
     assert usable_cores(machine.root) == 5
 
 
@@ -85,41 +83,30 @@ def test_a_path_outside_of_the_mount_reads_the_mount_itself(machine: Machine) ->
     ("quota", "period", "cores"),
     [("250000", "100000", 3), ("50000", "100000", 1), ("-1", "100000", MANY), ("", "", MANY)],
 )
+@pytest.mark.parametrize("folder", ["cpu,cpuacct/docker/abc", "cpu/docker/abc", "cpu"])
 def test_a_quota_of_version_1_is_rounded_up(
-    machine: Machine, quota: str, period: str, cores: int
+    machine: Machine, folder: str, quota: str, period: str, cores: int
 ) -> None:
     groups = "5:memory:/elsewhere\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/init\n"
-    mounts = (
-        "33 30 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
-        "34 30 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
-    )
-    folder = "sys/fs/cgroup/cpu,cpuacct/docker/abc"
-    machine.groups(groups, mounts)
-    machine.write(f"{folder}/cpu.cfs_quota_us", quota)
-    machine.write(f"{folder}/cpu.cfs_period_us", period)
+    machine.groups(groups)
+    machine.write(f"sys/fs/cgroup/{folder}/cpu.cfs_quota_us", quota)
+    machine.write(f"sys/fs/cgroup/{folder}/cpu.cfs_period_us", period)
     assert usable_cores(machine.root) == cores
 
 
 def test_both_versions_together_count_both(machine: Machine) -> None:
-    mounts = V2 + "34 30 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
-    machine.groups("4:cpu:/a\n0::/b\n", mounts)
+    machine.groups("4:cpu:/a\n0::/b\n")
     machine.write("sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "600000")
     machine.write("sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000")
     machine.write("sys/fs/cgroup/b/cpu.max", "700000 100000")
     assert usable_cores(machine.root) == 6
 
 
-def test_blanks_in_a_mount_point_are_understood(machine: Machine) -> None:
-    mounts = "31 24 0:27 / /sys/fs/c\\040group rw - cgroup2 cgroup2 rw\n"
-    machine.groups("0::/\n", mounts).write("sys/fs/c group/cpu.max", "200000 100000")
-    assert usable_cores(machine.root) == 2
-
-
 def test_affinity_counts_where_it_is_the_smaller(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
-    machine.groups("0::/\n", V2).write("sys/fs/cgroup/cpu.max", "800000 100000")
+    machine.groups("0::/\n").write("sys/fs/cgroup/cpu.max", "800000 100000")
     assert usable_cores(machine.root) == 3
 
 
