@@ -41,18 +41,6 @@ class ColourType(IntEnum):
         return {ColourType.GREY: all_depths, ColourType.PALETTE: all_depths[:4]}.get(self, (8, 16))
 
 
-_ADAM7 = (
-    (0, 0, 8, 8),
-    (4, 0, 8, 8),
-    (0, 4, 4, 8),
-    (2, 0, 4, 4),
-    (0, 2, 2, 4),
-    (1, 0, 2, 2),
-    (0, 1, 1, 2),
-)
-"""First column, first row, column step and row step of each pass."""
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk: its type, its body, and whether its checksum is right."""
@@ -89,17 +77,9 @@ class Header:
         return struct.pack(">IIBBxxB", *sizes, self.depth, self.colour_type, self.is_interlaced)
 
     @property
-    def filtered_bytes(self) -> int:
-        """How many bytes the filtered rows have, inflated."""
-        steps = _ADAM7 if self.is_interlaced else ((0, 0, 1, 1),)
-        bits = self.depth * self.colour_type.samples
-        total = 0
-        for first_column, first_row, column_step, row_step in steps:
-            columns = -(-(self.width_pixels - first_column) // column_step)
-            rows = -(-(self.height_pixels - first_row) // row_step)
-            if columns > 0 and rows > 0:
-                total += rows * (1 + (columns * bits + 7) // 8)
-        return total
+    def row_bytes(self) -> int:
+        """How many bytes a row has behind its filter."""
+        return (self.width_pixels * self.depth * self.colour_type.samples + 7) // 8
 
 
 @dataclass(slots=True)

@@ -122,11 +122,14 @@ def decode_salvaged(structure: PngStructure) -> Pixels:
     header = structure.header
     chunks = _needed_chunks(structure)
     body = b"".join(body for kind, body in chunks if kind == b"IDAT")
-    rows = _inflate_what_is_there(body, header.filtered_bytes)
-    stride = header.filtered_bytes // header.height_pixels
-    if len(rows) < min(stride, header.filtered_bytes):
+    stride, height = 1 + header.row_bytes, header.height_pixels
+    # An interlaced picture has up to 15/8 as many rows, shorter ones, of which each may have a
+    # filter and some bits more. A decoder leaves what is too much.
+    most_bytes = stride * height + (3 * height + 16 if header.is_interlaced else 0)
+    rows = _inflate_what_is_there(body, most_bytes)
+    if len(rows) < stride:
         raise beyond_repair("the PNG has no complete row")
-    filler = np.zeros(header.filtered_bytes - len(rows), np.uint8)
+    filler = np.zeros(most_bytes - len(rows), np.uint8)
     if not header.is_interlaced:
         filler[(-len(rows)) % stride :: stride] = 2  # the filter "up": zeros repeat the row above
     meaning = [(kind, body) for kind, body in chunks if kind != b"IDAT"]

@@ -101,31 +101,6 @@ def test_chunks_are_written_with_the_right_length_and_checksum(kind, body):
     assert b"".join(chunk_parts(kind, body)) == images.chunk(kind, body)
 
 
-@given(
-    width=st.integers(1, 40),
-    height=st.integers(1, 40),
-    depth_and_type=st.sampled_from([(1, 0), (4, 3), (8, 2), (16, 6), (8, 4)]),
-)
-def test_filtered_bytes_of_a_plain_picture_are_its_rows_and_their_filters(
-    width, height, depth_and_type
-):
-    depth, colour_type = depth_and_type
-    samples = {0: 1, 3: 1, 2: 3, 6: 4, 4: 2}[colour_type]
-    header = Header(width, height, depth, ColourType(colour_type), is_interlaced=False)
-    assert header.filtered_bytes == height * (1 + (width * depth * samples + 7) // 8)
-
-
-@given(width=st.integers(1, 40), height=st.integers(1, 40))
-def test_the_passes_of_an_interlaced_picture_have_every_pixel_once(width, height):
-    passes = (
-        *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
-        *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
-    )
-    header = Header(width, height, 8, ColourType.GREY, is_interlaced=True)
-    rows = sum(len(range(y, height, dy)) for x, y, _, dy in passes if x < width)
-    assert header.filtered_bytes == width * height + rows
-
-
 def test_a_header_is_written_as_it_was_read():
     header = parse(FILE).header
     assert images.chunk(b"IHDR", header.body) == FILE[8:33]
