@@ -9,14 +9,15 @@ damage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgbatch.images.picture import Pixels, Shape
-from imgbatch.images.png.container import Chunk, PngStructure
+from imgbatch.images.png.container import PngStructure
 from imgbatch_kernels.compiled import is_executable
 from imgbatch_kernels.png import unfilter_rows
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 _BAND_BYTES = 2**17
 """From 64 to 256 KB are equally fast, 32 KB and 2 MB 8 % slower."""
-
-_PIECE_BYTES = 2**16
 
 
 def decode_plain(structure: PngStructure, buffers: Buffers) -> Pixels | None:
@@ -46,61 +45,37 @@ def decode_plain(structure: PngStructure, buffers: Buffers) -> Pixels | None:
     shape = structure.shape
     pixels = buffers.get("decoded", shape)
     rows: npt.NDArray[Any] = pixels.reshape(shape.height_pixels, -1)
-    stream = _Stream(_pieces(structure.image_data))
+    inflater: Any = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
+    bodies = iter([chunk.body for chunk in structure.image_data if chunk.body])
+    fill = partial(_fill, inflater, bodies)
     try:
-        is_decoded = _decode_rows(stream, rows, shape, buffers) and stream.ends()
+        is_decoded = _decode_rows(fill, rows, shape, buffers)
+        has_more = fill(np.empty(1, np.uint8))
     except igzip_lib.error:  # type: ignore[misc]  # the class, which its stub calls an instance
         return None
-    return pixels if is_decoded else None
+    is_over = inflater.eof and not inflater.unused_data and next(bodies, None) is None
+    return pixels if is_decoded and is_over and not has_more else None
 
 
-def _pieces(chunks: list[Chunk]) -> Iterator[memoryview]:
-    """Yield what the chunks hold, in pieces: isal copies what it has no room to inflate."""
-    for chunk in chunks:
-        for start in range(0, len(chunk.body), _PIECE_BYTES):
-            yield chunk.body[start : start + _PIECE_BYTES]
+def _fill(inflater: Any, bodies: Iterator[memoryview], target: npt.NDArray[np.uint8]) -> bool:
+    """Fill an array with what a zlib stream has next; False if it ends before."""
+    filled = 0
+    while filled < target.size and not inflater.eof:
+        body = next(bodies, None) if inflater.needs_input else b""
+        if body is None:
+            break
+        inflated = inflater.decompress(body, target.size - filled)
+        target.data[filled : filled + len(inflated)] = inflated
+        filled += len(inflated)
+    return filled == target.size
 
 
-class _Stream:
-    """A zlib stream, inflated no further than one asks for.
-
-    Its methods raise `igzip_lib.IsalError` if it is none, or its checksum is wrong.
-    """
-
-    def __init__(self, pieces: Iterator[memoryview]) -> None:
-        from isal import igzip_lib
-
-        self._pieces = pieces
-        self._inflater: Any = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
-
-    def fill(self, target: npt.NDArray[np.uint8]) -> bool:
-        """Fill an array; False if the stream ends before."""
-        filled = 0
-        while filled < target.size:
-            inflated = self._read(target.size - filled)
-            if not inflated:
-                return False
-            target[filled : filled + len(inflated)] = np.frombuffer(inflated, np.uint8)
-            filled += len(inflated)
-        return True
-
-    def ends(self) -> bool:
-        """Whether the stream ends here, and nothing lies behind it."""
-        is_over = not self._read(1) and self._inflater.eof and not self._inflater.unused_data
-        return is_over and next(self._pieces, None) is None
-
-    def _read(self, most_bytes: int) -> bytes:
-        """Return some of the bytes that follow; none if there are no more."""
-        while not self._inflater.eof:
-            is_hungry = self._inflater.needs_input
-            piece = next(self._pieces, b"") if is_hungry else b""
-            inflated: bytes = self._inflater.decompress(piece, most_bytes)
-            if inflated or (is_hungry and not piece):
-                return inflated
-        return b""
-
-
-def _decode_rows(stream: _Stream, rows: npt.NDArray[Any], shape: Shape, buffers: Buffers) -> bool:
+def _decode_rows(
+    fill: Callable[[npt.NDArray[np.uint8]], bool],
+    rows: npt.NDArray[Any],
+    shape: Shape,
+    buffers: Buffers,
+) -> bool:
     """Decode into rows of samples; False if bytes are missing or a filter is unknown."""
     step = shape.channels * rows.itemsize
     stride = 1 + shape.width_pixels * step
@@ -110,8 +85,6 @@ def _decode_rows(stream: _Stream, rows: npt.NDArray[Any], shape: Shape, buffers:
     for first in range(0, shape.height_pixels, band_rows):
         out = rows[first : first + band_rows]
         size = (1 + len(out)) * stride
-        if not stream.fill(memory[stride:size]):
-            return False
-        if not unfilter_rows(memory[:size], out, step):
+        if not (fill(memory[stride:size]) and unfilter_rows(memory[:size], out, step)):
             return False
     return True
