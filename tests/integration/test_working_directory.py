@@ -93,7 +93,7 @@ def trap(tmp_path: Path) -> Trap:
 
 
 def test_the_trap_works(trap: Trap) -> None:
-    subprocess.run([sys.executable, "-m", "html"], cwd=trap.folder, check=False)
+    subprocess.run([sys.executable, "-m", "simplejpeg"], cwd=trap.folder, check=False)
     with pytest.raises(AssertionError, match="imported"):
         trap.assert_untouched()
 

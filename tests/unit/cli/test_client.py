@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.children import children_of
+from tests.support.children import fork_servers_of
 from tests.support.cold_cache import cold_cache, kept_in
 from tests.support.photos import fill
 
@@ -51,7 +51,7 @@ def test_one_fork_server_is_started_for_a_run_on_this_machine_and_ends_with_it(
     arguments = [str(tmp_path / "in"), str(tmp_path / "out"), "--progress", "none", "--no-html"]
     assert main(arguments) == 0
     assert len(servers) == 1
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 def test_no_process_outlives_a_run_that_was_refused(
@@ -59,7 +59,7 @@ def test_no_process_outlives_a_run_that_was_refused(
 ) -> None:
     assert main([str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 2
     assert len(servers) == 1
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 @pytest.mark.parametrize("arguments", [["--dry-run"], ["--broker", "amqp://127.0.0.1:1/"]])
