@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.children import children_of, workers_of
+from tests.support.children import fork_servers_of, workers_of
 from tests.support.fragile_worker import DIE, FAIL, HANG
 from tests.support.photos import black_png, encoded
 from tests.support.programs import wait_until
@@ -34,7 +34,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     yield make_one
     for each in made:
         each.close()
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 @pytest.fixture

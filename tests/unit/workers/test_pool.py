@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.children import children_of, workers_of
+from tests.support.children import fork_servers_of, workers_of
 
 from imgbatch.errors import Code
 from imgbatch.workers.forkserver import COULD_NOT_FORK, ForkServer
@@ -71,7 +71,7 @@ def make() -> Iterator[MakePool]:
     yield make_one
     for watched in made:
         watched.pool.close()
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 def test_workers_start_say_that_they_are_ready_and_leave(make: MakePool) -> None:
@@ -256,7 +256,7 @@ def test_closing_leaves_no_process_behind_whatever_they_do(make: MakePool) -> No
     watched.until(lambda: watched.pool.busy)
     watched.pool.workers[1].send("end: never, and say no more")
     watched.pool.close()
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.batches import ListedJobs, Notes, jobs_of
-from tests.support.children import children_of, workers_of
+from tests.support.children import children_of, fork_servers_of, workers_of
 from tests.support.cold_cache import cold_cache, kept_in
 from tests.support.fragile_worker import DIE, FAIL, FAIL_AT_LENGTH, HANG, LENGTH
 from tests.support.photos import black_png, encoded, fill
@@ -190,7 +190,7 @@ def test_workers_that_do_not_start_end_the_run_with_the_reason(
 
 def test_no_worker_is_left_behind(tmp_path: Path, target: Path) -> None:
     run(fragile(target, procs=2), fill(tmp_path / "in", 3), target)
-    assert children_of(os.getpid()) == []
+    assert fork_servers_of(os.getpid()) == []
 
 
 def test_a_lost_output_folder_ends_the_run(tmp_path: Path, target: Path) -> None:
