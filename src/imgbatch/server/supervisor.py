@@ -159,10 +159,11 @@ class Supervisor:
         BrokerError
             If the broker refuses us before it has ever let us in.
         """
+        # Before they start: what fails at once is to be told.
+        self._told_problem = self._consumer.connection.problem
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
-        self._told_problem = self._consumer.connection.problem
         log.info(
             "%s: worker processes: %d; broker: %s",
             self._machine,
