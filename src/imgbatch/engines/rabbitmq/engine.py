@@ -172,15 +172,7 @@ class _Run:
             prefetch=INBOX_PREFETCH,
             private=partial(self._topology.private_queue, "client"),
         )
-        self._announcements = Subscription(
-            queue="announcements",
-            declare=partial(declare, exchange=self._topology.announcements),
-            received=self._on_announcement,
-            unreadable=self._on_unreadable_announcement,
-            prefetch=0,
-            private=partial(self._topology.private_queue, "listener"),
-            started=self._on_listening,
-        )
+        self._announcements = self._listening_to_announcements()
         self._writer = Writer(policy, listener, self._on_written, self._abort)
         self._reader = Reader(
             self._route,
@@ -201,6 +193,19 @@ class _Run:
         self._said: str | None = None
         self._foreign = ""
         self._listening = False
+
+    def _listening_to_announcements(self) -> Subscription:
+        return Subscription(
+            queue="announcements",
+            declare=partial(
+                self._topology.declare_private_queue, exchange=self._topology.announcements
+            ),
+            received=self._on_announcement,
+            unreadable=self._on_unreadable_announcement,
+            prefetch=0,
+            private=partial(self._topology.private_queue, "listener"),
+            started=self._on_listening,
+        )
 
     # On the run's own thread
 
