@@ -23,8 +23,8 @@ def rank(index: int) -> float:
 def is_wanted(index: int, files: int) -> bool:
     """Whether a job's thumbnails are wanted, in a run of so many files (known so far).
 
-    A pair takes a worker 3 to 5 ms, so small runs have fewer: 12 of 40 photographs of 12
-    megapixels are 1.5 % of their time, and 16 of 400 of half a megapixel 4 %.
+    A pair takes a worker 1 to 4 ms, so small runs have fewer: 12 of 40 photographs of 12
+    megapixels are 1.5 % of their time, and 16 of 400 of half a megapixel 1 %.
     """
     most = min(_FEWEST_WANTED + files // 100, MOST_KEPT)
     return rank(index) * files < most

@@ -201,9 +201,10 @@ def thumbnails(
 
     def thumbnail(pixels: Pixels) -> bytes:
         # Of large photographs four pixels for each of the thumbnail's: the mean of all 12 million
-        # takes 22 ms, this 0.6.
+        # takes 22 ms, this 0.4. Interpolating between them is nearly their mean, in 0.2 ms instead
+        # of the 1.1 to 2 that the mean itself takes where the scale is not a whole number.
         some = _shrunk(pixels, 2 * width, 2 * height, "INTER_NEAREST")
-        screen = for_screen(upright(_shrunk(some, width, height), orientation))
+        screen = for_screen(upright(_shrunk(some, width, height, "INTER_LINEAR"), orientation))
         return to_jpeg(screen, THUMBNAIL_QUALITY, subsampling="420", icc=icc)
 
     return thumbnail(before), thumbnail(after)
