@@ -56,6 +56,10 @@ chaos: $(INSTALLED)-test system-test ## every fault of the chaos suite
 test-rabbitmq4: $(INSTALLED)-test system-test ## the broker tests against RabbitMQ 4, in a Debian 13 root
 	scripts/with-rabbitmq4 $(BIN)/tox run -e rabbitmq4
 
+.PHONY: test-slow
+test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: the codec with a million frames
+	$(BIN)/tox run -e slow
+
 .PHONY: bench
 bench: $(INSTALLED)-bench system-bench ## all benchmarks, and docs/benchmarks.md anew
 	$(BIN)/python -m bench.run
@@ -77,6 +81,10 @@ clean: ## remove what the other targets made
 .PHONY: system-test
 system-test:
 	@scripts/install-debian rabbitmq-server chromium chromium-driver iproute2 gcc libc6-dev zsh fish groff-base
+
+.PHONY: system-slow
+system-slow:
+	@scripts/install-debian debootstrap
 
 .PHONY: system-bench
 system-bench: system-test

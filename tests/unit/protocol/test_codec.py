@@ -12,6 +12,7 @@ import pytest
 import xxhash
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.codec_fuzzer import KEPT_SEEDS, fuzz
 from tests.support.frames import EXAMPLES, any_frame, result, ticket
 
 from imgbatch.errors import (
@@ -367,3 +368,8 @@ def test_frames_are_shown_without_their_payloads(frame: Frame, payload: bytes) -
 @given(any_frame())
 def test_the_same_frame_has_the_same_bytes(frame: Frame) -> None:
     assert encode(frame, b"x") == encode(frame, b"x")
+
+
+def test_whatever_becomes_of_a_frame_it_is_taken_as_it_was_or_refused() -> None:
+    """A million more are tried in the slow lane."""
+    assert fuzz(KEPT_SEEDS).total() == len(KEPT_SEEDS)
