@@ -97,7 +97,7 @@ class RenderingProcess:
         """
         with self._lock:
             answer = self._answer((what, path, *arguments))
-            while isinstance(answer, WorkerExit) and answer.task and answer.task.batch == AHEAD:
+            while isinstance(answer, WorkerExit) and answer.figures.batch == AHEAD:
                 answer = self._answer((what, path, *arguments))  # it died of another photograph
         if isinstance(answer, WorkerExit):
             raise WorkerFailed(answer.code, f"the process that decodes it {answer.how}")

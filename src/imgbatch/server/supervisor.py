@@ -30,6 +30,7 @@ from imgbatch.protocol import (
     LeaseEnd,
     LeaseRefused,
     Received,
+    Returned,
     ServerStatus,
     WorkerCrashed,
     encode,
@@ -230,12 +231,12 @@ class Supervisor:
         sentence = f"a worker {exited.how}"
         if not worker.leaving:
             log.warning("%s; starting another", sentence)
-        if exited.task is None:
-            return
-        batch, job = exited.task.batch, exited.task.job
+        batch, job = exited.figures.batch, exited.figures.job
         if batch in self._leases:
-            crashed = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
-            self._post(self._topology.clients, self._leases[batch][0].topic, crashed)
+            frame: Frame = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
+            if exited.with_server:  # which is no image's fault
+                frame = Returned(batch, (job,), self._machine)
+            self._post(self._topology.clients, self._leases[batch][0].topic, frame)
 
     def _tell_workers(self, command: WorkerCommand) -> None:
         for worker in self._pool.workers:

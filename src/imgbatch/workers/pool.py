@@ -10,19 +10,18 @@ import math
 import os
 import selectors
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from imgbatch.errors import Code
 from imgbatch.workers.forkserver import COULD_NOT_FORK, ForkServer
-from imgbatch.workers.process import Compiling, Ready, Start, WorkerError
-from imgbatch.workers.status import CurrentTask, WorkerStatus, shared_file
+from imgbatch.workers.process import Ready, Start, WorkerError
+from imgbatch.workers.status import Figures, WorkerStatus, shared_file
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
@@ -41,15 +40,15 @@ class WorkerExit:
         The rest of a sentence about it: "was killed by SIGSEGV".
     code
         The failure of an image that it had in hand: its worker crashed, or it took too long.
-    task
-        What it had in hand, if its status says so.
+    figures
+        What it said of itself last, such as the image in hand.
     with_server
         Whether the fork server ended, and all workers with it: that is no image's fault.
     """
 
     how: str
     code: Code = Code.WORKER_CRASHED
-    task: CurrentTask | None = None
+    figures: Figures = Figures()  # noqa: RUF009  # it is immutable
     with_server: bool = False
 
 
@@ -69,8 +68,6 @@ class Worker:
         The monotonic time at which the first of those became the first.
     ready, leaving
         Whether it can work; whether it is to end when it is done with what it was given.
-    compiling, compiling_changed_seconds
-        Whether it has to wait for a kernel to be compiled, and since when it has or no longer has.
     """
 
     number: int
@@ -80,16 +77,20 @@ class Worker:
     given_seconds: float = 0.0
     ready: bool = False
     leaving: bool = False
-    compiling: bool = False
-    compiling_changed_seconds: float = 0.0
     overdue_seconds: float = 0.0
     error: str = ""
 
     @property
-    def task(self) -> CurrentTask | None:
-        """What it has in hand, or has been sent and should have taken up."""
-        sent = CurrentTask("", -1, self.given_seconds) if self.given else None
-        return self.status.current or sent
+    def figures(self) -> Figures:
+        """What it says of itself; of an image that it was sent and has not taken up, since when."""
+        figures = self.status.read()
+        is_sent = self.given and figures.job < 0
+        return figures._replace(since_seconds=self.given_seconds) if is_sent else figures
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has something in hand, or was sent it."""
+        return bool(self.given) or self.figures.job >= 0
 
     @property
     def is_free(self) -> bool:
@@ -177,17 +178,17 @@ class WorkerPool:
     @property
     def busy(self) -> int:
         """How many workers have an image in hand."""
-        return sum(worker.task is not None for worker in self.workers)
+        return sum(worker.is_busy for worker in self.workers)
 
     @property
     def images(self) -> int:
         """How many images were done, by those that are gone as well."""
-        return self._gone_images + sum(worker.status.images for worker in self.workers)
+        return self._gone_images + sum(worker.figures.images for worker in self.workers)
 
     @property
     def busy_seconds(self) -> float:
         """How long they took together."""
-        return self._gone_busy_seconds + sum(it.status.busy_seconds for it in self.workers)
+        return self._gone_busy_seconds + sum(it.figures.busy_seconds for it in self.workers)
 
     def fill(self, count: int) -> list[Worker]:
         """Start workers until there are so many that stay, and return those.
@@ -208,20 +209,11 @@ class WorkerPool:
         if self._server.channel.fileno() < 0:
             self._server = ForkServer(self._server.preload)
             self.selector.register(self._server.channel, selectors.EVENT_READ, self._server)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            pipe = Connection(ours.detach())
-            try:
-                descriptor = shared_file()
-                try:
-                    status = WorkerStatus(descriptor)
-                    self._numbers += 1
-                    self._server.fork(self._numbers, theirs.fileno(), descriptor)
-                finally:
-                    os.close(descriptor)
-            except BaseException:
-                pipe.close()
-                raise
+        pipe, theirs = Pipe()
+        with theirs, shared_file() as file:
+            status = WorkerStatus(file.fileno())
+            self._numbers += 1
+            self._server.fork(self._numbers, theirs.fileno(), file.fileno())
         worker = Worker(self._numbers, pipe, status)
         self.workers.append(worker)
         self.selector.register(pipe, selectors.EVENT_READ, worker)
@@ -248,10 +240,6 @@ class WorkerPool:
         if isinstance(message, WorkerError):
             worker.error = message.sentence
             return
-        if isinstance(message, Compiling):
-            worker.compiling = message.active
-            worker.compiling_changed_seconds = time.monotonic()
-            return
         if isinstance(message, Ready):
             worker.ready = True
             self.failed_starts = 0
@@ -271,15 +259,16 @@ class WorkerPool:
 
     def _remove(self, worker: Worker, exit_code: int | None) -> WorkerExit:
         self.workers.remove(worker)
-        self._gone_images += worker.status.images
-        self._gone_busy_seconds += worker.status.busy_seconds
+        figures = worker.figures
+        self._gone_images += figures.images
+        self._gone_busy_seconds += figures.busy_seconds
         how = f"ended with {worker.error}" if worker.error else describe_exit(exit_code)
         if worker.overdue_seconds:
             how = f"was killed after {worker.overdue_seconds:.0f} s on one image"
-            return WorkerExit(how, Code.IMAGE_TIMEOUT, worker.task)
+            return WorkerExit(how, Code.IMAGE_TIMEOUT, figures)
         if not (worker.ready or worker.leaving):
             self._note_failed_start(how)
-        return WorkerExit(how, task=worker.task, with_server=exit_code is None)
+        return WorkerExit(how, figures=figures, with_server=exit_code is None)
 
     def _note_failed_start(self, problem: str) -> None:
         self.failed_starts += 1
@@ -296,14 +285,13 @@ class WorkerPool:
         """
         now = time.monotonic()
         for worker in self.workers:
-            task = worker.task
-            since_seconds = task.since_seconds if task is not None else now
-            busy_seconds = now - max(since_seconds, worker.compiling_changed_seconds)
-            limit = LONGEST_COMPILING_SECONDS if worker.compiling else self._time_limit_seconds
+            figures = worker.figures
+            busy_seconds = now - figures.since_seconds if worker.is_busy else 0.0
+            limit = LONGEST_COMPILING_SECONDS if figures.compiling else self._time_limit_seconds
             if busy_seconds > limit:
                 worker.overdue_seconds = busy_seconds
                 self._server.kill(worker.number)
-            elif worker.status.resident_bytes > self._idle_memory_bytes and not worker.leaving:
+            elif figures.resident_bytes > self._idle_memory_bytes and not worker.leaving:
                 self.dismiss(worker)
 
     def dismiss(self, worker: Worker) -> None:
@@ -314,7 +302,7 @@ class WorkerPool:
     def close(self) -> None:
         """Let idle workers leave, and kill the others and the fork server."""
         for worker in self.workers:
-            if worker.task is None and worker.ready:
+            if worker.ready and not worker.is_busy:
                 self.dismiss(worker)
             else:
                 self._server.kill(worker.number)
@@ -323,8 +311,8 @@ class WorkerPool:
             for _ in self.listen(left_seconds):
                 pass
         self._server.close()
-        for worker in self.workers:
-            worker.pipe.close()
+        while self.workers:
+            self.workers.pop().pipe.close()
         self.selector.close()
 
 

@@ -47,13 +47,6 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiling:
-    """From a worker: it compiles a kernel, or waits for the process that does; or no longer."""
-
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
 class WorkerError:
     """From a worker: the exception that ends it."""
 
@@ -68,7 +61,7 @@ def run_worker(pipe_descriptor: int, status_descriptor: int) -> NoReturn:
     settle_in()
     pipe, status = Connection(pipe_descriptor), WorkerStatus(status_descriptor)
     status.note_process()
-    compiled.on_compiling = lambda active: pipe.send(Compiling(active))
+    compiled.on_compiling = status.note_compiling
     try:
         start: Start = pipe.recv()
         if not start.logs:

@@ -7,49 +7,50 @@ worker is dead, which is when it matters.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import struct
 import time
 import zlib
-from dataclasses import dataclass
+from typing import IO, Any, NamedTuple
 
-_BATCH_BYTES = 256
+_RECORD = struct.Struct("@256sqd?qdqq")
+_CHECKSUM = struct.Struct("@I")
 _LOOKS = 100
 
 
-_TASK = struct.Struct(f"@dq{_BATCH_BYTES}s")
-_CHECKSUM = struct.Struct("@I")
-_SLOT_BYTES = _TASK.size + _CHECKSUM.size
+class Figures(NamedTuple):
+    """What a worker says of itself.
 
+    Parameters
+    ----------
+    batch, job
+        The image that it has in hand; -1 is none.
+    since_seconds
+        The monotonic time since when it has; or since when it has or no longer has to wait for a
+        kernel to be compiled, if that is later.
+    compiling
+        Whether it compiles a kernel, or waits for the process that does.
+    images, busy_seconds
+        How many images were done, and how long they took together.
+    resident_bytes
+        How much memory it held when it was done with the last one.
+    pid
+        Its process id; 0 until it is known.
+    """
 
-class _Fields(ctypes.Structure):
-    _fields_ = (
-        ("begun", ctypes.c_uint64),
-        ("ended", ctypes.c_uint64),
-        ("busy_seconds", ctypes.c_double),
-        ("resident_bytes", ctypes.c_uint64),
-        ("pid", ctypes.c_int64),
-        ("slots", ctypes.c_char * _SLOT_BYTES * 2),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentTask:
-    """The image that a worker has in hand, and the monotonic time since when."""
-
-    batch: str
-    job: int
-    since_seconds: float
+    batch: str = ""
+    job: int = -1
+    since_seconds: float = 0.0
+    compiling: bool = False
+    images: int = 0
+    busy_seconds: float = 0.0
+    resident_bytes: int = 0
+    pid: int = 0
 
 
 class WorkerStatus:
     """The figures of one worker; it writes them, its pool reads them.
-
-    A task is written into the slot that is not being read, and counts once `begun` says so, in a
-    single store: no reader sees the time of one image with the number of the next. The checksum
-    is for processors that let others see stores in another order.
 
     Parameters
     ----------
@@ -58,71 +59,59 @@ class WorkerStatus:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._fields = _Fields.from_buffer(mmap.mmap(descriptor, ctypes.sizeof(_Fields)))
+        self._memory = mmap.mmap(descriptor, _RECORD.size + _CHECKSUM.size)
+        self._figures = Figures()
 
     def begin(self, batch: str, job: int) -> None:
         """Note that an image is taken up."""
-        number = self._fields.begun + 1
-        task = _TASK.pack(time.monotonic(), job, batch.encode())
-        self._fields.slots[number % 2].raw = task + _CHECKSUM.pack(zlib.crc32(task))
-        self._fields.begun = number
+        self._note(batch=batch, job=job, since_seconds=time.monotonic())
 
     def end(self, seconds: float) -> None:
         """Note that it is done, and how long it took."""
-        self._fields.busy_seconds += seconds
-        _, self._fields.resident_bytes = memory_of(os.getpid())
-        self._fields.ended = self._fields.begun
+        self._note(
+            batch="",
+            job=-1,
+            images=self._figures.images + 1,
+            busy_seconds=self._figures.busy_seconds + seconds,
+            resident_bytes=memory_of(os.getpid())[1],
+        )
 
     def note_process(self) -> None:
         """Note which process this is."""
-        self._fields.pid = os.getpid()
+        self._note(pid=os.getpid())
 
-    @property
-    def current(self) -> CurrentTask | None:
-        """The image in hand."""
-        for _ in range(_LOOKS):
-            number = self._fields.begun
-            if number == self._fields.ended:
-                return None
-            slot = self._fields.slots[number % 2].raw
-            task = slot[: _TASK.size]
-            if number == self._fields.begun and slot == task + _CHECKSUM.pack(zlib.crc32(task)):
-                since_seconds, job, batch = _TASK.unpack(task)
-                return CurrentTask(batch.rstrip(b"\0").decode(errors="replace"), job, since_seconds)
-        return None
+    def note_compiling(self, active: bool) -> None:
+        """Note that a kernel has to be compiled, or no longer has."""
+        self._note(compiling=active, since_seconds=time.monotonic())
 
-    @property
-    def images(self) -> int:
-        """How many images were done."""
-        return int(self._fields.ended)
+    def _note(self, **changes: Any) -> None:
+        self._figures = self._figures._replace(**changes)
+        batch, *others = self._figures
+        record = _RECORD.pack(batch.encode(), *others)
+        self._memory[:] = record + _CHECKSUM.pack(zlib.crc32(record))
 
-    @property
-    def busy_seconds(self) -> float:
-        """How long they took together."""
-        return float(self._fields.busy_seconds)
-
-    @property
-    def resident_bytes(self) -> int:
-        """How much memory the worker held when it was done with the last one."""
-        return int(self._fields.resident_bytes)
-
-    @property
-    def pid(self) -> int:
-        """The worker's process id; 0 until it is known."""
-        return int(self._fields.pid)
+    def read(self) -> Figures:
+        """Return what was last written as a whole."""
+        for _ in range(_LOOKS):  # by the checksum, no half of what is just being written is taken
+            content = self._memory[:]
+            record = content[: _RECORD.size]
+            if content == record + _CHECKSUM.pack(zlib.crc32(record)):
+                batch, *others = _RECORD.unpack(record)
+                self._figures = Figures(batch.rstrip(b"\0").decode(errors="replace"), *others)
+                break
+        return self._figures
 
 
-def shared_file() -> int:
-    """Return the descriptor of a nameless file in memory that holds a status."""
+def shared_file() -> IO[bytes]:
+    """Return a nameless file in memory that holds a status."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("imgbatch-worker-status")
+        file: IO[bytes] = os.fdopen(os.memfd_create("imgbatch-worker-status"), "r+b", 0)
     else:  # a Python that was built for older systems
         import tempfile
 
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, ctypes.sizeof(_Fields))
-    return descriptor
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # the caller closes it
+    file.truncate(_RECORD.size + _CHECKSUM.size)
+    return file
 
 
 def memory_of(pid: int) -> tuple[int, int]:

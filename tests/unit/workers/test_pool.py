@@ -82,7 +82,7 @@ def test_workers_start_say_that_they_are_ready_and_leave(make: MakePool) -> None
     for worker in watched.pool.workers:
         watched.pool.dismiss(worker)
     watched.until(lambda: not watched.pool.workers)
-    assert watched.exits == [WorkerExit("ended with exit code 0")] * 2
+    assert [exited.how for exited in watched.exits] == ["ended with exit code 0"] * 2
 
 
 def test_sixteen_workers_cost_a_third_of_a_second_of_processor_time(make: MakePool) -> None:
@@ -115,8 +115,7 @@ def test_a_worker_that_dies_is_told_of_with_its_image_and_replaced(make: MakePoo
     exited = watched.exit()
     assert exited.how == "was killed by SIGSEGV"
     assert exited.code is Code.WORKER_CRASHED
-    assert exited.task is not None
-    assert (exited.task.batch, exited.task.job) == ("batch", 2)
+    assert (exited.figures.batch, exited.figures.job) == ("batch", 2)
     assert (watched.pool.workers, watched.pool.images) == ([], 1)
     assert len(watched.pool.fill(1)) == 1
     watched.until(lambda: watched.pool.ready)
@@ -125,7 +124,8 @@ def test_a_worker_that_dies_is_told_of_with_its_image_and_replaced(make: MakePoo
 def test_a_worker_that_dies_with_nothing_in_hand_blames_no_image(make: MakePool) -> None:
     watched = make(1).start()
     watched.say("end: when idle")
-    assert watched.exit() == WorkerExit("ended with exit code 3")
+    exited = watched.exit()
+    assert (exited.how, exited.figures.job) == ("ended with exit code 3", -1)
 
 
 def test_the_exception_that_ends_a_worker_is_told(make: MakePool) -> None:
@@ -139,7 +139,8 @@ def test_what_a_worker_said_before_its_death_is_heard_before_it(make: MakePool) 
     for _ in range(20):
         watched.say("end: after an answer")
         watched.until(lambda: watched.exits)
-        assert watched.messages[-2:] == ["the last", WorkerExit("was killed by SIGKILL")]
+        said, exited = watched.messages[-2:]
+        assert (said, exited.how) == ("the last", "was killed by SIGKILL")
         watched.messages.clear()
         watched.start()
 
@@ -149,17 +150,16 @@ def test_an_image_that_takes_too_long_costs_its_worker(make: MakePool) -> None:
     watched.say("end: never")
     exited = watched.exit()
     assert exited.code is Code.IMAGE_TIMEOUT
-    assert exited.task is not None
-    assert exited.task.job == 3
+    assert exited.figures.job == 3
 
 
 def test_no_image_pays_for_a_kernel_that_is_compiled(make: MakePool) -> None:
     watched = make(1, time_limit_seconds=0.2).start()
     worker = watched.say("compile")
-    watched.until(lambda: worker.compiling)
+    watched.until(lambda: worker.figures.compiling)
     watched.until(lambda: "compile" in watched.messages)
     assert watched.exits == []
-    assert not worker.compiling
+    assert not worker.figures.compiling
 
 
 def test_a_worker_that_was_given_an_image_and_takes_no_notice_is_too_slow_as_well(
@@ -167,7 +167,7 @@ def test_a_worker_that_was_given_an_image_and_takes_no_notice_is_too_slow_as_wel
 ) -> None:
     watched = make(1, time_limit_seconds=0.2).start()
     (worker,) = watched.pool.workers
-    os.kill(worker.status.pid, signal.SIGSTOP)
+    os.kill(worker.figures.pid, signal.SIGSTOP)
     worker.give("one image")
     assert watched.exit().code is Code.IMAGE_TIMEOUT
 
@@ -181,7 +181,7 @@ def test_a_worker_that_closes_its_pipe_ends(make: MakePool) -> None:
 def test_a_worker_that_has_grown_too_large_leaves_after_its_image(make: MakePool) -> None:
     watched = make(1).start()
     (worker,) = watched.pool.workers
-    watched.pool._idle_memory_bytes = memory_of(worker.status.pid)[1] + 32 * 2**20
+    watched.pool._idle_memory_bytes = memory_of(worker.figures.pid)[1] + 32 * 2**20
     watched.say("one image")
     watched.until(lambda: watched.pool.images)
     assert not worker.leaving

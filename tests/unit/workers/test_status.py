@@ -6,21 +6,18 @@ import os
 import threading
 import time
 
-from imgbatch.workers.status import CurrentTask, WorkerStatus, memory_of, shared_file
+from imgbatch.workers.status import Figures, WorkerStatus, memory_of, shared_file
 
 
 def pair() -> tuple[WorkerStatus, WorkerStatus]:
     """Return both ends."""
-    descriptor = shared_file()
-    try:
-        return WorkerStatus(descriptor), WorkerStatus(descriptor)
-    finally:
-        os.close(descriptor)
+    with shared_file() as file:
+        return WorkerStatus(file.fileno()), WorkerStatus(file.fileno())
 
 
 def test_a_new_status_says_nothing() -> None:
     _, seen = pair()
-    assert (seen.current, seen.images, seen.busy_seconds, seen.pid) == (None, 0, 0.0, 0)
+    assert seen.read() == Figures()
 
 
 def test_what_is_written_at_one_end_is_read_at_the_other() -> None:
@@ -30,35 +27,41 @@ def test_what_is_written_at_one_end_is_read_at_the_other() -> None:
     ours.end(0.25)
     before = time.monotonic()
     ours.begin("b" * 1000, 2**40)
-    assert (seen.images, seen.busy_seconds, seen.pid) == (1, 0.25, os.getpid())
-    assert seen.resident_bytes > 2**20
-    assert isinstance(seen.current, CurrentTask)
-    assert (seen.current.batch, seen.current.job) == ("b" * 256, 2**40)
-    assert before <= seen.current.since_seconds <= time.monotonic()
+    figures = seen.read()
+    assert (figures.images, figures.busy_seconds, figures.pid) == (1, 0.25, os.getpid())
+    assert figures.resident_bytes > 2**20
+    assert (figures.batch, figures.job) == ("b" * 256, 2**40)
+    assert before <= figures.since_seconds <= time.monotonic()
 
 
 def test_an_image_that_is_done_is_no_longer_in_hand() -> None:
     ours, seen = pair()
     ours.begin("batch", 7)
     ours.end(0.1)
-    assert seen.current is None
+    assert (seen.read().batch, seen.read().job) == ("", -1)
+
+
+def test_an_image_s_time_begins_again_when_a_kernel_is_compiled() -> None:
+    ours, seen = pair()
+    ours.begin("batch", 7)
+    for active in (True, False):
+        before = time.monotonic()
+        ours.note_compiling(active)
+        assert (seen.read().compiling, seen.read().job) == (active, 7)
+        assert seen.read().since_seconds >= before
 
 
 def test_no_reader_sees_the_time_of_one_image_with_the_number_of_the_next() -> None:
     ours, seen = pair()
     written: dict[int, str] = {}
     ended = threading.Event()
+    found: list[Figures] = []
 
-    def read() -> list[CurrentTask]:
-        found = []
+    def read() -> None:
         while not ended.is_set():
-            task = seen.current
-            if task is not None:
-                found.append(task)
-        return found
+            found.append(seen.read())
 
-    found: list[CurrentTask] = []
-    reader = threading.Thread(target=lambda: found.extend(read()))
+    reader = threading.Thread(target=read)
     reader.start()
     deadline = time.monotonic() + 1.0
     job = 0
@@ -68,18 +71,20 @@ def test_no_reader_sees_the_time_of_one_image_with_the_number_of_the_next() -> N
         ours.begin(written[job], job)
     ended.set()
     reader.join()
+    found = [figures for figures in found if figures.job >= 0]
     assert found
-    assert [task for task in found if task.batch != written[task.job][:256]] == []
-    since = [task.since_seconds for task in found]
+    assert [it for it in found if it.batch != written[it.job][:256]] == []
+    since = [figures.since_seconds for figures in found]
     assert since == sorted(since)
 
 
-def test_a_task_that_was_not_written_to_its_end_is_not_believed() -> None:
-    """As a reader on a processor sees it that lets others see stores in another order."""
+def test_figures_that_were_not_written_to_their_end_are_not_believed() -> None:
+    """As of a worker that was killed while it wrote them."""
     ours, seen = pair()
     ours.begin("batch", 1)
-    ours._fields.slots[1].raw = b"x" + ours._fields.slots[1].raw[1:]
-    assert seen.current is None
+    before = seen.read()
+    ours._memory[:1] = b"x"
+    assert seen.read() == before
 
 
 def test_a_process_holds_memory_and_one_that_is_gone_does_not() -> None:

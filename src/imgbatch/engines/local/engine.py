@@ -205,7 +205,7 @@ class Scheduler:
         busy = [worker for worker in self.pool.workers if worker.given]
         late = time.monotonic() - self.began > _SLOW_START_SECONDS
         why = None
-        if busy and all(worker.compiling for worker in busy):
+        if busy and all(worker.figures.compiling for worker in busy):
             why = "compiling the kernels for this processor, once"
         elif self.pool.workers and late and not self.pool.ready:
             why = "the first worker process is starting"
@@ -217,7 +217,7 @@ class Scheduler:
 def _remove_temporary_files(worker: Worker) -> None:
     for job in worker.given:
         with suppress(OSError):
-            temporary_path(job, worker.status.pid).unlink()
+            temporary_path(job, worker.figures.pid).unlink()
 
 
 def _unstartable(problem: str) -> EngineError:
