@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from imgbatch.broker.address import Address
@@ -19,52 +20,39 @@ STALE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class FleetSnapshot:
-    """What is known of the machines and batches at a time.
+class Heard:
+    """What was heard of machines and batches.
 
     Parameters
     ----------
-    machines, batches
-        The last status of each, by id, in the order in which they were heard of.
     foreign
         Why a peer that answered could not be understood; empty if none did.
     """
 
-    machines: dict[str, ServerStatus] = field(default_factory=dict)
-    batches: dict[str, BatchStatus] = field(default_factory=dict)
     foreign: str = ""
-    _heard_seconds: dict[str, float] = field(default_factory=dict)
+    _last: dict[str, tuple[float, ServerStatus | BatchStatus]] = field(default_factory=dict)
 
     def hear(self, frame: object, now_seconds: float) -> None:
         """Take note of a machine's or a batch's status."""
-        if isinstance(frame, ServerStatus):
-            self._heard_seconds[frame.machine] = now_seconds
-            self.machines[frame.machine] = frame
-        elif isinstance(frame, BatchStatus):
-            self._heard_seconds[frame.batch] = now_seconds
-            self.batches[frame.batch] = frame
+        if isinstance(frame, ServerStatus | BatchStatus):
+            key = frame.machine if isinstance(frame, ServerStatus) else frame.batch
+            self._last[key] = now_seconds, frame
 
-    def present(self, now_seconds: float) -> FleetSnapshot:
-        """Return those that are not over and were heard of in the last `STALE_SECONDS`."""
-        before = now_seconds - STALE_SECONDS
-        heard = {key: at for key, at in self._heard_seconds.items() if at > before}
-        return FleetSnapshot(
-            {key: it for key, it in self.machines.items() if key in heard and not it.leaving},
-            {key: it for key, it in self.batches.items() if key in heard and not it.ended},
-            self.foreign,
-            heard,
-        )
+    def fields(self, now_seconds: float) -> dict[str, Any]:
+        """Return as plain values what is not over and was heard of in the last `STALE_SECONDS`.
 
-    def fields(self) -> dict[str, Any]:
-        """Return all of it as plain values, machines by name and batches by age."""
+        Machines come by name and batches by age.
+        """
+        present = [it for at, it in list(self._last.values()) if now_seconds - at < STALE_SECONDS]
         machines = [
-            asdict(machine) | {"components": dict(machine.components)}
-            for machine in self.machines.values()
+            asdict(it) | {"components": dict(it.components)}
+            for it in present
+            if isinstance(it, ServerStatus) and not it.leaving
         ]
-        batches = [asdict(batch) for batch in self.batches.values()]
+        batches = [asdict(it) for it in present if isinstance(it, BatchStatus) and not it.ended]
         return {
-            "machines": sorted(machines, key=lambda machine: (machine["name"], machine["machine"])),
-            "batches": sorted(batches, key=lambda batch: -batch["seconds"]),
+            "machines": sorted(machines, key=itemgetter("name", "machine")),
+            "batches": sorted(batches, key=itemgetter("seconds"), reverse=True),
         }
 
 
@@ -82,8 +70,7 @@ class Observer:
     def __init__(self, broker: str, prefix: str = "imgbatch.") -> None:
         address, topology = Address(broker), Topology(prefix)
         self._topology = topology
-        self._lock = threading.Lock()
-        self._heard = FleetSnapshot()
+        self.heard = Heard()
         self._listening = threading.Event()
         self._consumer = Consumer(address, "imgbatch-status-in", topology.declare_exchanges)
         self._publisher = Publisher(address, "imgbatch-status-out", topology.declare_exchanges)
@@ -126,22 +113,14 @@ class Observer:
         for exchange in (self._topology.discover, self._topology.announcements):
             self._publisher.post(Message(exchange, "", body, mandatory=False))
 
-    def snapshot(self) -> FleetSnapshot:
-        """Return what has been heard until now."""
-        with self._lock:
-            now_seconds = time.monotonic()
-            self._heard = self._heard.present(now_seconds)
-            return self._heard.present(now_seconds)
-
     def stop(self) -> None:
         """Listen no more."""
         self._consumer.close(2.0)
         self._publisher.close(2.0)
 
     def _on_frame(self, received: Received, _delivery: Delivery) -> None:
-        with self._lock:
-            self._heard.hear(received.frame, time.monotonic())
+        self.heard.hear(received.frame, time.monotonic())
 
     def _on_unreadable(self, _delivery: Delivery, error: ProtocolError) -> None:
         if isinstance(error, VersionMismatch):
-            self._heard.foreign = str(error)
+            self.heard.foreign = str(error)

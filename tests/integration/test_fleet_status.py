@@ -37,13 +37,13 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
             later = b"\x95\x03" + encode(announcement())[2:]
             for body in (b"garbage", later, encode(announcement()), encode(news())):
                 channel.basic_publish(topology.announcements, "", body)
-            while not observer.snapshot().batches:
+            while not observer.heard.fields(time.monotonic())["batches"]:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         finally:
             observer.stop()
-        snapshot = observer.snapshot()
-        assert list(snapshot.machines) == [announcement().machine]
-        assert "version 2" in snapshot.foreign
+        (machine,) = observer.heard.fields(time.monotonic())["machines"]
+        assert machine["machine"] == announcement().machine
+        assert "version 2" in observer.heard.foreign
         for exchange in (topology.discover, topology.announcements, topology.clients):
             channel.exchange_delete(exchange)

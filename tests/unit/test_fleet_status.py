@@ -9,61 +9,61 @@ from tests.support.frames import announcement, news
 from tests.support.rabbitmq import free_port
 
 from imgbatch.errors import BrokerError, Code, UsageError
-from imgbatch.fleet_status import STALE_SECONDS, FleetSnapshot, Observer
+from imgbatch.fleet_status import STALE_SECONDS, Heard, Observer
 from imgbatch.protocol import Discover
 
 
 @pytest.fixture
-def snapshot() -> FleetSnapshot:
-    return FleetSnapshot()
+def heard() -> Heard:
+    return Heard()
 
 
-def test_the_last_that_was_heard_counts(snapshot: FleetSnapshot) -> None:
-    snapshot.hear(announcement(busy=1), 0.0)
-    snapshot.hear(announcement(busy=2), 3.0)
-    snapshot.hear(news(done=5), 1.0)
-    snapshot.hear(news(done=6), 4.0)
-    fields = snapshot.fields()
+def test_the_last_that_was_heard_counts(heard: Heard) -> None:
+    heard.hear(announcement(busy=1), 0.0)
+    heard.hear(announcement(busy=2), 3.0)
+    heard.hear(news(done=5), 1.0)
+    heard.hear(news(done=6), 4.0)
+    fields = heard.fields(4.0)
     assert [machine["busy"] for machine in fields["machines"]] == [2]
     assert [batch["done"] for batch in fields["batches"]] == [6]
 
 
-def test_who_leaves_or_has_ended_is_gone(snapshot: FleetSnapshot) -> None:
-    snapshot.hear(announcement(), 0.0)
-    snapshot.hear(news(), 0.0)
-    snapshot.hear(announcement(leaving=True), 1.0)
-    snapshot.hear(news(ended=True), 1.0)
-    assert snapshot.present(1.0).fields() == {"machines": [], "batches": []}
+def test_who_leaves_or_has_ended_is_gone(heard: Heard) -> None:
+    heard.hear(announcement(), 0.0)
+    heard.hear(news(), 0.0)
+    heard.hear(announcement(leaving=True), 1.0)
+    heard.hear(news(ended=True), 1.0)
+    assert heard.fields(1.0) == {"machines": [], "batches": []}
 
 
-def test_who_has_said_nothing_for_a_while_is_gone(snapshot: FleetSnapshot) -> None:
-    snapshot.hear(announcement(machine="a"), 0.0)
-    snapshot.hear(announcement(machine="b"), 5.0)
-    snapshot.hear(news(batch="c"), 0.0)
-    present = snapshot.present(STALE_SECONDS + 1.0)
-    assert list(present.machines) == ["b"]
-    assert present.batches == {}
+def test_who_has_said_nothing_for_a_while_is_gone(heard: Heard) -> None:
+    heard.hear(announcement(machine="a"), 0.0)
+    heard.hear(announcement(machine="b"), 5.0)
+    heard.hear(news(batch="c"), 0.0)
+    fields = heard.fields(STALE_SECONDS + 1.0)
+    assert [machine["machine"] for machine in fields["machines"]] == ["b"]
+    assert fields["batches"] == []
 
 
-def test_other_frames_are_not_looked_at(snapshot: FleetSnapshot) -> None:
-    snapshot.hear(Discover("status"), 0.0)
-    assert snapshot == FleetSnapshot()
+def test_other_frames_are_not_looked_at(heard: Heard) -> None:
+    heard.hear(Discover("status"), 0.0)
+    assert heard == Heard()
 
 
-def test_machines_come_by_name_and_batches_by_age(snapshot: FleetSnapshot) -> None:
+def test_machines_come_by_name_and_batches_by_age(heard: Heard) -> None:
     for name, machine in (("b", "b-1"), ("a", "a-2"), ("a", "a-1")):
-        snapshot.hear(announcement(name=name, machine=machine), 0.0)
+        heard.hear(announcement(name=name, machine=machine), 0.0)
     for batch, seconds in (("young", 1.0), ("old", 9.0)):
-        snapshot.hear(news(batch=batch, seconds=seconds), 0.0)
-    fields = snapshot.fields()
+        heard.hear(news(batch=batch, seconds=seconds), 0.0)
+    fields = heard.fields(0.0)
     assert [machine["machine"] for machine in fields["machines"]] == ["a-1", "a-2", "b-1"]
     assert [batch["batch"] for batch in fields["batches"]] == ["old", "young"]
 
 
-def test_a_snapshot_is_plain_values(snapshot: FleetSnapshot) -> None:
-    snapshot.hear(announcement(), 0.0)
-    snapshot.hear(news(), 0.0)
-    fields = json.loads(json.dumps(snapshot.fields()))
+def test_what_was_heard_is_plain_values(heard: Heard) -> None:
+    heard.hear(announcement(), 0.0)
+    heard.hear(news(), 0.0)
+    fields = json.loads(json.dumps(heard.fields(0.0)))
     assert fields["machines"][0]["components"] == {"imgbatch": "1.0.0", "numba": "0.62.1"}
     assert fields["batches"][0]["scanning"] is True
 

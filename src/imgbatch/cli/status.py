@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from imgbatch.cli.programs import STATUS
 from imgbatch.cli.terminal import print_out
 
 if TYPE_CHECKING:
-    from imgbatch.fleet_status import FleetSnapshot, Observer
+    from imgbatch.fleet_status import Heard, Observer
 
 WATCH_SECONDS = 2.0
 _MACHINE_COLUMNS = {
@@ -57,29 +58,28 @@ def _act(given: Mapping[str, Any]) -> int:
         time.sleep(given.get("wait_seconds", 1.5))
         if given.get("watch"):
             _watch(observer, broker)
-        snapshot = observer.snapshot()
+        fields = observer.heard.fields(time.monotonic())
     finally:
         observer.stop()
-    if given.get("json"):
-        print_out(json.dumps(snapshot.fields(), indent=2))
-    else:
-        print_out(render(snapshot, broker))
-    return 0 if snapshot.machines or snapshot.batches else 1
+    shown = json.dumps(fields, indent=2) if given.get("json") else render(observer.heard, broker)
+    print_out(shown)
+    return 0 if any(fields.values()) else 1
 
 
 def _watch(observer: Observer, broker: str) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with Live(Text(render(observer.snapshot(), broker)), auto_refresh=False, screen=True) as live:
-        while True:
-            time.sleep(WATCH_SECONDS)
-            live.update(Text(render(observer.snapshot(), broker)), refresh=True)
+    def table() -> Text:
+        return Text(render(observer.heard, broker))
+
+    with Live(get_renderable=table, refresh_per_second=1 / WATCH_SECONDS, screen=True):
+        signal.pause()
 
 
-def render(snapshot: FleetSnapshot, broker: str) -> str:
+def render(heard: Heard, broker: str) -> str:
     """Return it as a table for people, 80 columns wide where names are short."""
-    fields = snapshot.fields()
+    fields = heard.fields(time.monotonic())
     lines = [f"on {redact(broker)}", ""]
     if fields["machines"]:
         for machine in fields["machines"]:
@@ -87,8 +87,8 @@ def render(snapshot: FleetSnapshot, broker: str) -> str:
         lines += _table(_MACHINE_COLUMNS, fields["machines"])
     else:
         lines.append("no server is listening; start one with: imgbatch-server --broker URL")
-    if snapshot.foreign:
-        lines += ["", snapshot.foreign]
+    if heard.foreign:
+        lines += ["", heard.foreign]
     if fields["batches"]:
         for batch in fields["batches"]:
             batch["more"] = "+" if batch["scanning"] else ""

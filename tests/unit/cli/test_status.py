@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -11,26 +12,26 @@ from tests.support.rabbitmq import free_port
 
 from imgbatch import fleet_status
 from imgbatch.cli import status
-from imgbatch.fleet_status import FleetSnapshot
+from imgbatch.fleet_status import Heard
 
 BROKER = "amqp://user:s3cret@broker.example/"
 
 
-def snapshot_of(*frames: object) -> FleetSnapshot:
-    snapshot = FleetSnapshot()
+def heard_of(*frames: object) -> Heard:
+    heard = Heard()
     for frame in frames:
-        snapshot.hear(frame, 0.0)
-    return snapshot
+        heard.hear(frame, time.monotonic())
+    return heard
 
 
 def test_machines_and_batches_are_a_table() -> None:
-    snapshot = snapshot_of(
+    heard = heard_of(
         announcement(),
         announcement(machine="den-1", name="den", host="den", busy=0, batches=0),
         news(),
         news(batch="ffffffffffff", scanning=False, seconds=99.6),
     )
-    assert status.render(snapshot, BROKER) == (
+    assert status.render(heard, BROKER) == (
         "on amqp://user@broker.example/\n"
         "\n"
         "MACHINE              HOST                PROCS  BUSY  IMAGES  IMAGES/S  BATCHES  VERSION\n"
@@ -44,20 +45,20 @@ def test_machines_and_batches_are_a_table() -> None:
 
 
 def test_without_machines_it_says_how_to_start_one() -> None:
-    text = status.render(FleetSnapshot(), BROKER)
+    text = status.render(Heard(), BROKER)
     assert "no server is listening; start one with: imgbatch-server --broker URL" in text
     assert "s3cret" not in text
 
 
 def test_who_could_not_be_understood_is_told() -> None:
-    snapshot = FleetSnapshot(foreign="a peer speaks version 2 of the protocol")
-    assert "a peer speaks version 2" in status.render(snapshot, BROKER)
+    heard = Heard(foreign="a peer speaks version 2 of the protocol")
+    assert "a peer speaks version 2" in status.render(heard, BROKER)
 
 
 class Stage:
-    """In the observer's place: shows one snapshot."""
+    """In the observer's place: what was heard is put in."""
 
-    shown = FleetSnapshot()
+    heard = Heard()
 
     def __init__(self, broker: str) -> None:
         assert broker == BROKER
@@ -66,14 +67,11 @@ class Stage:
     def discover(self) -> None: ...
     def stop(self) -> None: ...
 
-    def snapshot(self) -> FleetSnapshot:
-        return self.shown
-
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
     monkeypatch.setattr(fleet_status, "Observer", Stage)
-    monkeypatch.setattr(Stage, "shown", FleetSnapshot())
+    monkeypatch.setattr(Stage, "heard", Heard())
     monkeypatch.setenv("IMGBATCH_BROKER", BROKER)
     return Stage
 
@@ -84,15 +82,15 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
 def test_the_exit_status_says_whether_anybody_answered(
     stage: type[Stage], capsys: Any, frames: tuple[object, ...], exit_status: int
 ) -> None:
-    stage.shown = snapshot_of(*frames)
+    stage.heard = heard_of(*frames)
     assert status.main(["--wait", "0.01"]) == exit_status
     assert capsys.readouterr().out.startswith("on amqp://user@broker.example/\n")
 
 
 def test_json_is_the_same_for_programs(stage: type[Stage], capsys: Any) -> None:
-    stage.shown = snapshot_of(announcement(), news())
+    stage.heard = heard_of(announcement(), news())
     assert status.main(["--json", "--wait", "0.01"]) == 0
-    expected = json.dumps(stage.shown.fields())
+    expected = json.dumps(stage.heard.fields(time.monotonic()))
     assert json.loads(capsys.readouterr().out) == json.loads(expected)
 
 
