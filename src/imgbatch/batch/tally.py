@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ class Tally:
         Those that an earlier run had done.
     done_files, done_bytes
         What has ended, in whatever way; sizes of the sources.
-    written, failed, skipped
+    ended
         How it ended.
     bytes_out
         Sizes of the results.
@@ -39,9 +40,7 @@ class Tally:
     earlier_files: int = 0
     done_files: int = 0
     done_bytes: int = 0
-    written: int = 0
-    failed: int = 0
-    skipped: int = 0
+    ended: Counter[Status] = field(default_factory=Counter)
     bytes_out: int = 0
     waiting: str | None = None
     machines: Sequence[MachineUse] = ()
@@ -59,7 +58,5 @@ class Tally:
             self.done_files += 1
             self.done_bytes += size_bytes
             self.earlier_files += earlier
-            self.written += status is Status.WRITTEN
-            self.failed += status is Status.FAILED
-            self.skipped += status is Status.SKIPPED
+            self.ended[status] += 1
             self.bytes_out += bytes_out

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from imgbatch.batch.model import Status
 from imgbatch.batch.tally import Tally
 from imgbatch.engines.base import Stop
 from imgbatch.text import count, digits, duration, shown, size
@@ -25,22 +26,6 @@ _FIRST_SECONDS = 0.4
 _RATE_SECONDS = 20.0
 """Over which speeds are taken: one large photograph after many small ones says little."""
 _MACHINES_SHOWN = 8
-
-
-class MovingClock:
-    """Counts the seconds in which a run moves, from which its speed and what is left come."""
-
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
-        self.seconds = 0.0
-        self.looked_seconds = time.monotonic()
-
-    def __call__(self) -> float:
-        """Return them; it is to be asked several times in a second."""
-        before, self.looked_seconds = self.looked_seconds, time.monotonic()
-        if self.tally.waiting is None:
-            self.seconds += self.looked_seconds - before
-        return self.seconds
 
 
 @contextmanager
@@ -78,7 +63,7 @@ def _show_lines(tally: Tally, stop: Stop, over: threading.Event) -> None:
     while True:
         sample(progress, tally)
         now, why = time.monotonic(), why_slow(tally, stop)
-        if why not in {None, told} or now - last >= _PLAIN_SECONDS:
+        if why not in {None, told} or (why is None and now - last >= _PLAIN_SECONDS):
             last, told = now, why or told
             line = why or progress_line(tally, progress)
             print(f"imgbatch: {shown(line)}", file=sys.stderr, flush=True)
@@ -114,7 +99,7 @@ def progress_of(
         parts.TransferSpeedColumn(),
         parts.TimeRemainingColumn(),
         console=console,
-        get_time=clock or MovingClock(tally),
+        get_time=clock,
         speed_estimate_period=_RATE_SECONDS,
         expand=True,
     )
@@ -125,8 +110,14 @@ def progress_of(
 
 
 def sample(progress: Progress, tally: Tally) -> None:
-    """Take down how far a run is; from such samples come its speeds."""
+    """Take down how far a run is; from such samples come its speeds.
+
+    Time in which nothing can move counts for none of them: they begin again after it.
+    """
     size_bytes, images = progress.task_ids
+    if tally.waiting is not None:
+        for task in progress.task_ids:
+            progress.reset(task)
     total = tally.planned_bytes if tally.plan_complete else None
     progress.update(size_bytes, completed=tally.done_bytes, total=total)
     progress.update(images, completed=tally.done_files)
@@ -176,8 +167,8 @@ def _figures(tally: Tally, progress: Progress) -> list[str]:
         f"{tally.done_files:,} of {tally.planned_files:,}{more} images",
         f"{digits(progress.tasks[1].speed or 0)} images/s",
     ]
-    counts = ((tally.failed, "failed"), (tally.skipped, "skipped"))
-    return figures + [f"{number:,} {what}" for number, what in counts if number]
+    counts = ((tally.ended[status], status) for status in (Status.FAILED, Status.SKIPPED))
+    return figures + [f"{number:,} {status}" for number, status in counts if number]
 
 
 def _machines(tally: Tally) -> list[str]:

@@ -240,7 +240,7 @@ def test_files_without_hope_are_counted_and_are_no_jobs(journal: Journal, folder
     tally = Tally()
     planner = planner_of(journal, iter([pipe, *found("a.jpg")]), folders, Naming(), tally)
     assert [job.source.name for job in planned(planner)] == ["a.jpg"]
-    assert (tally.skipped, tally.done_files, tally.earlier_files) == (1, 1, 0)
+    assert (tally.ended[Status.SKIPPED], tally.done_files, tally.earlier_files) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(("guard", "jobs"), [(True, 0), (False, 1)])

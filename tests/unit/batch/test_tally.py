@@ -15,7 +15,8 @@ def test_what_ends_is_counted_by_how_it_ended() -> None:
     tally.end(Status.SKIPPED, 5, 0, earlier=False)
     assert (tally.planned_files, tally.planned_bytes) == (4, 100)
     assert (tally.done_files, tally.done_bytes, tally.bytes_out) == (4, 65, 34)
-    assert (tally.written, tally.failed, tally.skipped, tally.earlier_files) == (2, 1, 1, 1)
+    assert tally.ended == {Status.WRITTEN: 2, Status.FAILED: 1, Status.SKIPPED: 1}
+    assert tally.earlier_files == 1
 
 
 def test_no_count_is_lost_between_threads() -> None:
@@ -30,4 +31,4 @@ def test_no_count_is_lost_between_threads() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert tally.done_files == tally.written == tally.done_bytes == 20_000
+    assert tally.done_files == tally.ended.total() == tally.done_bytes == 20_000

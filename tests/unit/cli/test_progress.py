@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import sys
 import threading
+import time
 
 import pytest
 from rich.console import Console
@@ -110,12 +111,9 @@ def test_only_the_last_while_counts() -> None:
     assert ", 1.00 images/s" in progress_line(Tally(), progress)
 
 
-def test_time_in_which_nothing_can_move_slows_no_estimate(
-    tally: Tally, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_in_which_nothing_can_move_slows_no_estimate(tally: Tally) -> None:
     clock = Clock()
-    monkeypatch.setattr("imgbatch.cli.progress.time.monotonic", clock)
-    progress = progress_of(tally)
+    progress = progress_of(tally, clock=clock)
     tally.plan_complete = True
     for second in range(1, 5):
         for _ in range(25):
@@ -166,6 +164,18 @@ def test_where_there_is_no_terminal_a_reason_is_printed_at_once(
         with watched("auto", tally, Stop()):
             assert heard.wait(30)
     assert capsys.readouterr().out == ""
+
+
+def test_a_reason_is_printed_once_however_long_it_lasts(
+    tally: Tally, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("imgbatch.cli.progress._PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("imgbatch.cli.progress._SAMPLE_SECONDS", 0.01)
+    tally.waiting = "compiling the kernels"
+    with watched("plain", tally, Stop()):
+        time.sleep(0.6)
+    tally.waiting = None
+    assert capsys.readouterr().err == "imgbatch: compiling the kernels\n"
 
 
 def test_none_shows_nothing(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from imgbatch.batch.model import Outcome
+from imgbatch.batch.model import Outcome, Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
@@ -452,7 +452,7 @@ class _Run:
             total=tally.planned_files,
             scanning=not tally.plan_complete,
             done=tally.done_files,
-            failed=tally.failed,
+            failed=tally.ended[Status.FAILED],
             machines=len(self._leased),
             seconds=time.monotonic() - self._begun_seconds,
             ended=ended,
