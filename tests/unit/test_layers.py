@@ -32,7 +32,7 @@ LAYERS = [
 ]
 """From the lowest up. What stands together knows nothing of each other."""
 
-HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchdog", "jinja2"}
+HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchfiles", "jinja2"}
 """Too slow to import for those who may not need it: only inside functions."""
 
 LATE = {"broker", "fingerprint.py", "images", "pipeline.py", "server"}

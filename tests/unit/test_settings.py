@@ -11,7 +11,6 @@ from imgbatch.settings import (
     Settings,
     check_paths,
     found_of,
-    left_out,
     names_of,
     report_path,
 )
@@ -75,7 +74,6 @@ def test_what_is_ours_is_not_found(photos: Path) -> None:
         path.touch()
     assert sorted(found.name for found in found_of(settings)) == ["a.jpg", "deep/b.jpg"]
     assert sorted(names_of(settings)) == ["a.jpg", "deep/b.jpg"]
-    assert left_out(settings).holds(photos, "out/c.jpg")
 
 
 def test_a_selection_or_a_list_decides_what_is_found(photos: Path) -> None:

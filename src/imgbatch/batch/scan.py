@@ -86,14 +86,6 @@ class Selection:
             return False
         return self._excluded is None or self._excluded.fullmatch(name) is None
 
-    def takes_path(self, name: str) -> bool:
-        """Whether a file is taken that was not found by entering the folders above it."""
-        folders = name.split("/")[:-1]
-        above = ("/".join(folders[: end + 1]) for end in range(len(folders)))
-        if folders and not self.recursive:
-            return False
-        return self.takes_file(name) and all(map(self.takes_folder, above))
-
     @cached_property
     def _included(self) -> re.Pattern[str] | None:
         return _compile(self.include)
@@ -139,15 +131,6 @@ class LeftOut:
     def has(self, folder: _Identity | None, name: str = "") -> bool:
         """Whether what lies in a folder under a name is one of them; or the folder itself."""
         return (folder, name) in self._own
-
-    def holds(self, base: Path, name: str) -> bool:
-        """Whether a file, by its path below `base`, is one of them or lies in one of them."""
-        parts = name.split("/")
-        for depth, part in enumerate(parts):
-            folder = _identity(base.joinpath(*parts[:depth]))
-            if self.has(folder) or self.has(folder, part):
-                return True
-        return False
 
 
 def walk(

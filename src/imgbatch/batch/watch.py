@@ -4,21 +4,21 @@ A file is complete when no process has it open for writing, which the kernel tel
 read lease on it, and when it has not changed for half a second. Where there are no leases (network
 file systems, files of other users) it must not have changed for five seconds.
 
-The kernel says where something happened (inotify, through watchdog). Since it may not, on a
-network file system or when there are more folders than it watches, the folder is looked through
-as well: once a minute, and every two seconds where the kernel says nothing at all.
+New files are found by looking through the folder: when the kernel says that something happened
+in it (inotify, through watchfiles), but for a twentieth of the time at most. Since it may not say
+so, on a network file system or when there are more folders than it watches, that is done once a
+minute as well, and every two seconds where the kernel says nothing at all.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
-import queue
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,15 @@ from typing import TYPE_CHECKING
 from imgbatch.batch.scan import Found, LeftOut, Selection, look_at, walk
 
 if TYPE_CHECKING:
-    from watchdog.observers.api import EventQueue
+    from watchfiles._rust_notify import RustNotify
 
 SETTLED_SECONDS = 0.5
 SETTLED_WITHOUT_LEASE_SECONDS = 5.0
 _RESCAN_SECONDS = 60.0
 _RESCAN_WITHOUT_NOTICE_SECONDS = 2.0
 _LOOK_UP_SECONDS = 0.2
+_PAUSES = 20
+"""Times that looking through the folder took, until that is done again."""
 
 
 @dataclass(slots=True)
@@ -93,23 +95,28 @@ def watch(
     Found or None
         None a few times a second, so that the caller can end it.
     """
+    from watchfiles._rust_notify import RustNotify
+
     waiting = Waiting(root)
-    real_root = root.resolve()  # the kernel gives no notices of what is below a link
-    with _notices(real_root) as notices:
-        pause = _RESCAN_WITHOUT_NOTICE_SECONDS if notices is None else _RESCAN_SECONDS
-        next_rescan = time.monotonic()
-        while True:
-            now = time.monotonic()
-            if now >= next_rescan:
-                next_rescan = now + pause
-                for name, error in walk(root, selection, left_out):
-                    if error is None and not known(look_at(root, name)):
-                        waiting.touch(name, now)
-            yield from (found for found in waiting.complete(now) if not known(found))
-            yield None
-            for name in _noticed(notices, real_root):
-                if selection.takes_path(name) and not left_out.holds(root, name):
-                    waiting.touch(name, time.monotonic())
+    longest_pause = _RESCAN_SECONDS
+    try:
+        # The kernel gives no notices of what is below a link.
+        notices = RustNotify([str(root.resolve())], False, False, 0, True, True)
+    except (OSError, RuntimeError):
+        notices, longest_pause = None, _RESCAN_WITHOUT_NOTICE_SECONDS
+    began = took = -math.inf
+    is_noticed = False
+    while True:
+        now = time.monotonic()
+        if now - began >= (took * _PAUSES if is_noticed else longest_pause):
+            began, is_noticed = now, False
+            for name, error in walk(root, selection, left_out):
+                if error is None and not known(look_at(root, name)):
+                    waiting.touch(name, now)
+            took = time.monotonic() - now
+        yield from (found for found in waiting.complete(now) if not known(found))
+        yield None
+        is_noticed |= _noticed(notices)
 
 
 def is_being_written(path: Path) -> bool | None:
@@ -131,44 +138,11 @@ def is_being_written(path: Path) -> bool | None:
     return False
 
 
-@contextmanager
-def _notices(root: Path) -> Iterator[EventQueue | None]:
-    """Have the kernel's notices put into a queue; None if it gives none."""
-    from watchdog import events
-    from watchdog.observers.api import EventQueue, ObservedWatch
-    from watchdog.observers.inotify import InotifyEmitter
-
-    notices = EventQueue()
-    kinds = [
-        events.FileCreatedEvent,
-        events.FileModifiedEvent,
-        events.FileMovedEvent,
-        events.FileClosedEvent,
-    ]
-    watched = ObservedWatch(str(root), recursive=True)
-    emitter = InotifyEmitter(notices, watched, event_filter=kinds)
-    try:
-        emitter.start()
-    except OSError:
-        yield None
-        return
-    try:
-        yield notices
-    finally:
-        emitter.stop()
-
-
-def _noticed(notices: EventQueue | None, root: Path) -> set[str]:
-    """Wait a moment, and return the names of the files that something happened to."""
-    names: set[str] = set()
+def _noticed(notices: RustNotify | None) -> bool:
+    """Wait a moment; return whether something happened meanwhile, as far as the kernel says."""
     if notices is None:
         time.sleep(_LOOK_UP_SECONDS)
-        return names
-    with suppress(queue.Empty):
-        event, _ = notices.get(timeout=_LOOK_UP_SECONDS)
-        while True:
-            path = Path(os.fsdecode(event.dest_path or event.src_path))
-            if path.is_relative_to(root):  # a file may be moved to elsewhere
-                names.add(str(path.relative_to(root)))
-            event, _ = notices.get_nowait()
-    return names
+        return False
+    milliseconds = int(_LOOK_UP_SECONDS * 1000)
+    changes = notices.watch(milliseconds, milliseconds // 4, milliseconds, None)
+    return isinstance(changes, set)  # and no word for why there are none

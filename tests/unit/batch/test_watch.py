@@ -106,12 +106,12 @@ def next_of(steps: Iterator[Found | None]) -> str:
 @pytest.fixture(params=["notices", "no notices"])
 def notices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "no notices":
-        from watchdog.observers.inotify import InotifyEmitter
+        from watchfiles import _rust_notify
 
-        def start(_emitter: InotifyEmitter) -> None:
+        def refuse(*_: object) -> None:
             raise OSError(28, "inotify watch limit reached")
 
-        monkeypatch.setattr(InotifyEmitter, "start", start)
+        monkeypatch.setattr(_rust_notify, "RustNotify", refuse)
     return str(request.param)
 
 
