@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, UsageError
@@ -107,10 +108,7 @@ class Recipe:
 
     def to_fields(self) -> dict[str, int | str | bool | None]:
         """Return the recipe as one flat mapping of plain values, as frames and journals hold it."""
-        parts = (self.adjustment, self.encoding)
-        return {
-            item.name: _plain(getattr(part, item.name)) for part in parts for item in fields(part)
-        }
+        return asdict(self.adjustment) | asdict(self.encoding)
 
     @classmethod
     def from_fields(cls, values: Mapping[str, object]) -> Recipe:
@@ -121,17 +119,10 @@ class Recipe:
         UsageError
             If a field is missing, unknown, of another type or out of range.
         """
-        known = {item.name for part in (Adjustment, Encoding) for item in fields(part)}
-        if set(values) != known:
-            raise UsageError(Code.BAD_OPTION, f"a recipe has the fields {', '.join(sorted(known))}")
-        adjustment, encoding = (
-            {item.name: values[item.name] for item in fields(part)}
-            for part in (Adjustment, Encoding)
-        )
-        return cls(Adjustment(**adjustment), Encoding(**encoding))  # type: ignore[arg-type]
-
-
-def _plain(value: object) -> int | str | bool | None:
-    if value is None or isinstance(value, bool | int):
-        return value
-    return str(value)
+        part_of = {it.name: part for part in (Adjustment, Encoding) for it in fields(part)}
+        if set(values) != set(part_of):
+            raise UsageError(Code.BAD_OPTION, f"a recipe has the fields {', '.join(part_of)}")
+        given: Any = {Adjustment: {}, Encoding: {}}
+        for name, value in values.items():
+            given[part_of[name]][name] = value
+        return cls(*(part(**fields) for part, fields in given.items()))

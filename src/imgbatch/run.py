@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
@@ -19,8 +19,9 @@ from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_
 from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
+from imgbatch.batch.tables import Totals
 from imgbatch.batch.tally import Tally
-from imgbatch.batch.write import OutputPolicy, create_new
+from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
 from imgbatch.settings import (
@@ -36,55 +37,16 @@ from imgbatch.text import os_reason
 from imgbatch.version import __version__
 
 if TYPE_CHECKING:
-    from imgbatch.images.limits import Limits
-    from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive
     from imgbatch.workers.forkserver import ForkServer
 
 _LAST_SCAN_SECONDS = 3.0
-
-
-class RunOptions(TypedDict, total=False):
-    """The options of `run_batch`, which explains them."""
-
-    names: Callable[[], Iterable[str]] | None
-    watch: bool | None
-    overwrite: bool | None
-    resume: bool | None
-    checksum: bool | None
-    preserve: bool | None
-    report: str | os.PathLike[str] | None
-    html: bool | None
-    image_timeout_seconds: float | None
-    procs: int | None
-    recursive: bool | None
-    include: Sequence[str] | None
-    exclude: Sequence[str] | None
-    hidden: bool | None
-    brightness: int | None
-    contrast: int | None
-    sharpness: int | None
-    encoding: Encoding | None
-    output_format: OutputFormat | str | None
-    quality: int | None
-    progressive: Progressive | str | None
-    png_level: PngLevel | str | None
-    strip_metadata: bool | None
-    damaged: DamagedPolicy | str | None
-    limits: Limits | None
-    max_pixels: int | None
-    max_bytes: int | None
-    broker: str | None
-    machines: int | None
-    timeout_seconds: float | None
-    mixed_fleet: bool | None
-    prefix: str | None
 
 
 def run_batch(
     input: str | os.PathLike[str],  # noqa: A002  # as the report and the command line call it
     output: str | os.PathLike[str],
     adjustment: Adjustment | None = None,
-    **options: Unpack[RunOptions],
+    **options: Any,
 ) -> Report:
     """Adjust every image of a folder, or a single one, into another folder.
 
@@ -102,7 +64,7 @@ def run_batch(
         ...), of `Selection` (``include``, ``exclude``, ...), `Encoding` (``quality``, ...; or
         ``encoding`` as a whole), `Limits` (``max_pixels``, ...; or ``limits``) and
         `RabbitOptions` (``broker``, ``machines``, ``timeout_seconds``, ...; without ``broker``,
-        this machine computes). None stands for the default.
+        this machine computes), which also say their types. None stands for the default.
 
     Returns
     -------
@@ -120,30 +82,19 @@ def run_batch(
         If there is no such option, or `adjustment`, ``encoding`` or ``limits`` is given as a
         whole and in part.
     """
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    settings = settings_from(given | {"source": input, "target": output})
-    unknown = given.keys() - set(_names(asdict(settings)))
-    if unknown:
-        message = f"run_batch() has no option {min(unknown)!r}, or none without broker"
+    values = options | {"source": input, "target": output, "adjustment": adjustment}
+    values = {name: value for name, value in values.items() if value is not None}
+    settings = settings_from(values)
+    if values:
+        message = (
+            f"run_batch() can't take {min(values)!r}: there is no such option, or only with "
+            "broker, or it is part of another that is given"
+        )
         raise TypeError(message)
-    for whole in (adjustment, given.get("encoding"), given.get("limits")):
-        twice = set() if whole is None else given.keys() & {it.name for it in fields(whole)}
-        if twice:
-            message = f"run_batch() takes {type(whole).__name__}(...) or {min(twice)!r}, not both"
-            raise TypeError(message)
-    if adjustment is not None:
-        settings = replace(settings, recipe=replace(settings.recipe, adjustment=adjustment))
     finished = execute(settings, Tally(), Stop())
     if finished.failure is not None:
         raise EngineError(finished.failure.code, finished.failure.sentence)
     return finished
-
-
-def _names(tree: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in tree.items():
-        yield name
-        if isinstance(value, dict):
-            yield from _names(value)
 
 
 def execute(
@@ -167,13 +118,16 @@ def execute(
     """
     settings = check_paths(settings)
     engine = _engine(settings, ahead)
-    made = _make_folder(settings.target)
+    target = settings.target
+    made = [path for path in (target, *target.parents) if not path.exists()]
     try:
-        naming = Naming(settings.recipe.encoding.output_format, folds_names(settings.target))
+        naming = Naming(settings.recipe.encoding.output_format, _make_folder(target))
         _refuse(settings, naming)
         journal = _open_journal(settings)
     except BaseException:
-        _unmake(made)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
         raise
     try:
         return _Run(settings, journal, naming, tally, stop).carry_out(engine)
@@ -281,17 +235,16 @@ class _Run:
             seconds=time.monotonic() - self.began,
             interrupted=interrupted,
             failure=failure,
-            totals=self.journal.totals(),
+            totals=Totals(self.tally.ended),
         )
         try:
+            report = replace(report, totals=self.journal.totals())
+            report.write(self.journal.files())
             if not settings.html or self.stop.now.is_set():
-                report.write(self.journal.files())
                 return report
-            from imgbatch.batch.page.view import PageFiles, write_page
+            from imgbatch.batch.page.view import write_page
 
-            page = PageFiles(report, self.journal.thumbnails())
-            report.write(self.journal.files(), page.add)
-            return write_page(report, page)
+            return write_page(report, self.journal)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
 
@@ -332,25 +285,14 @@ def _open_journal(settings: Settings) -> Journal:
     return Journal.create(path, about)
 
 
-def _make_folder(folder: Path) -> list[Path]:
-    """Make the output folder, see that it takes files, and return the folders that were made."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+def _make_folder(folder: Path) -> bool:
+    """Make the output folder; return what `folds_names` says of it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".imgbatch-probe-{os.getpid()}"
-        os.close(create_new(probe))
-        probe.unlink()
+        return folds_names(folder)
     except OSError as error:
-        _unmake(made)
         sentence = f"the output folder {folder} can't be written: {os_reason(error)}"
         raise OutputError(Code.OUTPUT_FOLDER_UNWRITABLE, sentence) from error
-    return made
-
-
-def _unmake(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -109,8 +109,8 @@ def exclude(one: str, other: str) -> NoReturn:
     )
 
 
-def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Return the settings with these values.
+def settings_from(values: dict[str, Any]) -> Settings:
+    """Return the settings with these values, of which only those are left that no field takes.
 
     Parameters
     ----------
@@ -119,17 +119,17 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         is `Settings.recipe.adjustment.contrast`, ``machines`` is `Settings.rabbit.machines`.
         Whatever is not there has its default.
     """
-    paths = {name: Path(values[name]) for name in ("source", "target", "report") if name in values}
-    rabbit = None
+    for name in values.keys() & {"source", "target", "report"}:
+        values[name] = Path(values[name])
     if values.get("broker"):
         from imgbatch.engines.rabbitmq import RabbitOptions
 
-        rabbit = filled(RabbitOptions, values)
-    return filled(Settings, {**values, **paths, "rabbit": rabbit})
+        values["rabbit"] = filled(RabbitOptions, values)
+    return filled(Settings, values)
 
 
-def filled(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return a dataclass made of those values that are called like its fields.
+def filled(kind: type[T], values: dict[str, Any]) -> T:
+    """Return a dataclass made of those values that are called like its fields; take them out.
 
     A field that is a dataclass by default is filled from the same values, unless it is one of them.
     """
@@ -137,7 +137,7 @@ def filled(kind: type[T], values: Mapping[str, Any]) -> T:
     for it in fields(kind):
         part: Any = it.default_factory
         if it.name in values:
-            chosen[it.name] = values[it.name]
+            chosen[it.name] = values.pop(it.name)
         elif isinstance(part, type) and is_dataclass(part):
             chosen[it.name] = filled(part, values)
     return kind(**chosen)

@@ -4,8 +4,8 @@ import json
 import os
 import sqlite3
 from base64 import b64encode
-from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.photos import encoded, fill
@@ -18,8 +18,8 @@ from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.errors import Code, OutputError, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import OutputFormat, Recipe
-from imgbatch.run import RunOptions, execute, planned_files
-from imgbatch.settings import Settings, settings_from
+from imgbatch.run import execute, planned_files
+from imgbatch.settings import Settings
 
 
 @pytest.fixture
@@ -84,22 +84,8 @@ def test_overwrite_and_resume_exclude_each_other(photos: Path, out: Path) -> Non
 def test_every_option_of_a_run_is_known_by_its_field(photos: Path, out: Path) -> None:
     report = run_batch(str(photos), str(out), contrast=20, output_format="png", html=False)
     assert report.recipe == Recipe(Adjustment(contrast=20), Encoding(OutputFormat.PNG))
-    with pytest.raises(TypeError, match="no option 'colour'"):
-        run_batch(photos, out, colour=3)  # type: ignore[call-arg]
-
-
-def test_every_field_of_a_run_is_an_option_and_has_a_type(photos: Path, out: Path) -> None:
-    settings = settings_from({"source": photos, "target": out, "broker": "amqp://broker/"})
-    parts = (
-        settings,
-        settings.selection,
-        settings.recipe.adjustment,
-        settings.recipe.encoding,
-        settings.limits,
-    )
-    names = {it.name for part in (*parts, settings.rabbit) if part for it in fields(part)}
-    elsewhere = {"source", "target", "recipe", "selection", "rabbit"}
-    assert RunOptions.__annotations__.keys() - {"encoding"} == names - elsewhere
+    with pytest.raises(TypeError, match="can't take 'colour'"):
+        run_batch(photos, out, colour=3)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +97,9 @@ def test_every_field_of_a_run_is_an_option_and_has_a_type(photos: Path, out: Pat
     ],
 )
 def test_what_is_given_as_a_whole_is_not_given_in_part(
-    photos: Path, out: Path, options: RunOptions
+    photos: Path, out: Path, options: dict[str, Any]
 ) -> None:
-    with pytest.raises(TypeError, match="not both"):
+    with pytest.raises(TypeError, match="part of another"):
         run_batch(photos, out, Adjustment(10), **options)
     assert not out.exists()
 
@@ -133,7 +119,7 @@ def test_what_is_given_as_a_whole_is_not_given_in_part(
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_the_name_of_their_option(
-    photos: Path, out: Path, options: RunOptions, what: str
+    photos: Path, out: Path, options: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(UsageError, match=what) as caught:
         run_batch(photos, out, html=False, **options)
@@ -170,7 +156,7 @@ def test_the_tally_ends_where_the_report_does(photos: Path, out: Path) -> None:
     report = execute(Settings(photos, out, html=False), tally, Stop())
     assert tally.plan_complete
     assert (tally.planned_files, tally.done_files) == (3, 3)
-    assert (tally.written, tally.skipped) == (2, 1)
+    assert tally.ended == {Status.WRITTEN: 2, Status.SKIPPED: 1}
     assert tally.bytes_out == report.totals.bytes_out
     assert tally.waiting is None
 

@@ -16,7 +16,6 @@ import os
 import sqlite3
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
-from imgbatch.errors import Code, OutputError, UsageError
+from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
 
 FORMAT = 2
 SUFFIX = ".journal"
@@ -41,9 +40,11 @@ class Journal:
         The SQLite file; `create` and `resume` make the object.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection = connection
+        self._is_begun = False
+        with self._errors():
+            self._connection = _connect(path)
         self._lock = threading.Lock()
         self._last_earlier = -1
 
@@ -71,6 +72,7 @@ class Journal:
             for statement in tables.SCHEMA:  # executescript() would end the transaction
                 journal._connection.execute(statement)
             journal._note({**about, "format": FORMAT})
+        journal._is_begun = True
         return journal
 
     @classmethod
@@ -85,12 +87,9 @@ class Journal:
         journal = cls._open_begun(path)
         if journal is None:
             return
-        try:
-            query = "SELECT count(*) FROM files WHERE status = ?"
-            ((written,),) = journal._rows(query, (Status.WRITTEN,))
+        with closing(journal):
+            ((written,),) = journal.rows("SELECT count(*) FROM files WHERE status = 'written'")
             source = journal.about().get("input")
-        finally:
-            journal.close()
         if written:
             raise UsageError(
                 Code.OUTPUTS_EXIST,
@@ -127,13 +126,14 @@ class Journal:
             if before.get("recipe") != about.get("recipe"):
                 journal._connection.execute("UPDATE files SET status = NULL")
             journal._note(about)
-        ((last,),) = journal._rows("SELECT max(id) FROM files")
-        journal._last_earlier = -1 if last is None else last
+        ((last,),) = journal.rows("SELECT coalesce(max(id), -1) FROM files")
+        journal._last_earlier = last
+        journal._is_begun = True
         return journal
 
     def about(self) -> dict[str, object]:
         """Return what the run is, as it was given to `create` or `resume`."""
-        rows = self._rows("SELECT key, value FROM about")
+        rows = self.rows("SELECT key, value FROM about")
         try:
             return {key: json.loads(value) for key, value in rows}
         except (TypeError, ValueError) as error:
@@ -152,7 +152,7 @@ class Journal:
         with self._transaction():
             for item in batch:
                 row = tables.columns_of_file(item)
-                before = self._connection.execute(tables.FILE, (row["source"],)).fetchone()
+                before = self._connection.execute(tables.FILE, row).fetchone()
                 outcome = outcome_of_scan(item.found)
                 if before is not None:
                     if before["id"] <= self._last_earlier:
@@ -168,11 +168,11 @@ class Journal:
 
     def planned_before(self, name: str) -> bool:
         """Whether a file was planned already, by this run or by one that it continues."""
-        return bool(self._rows(tables.FILE, (os.fsencode(name),)))
+        return bool(self.rows(tables.FILE, source=os.fsencode(name)))
 
     def knows(self, found: Found) -> bool:
         """Whether this run has planned a file as it is now."""
-        rows = self._rows(tables.FILE, (os.fsencode(found.name),))
+        rows = self.rows(tables.FILE, source=os.fsencode(found.name))
         return any(row["id"] > self._last_earlier and _is_unchanged(row, found) for row in rows)
 
     def end_of_plan(self) -> None:
@@ -191,11 +191,7 @@ class Journal:
         after
             The id of the last one that was returned; -1 at first.
         """
-        return self._rows(
-            "SELECT id, source, size_bytes, modified_ns, mode FROM files "
-            "WHERE id > ? AND status IS NULL ORDER BY id LIMIT ?",
-            (max(after, self._last_earlier), limit),
-        )
+        return self.rows(tables.OPEN_FILES, after=after, limit=limit)
 
     def finish(self, outcome: Outcome, finished_seconds: float) -> bool:
         """Record what became of a job.
@@ -226,37 +222,35 @@ class Journal:
 
     def totals(self) -> Totals:
         """Return the sums over all files of the plan."""
-        this_run = (self._last_earlier,)
-        by_code: Counter[Code] = Counter()
-        examples = []
-        for status, code, files, sentence, _ in self._rows(tables.REASONS, this_run):
-            by_code[Code(code)] += files
-            if status == Status.FAILED:
-                examples.append(Failure(Code(code), sentence))
-        ((bytes_in, bytes_out, timed),) = self._rows(tables.SUMS, this_run)
+        reasons = self.rows(tables.REASONS)
+        ((bytes_in, bytes_out, timed),) = self.rows(tables.SUMS)
         return Totals(
-            {Status(name): files for name, files in self._rows(tables.STATUSES, this_run)},
-            dict(by_code.most_common()),
+            {Status(name): files for name, files in self.rows(tables.STATUSES)},
+            {Code(row["code"]): row["files"] for row in reasons},
             bytes_in,
             bytes_out,
             timed,
-            tuple(MachineUse(*row) for row in self._rows(tables.MACHINES, this_run)),
-            tuple(examples),
+            tuple(MachineUse(*row) for row in self.rows(tables.MACHINES)),
+            tuple(
+                Failure(Code(row["code"]), row["sentence"])
+                for row in reasons
+                if row["status"] == Status.FAILED
+            ),
         )
-
-    def thumbnails(self) -> dict[bytes, tuple[bytes, bytes]]:
-        """Return the thumbnails that are kept, before and after, by the names of their sources."""
-        # Whatever a file from elsewhere has in these columns, it comes as bytes.
-        query = "SELECT source, CAST(before AS BLOB), CAST(after AS BLOB) FROM thumbnails"
-        return {source: (before, after) for source, before, after in self._rows(query)}
 
     def files(self) -> Iterator[sqlite3.Row]:
         """Yield all files of the plan, by name; a few hundred are in memory at a time."""
         # Names differ, so the last one seen is where the next piece begins.
         last = b""
-        while rows := self._rows(tables.FILES, (last, self._last_earlier)):
+        while rows := self.rows(tables.FILES, last=last):
             yield from rows
             last = rows[-1]["source"]
+
+    def rows(self, query: str, **values: object) -> list[sqlite3.Row]:
+        """Return what one of the queries of `imgbatch.batch.tables` selects."""
+        with self._lock, self._errors():
+            values["earlier"] = self._last_earlier
+            return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:
         """Write what is outstanding and give the lock back."""
@@ -270,7 +264,7 @@ class Journal:
             return None
         journal = cls._open(path)
         try:
-            found = set(journal._rows(tables.STORED))
+            found = set(journal.rows(tables.STORED))
             if not found:
                 journal.close()
                 return None
@@ -305,14 +299,14 @@ class Journal:
             raise UsageError(
                 Code.NOTHING_TO_RESUME, f"{path} is a link, and no journal of imgbatch; remove it"
             )
-        with _translated(path):
-            connection = _connect(path)
-            try:
-                _take(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
+        journal = cls(path)
+        try:
+            with journal._errors():
+                _take(journal._connection)
+        except BaseException:
+            journal.close()
+            raise
+        return journal
 
     def _note(self, about: Mapping[str, object]) -> None:
         self._connection.executemany(
@@ -320,21 +314,18 @@ class Journal:
             ((key, json.dumps(value)) for key, value in about.items()),
         )
 
-    def _rows(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with self._lock, _translated(self.path):
-            return self._connection.execute(query, values).fetchall()
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _meaning(self.path, error, is_begun=self._is_begun) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, _translated(self.path):
+        with self._lock, self._errors(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            yield
 
 
 def _is_unchanged(row: sqlite3.Row, found: Found) -> bool:
@@ -363,25 +354,27 @@ def _has_size(path: Path, size_bytes: int) -> bool:
         return False
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into what it means for the run."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")  # what the binding finds wrong has none
-        if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
-            raise UsageError(
-                Code.OUTPUTS_EXIST,
-                f"another run is using {path}; wait until it ends, or choose another output folder",
-            ) from error
-        if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
-            raise _not_ours(path) from error
-        raise OutputError(
+def _meaning(path: Path, error: sqlite3.Error, *, is_begun: bool) -> ImgbatchError:
+    """Return what an error of SQLite's means for the run."""
+    name = getattr(error, "sqlite_errorname", "")  # what the binding finds wrong has none
+    if name in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        return UsageError(
+            Code.OUTPUTS_EXIST,
+            f"another run is using {path}; wait until it ends, or choose another output folder",
+        )
+    if name in {"SQLITE_NOTADB", "SQLITE_CORRUPT"} and not is_begun:
+        return _not_ours(path)
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return OutputError(
             Code.DISK_FULL if name == "SQLITE_FULL" else Code.OUTPUT_FOLDER_UNWRITABLE,
             f"the journal {path} can't be written: {error}; make room for it, then continue with "
             "--resume",
-        ) from error
+        )
+    return EngineError(
+        Code.ENGINE_FAILED,
+        f"the journal {path} was damaged while the run went on: {error}; move it away and run "
+        "with --overwrite",
+    )
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -114,16 +113,19 @@ def refuse_existing(names: Iterable[str], output: Path, naming: Naming) -> None:
 
 
 def folds_names(folder: Path) -> bool:
-    """Whether the file system of a folder takes ``A`` and ``a`` for one name."""
-    probe = folder / f".imgbatch-folds-{os.getpid()}"
+    """Whether the file system of a folder takes ``A`` and ``a`` for one name.
+
+    Raises
+    ------
+    OSError
+        If no file can be made there.
+    """
+    probe = folder / f".imgbatch-probe-{os.getpid()}"
+    os.close(create_new(probe))
     try:
-        os.close(create_new(probe))
         return probe.with_name(probe.name.upper()).exists()
-    except OSError:
-        return False
     finally:
-        with suppress(OSError):
-            probe.unlink()
+        probe.unlink()
 
 
 def _repeated(keys: Iterable[str]) -> set[int]:

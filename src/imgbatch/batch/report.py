@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +30,8 @@ _COLUMNS = (
     "input", "output", "status", "code", "sentence", "seconds", "finished_seconds", "machine",
     "width", "height", "bytes_in", "bytes_out", "notes", "attempts",
 )  # fmt: skip
+_cells_of = itemgetter(*_COLUMNS)
+_NO_ERROR = {"code": "", "sentence": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +131,13 @@ class Report:
             "bytes_out": self.totals.bytes_out,
         }
 
-    def write(
-        self, files: Iterable[Row], note: Callable[[bytes, Mapping[str, Any]], None] | None = None
-    ) -> None:
+    def write(self, files: Iterable[Row]) -> None:
         """Write the JSON and the CSV file, each at once complete, in one pass over the files.
 
         Parameters
         ----------
         files
             As `imgbatch.batch.journal.Journal.files` gives them.
-        note
-            Is told the name and the fields of each file, for whatever else is made of them.
 
         Raises
         ------
@@ -152,23 +151,21 @@ class Report:
             table = csv.writer(as_csv)
             table.writerow(_COLUMNS)
             separator = "\n    "
-            for name, fields in self._files(files):
+            for fields in self.entries(files):
                 as_json.write(separator + encode(fields))  # each file on a line of its own
                 separator = ",\n    "
                 table.writerow(_cells(fields))
-                if note is not None:
-                    note(name, fields)
             as_json.write("\n  ]\n}\n")
 
-    def _files(self, files: Iterable[Row]) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """Yield name and fields of each file: its paths absolute, its numbers without noise."""
+    def entries(self, files: Iterable[Row]) -> Iterator[dict[str, Any]]:
+        """Yield the fields of each file: its paths absolute, its numbers without noise."""
         source = printable(str(self.source if self.source.is_dir() else self.source.parent))
         target = printable(str(self.target))
         naming = self.naming
         for row in files:
             name = row["source"].decode("utf-8", "backslashreplace")
             code, finished = row["code"], row["finished_seconds"]
-            fields = {
+            yield {
                 "input": f"{source}/{name}",
                 "output": f"{target}/{naming.target(name)}",
                 "status": row["status"] or "not-done",
@@ -183,20 +180,16 @@ class Report:
                 "notes": row["notes"].split(),
                 "attempts": row["attempts"],
             }
-            yield row["source"], fields
 
 
-def _cells(fields: Mapping[str, Any]) -> list[object]:
-    """Return a file's line in the CSV, whose columns are `_COLUMNS`."""
-    error = fields["error"] or {"code": "", "sentence": ""}
-    line = {**fields, **error, "notes": " ".join(fields["notes"])}
-    return [_no_formula(line[name]) for name in _COLUMNS]
-
-
-def _no_formula(cell: object) -> object:
-    """Return a cell that no spreadsheet computes: machines choose what stands in some."""
-    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{cell}" if is_formula else cell
+def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return a file's line in the CSV; machines choose what stands in some of its cells."""
+    line = {**fields, **(fields["error"] or _NO_ERROR), "notes": " ".join(fields["notes"])}
+    for name in ("sentence", "machine", "notes"):
+        if line[name].startswith(("=", "+", "-", "@", "\t", "\r")):
+            line[name] = f"'{line[name]}"  # or a spreadsheet would compute it
+    cells: tuple[object, ...] = _cells_of(line)
+    return cells
 
 
 @contextmanager

@@ -59,10 +59,33 @@ FINISH = (
     f"UPDATE files SET {', '.join(f'{name} = :{name}' for name in OUTCOME)}, "
     "finished_seconds = :finished_seconds WHERE id = :id AND status IS NULL"
 )
-FILE = "SELECT * FROM files WHERE source = ?"
+FILE = "SELECT * FROM files WHERE source = :source"
+OPEN_FILES = (
+    "SELECT id, source, size_bytes, modified_ns, mode FROM files "
+    "WHERE id > max(:after, :earlier) AND status IS NULL ORDER BY id LIMIT :limit"
+)
+_SHOWN = f"source, size_bytes, finished_seconds, {', '.join(OUTCOME)}"
 FILES = (
-    f"SELECT source, size_bytes, finished_seconds, {', '.join(OUTCOME)} FROM files "
-    "WHERE source > ? AND id > ? ORDER BY source LIMIT 500"
+    f"SELECT {_SHOWN} FROM files WHERE source > :last AND id > :earlier ORDER BY source LIMIT 500"
+)
+# By +source: to walk through the index for the few that ended so would take ten times as long.
+FIRST = (
+    f"SELECT {_SHOWN} FROM files WHERE id > :earlier AND coalesce(status, 'not-done') = :status "
+    "ORDER BY +source LIMIT :limit"
+)
+# Whatever a file from elsewhere has in these columns, it comes as bytes.
+PICTURES = (
+    f"SELECT {_SHOWN}, CAST(before AS BLOB) AS before, CAST(after AS BLOB) AS after "
+    "FROM thumbnails JOIN files USING (source) WHERE id > :earlier AND status = 'written' "
+    "ORDER BY source"
+)
+NOTES = (
+    "SELECT notes, count(*) FROM files WHERE id > :earlier AND status = 'written' GROUP BY notes"
+)
+ENDS = (
+    "SELECT CAST(finished_seconds / :step_seconds AS INTEGER), machine, count(*) FROM files "
+    "WHERE id > :earlier AND finished_seconds NOT NULL AND status IN ('written', 'failed') "
+    "GROUP BY 1, 2"
 )
 FORGET_THUMBNAILS = "DELETE FROM thumbnails WHERE source = :source"
 KEEP_THUMBNAILS = (
@@ -71,20 +94,18 @@ KEEP_THUMBNAILS = (
     "DELETE FROM thumbnails WHERE source NOT IN "
     "(SELECT source FROM thumbnails ORDER BY rank LIMIT :most)",
 )
-STATUSES = (
-    f"SELECT coalesce(status, '{Status.NOT_DONE}'), count(*) FROM files WHERE id > ? GROUP BY 1"
-)
+STATUSES = "SELECT coalesce(status, 'not-done'), count(*) FROM files WHERE id > :earlier GROUP BY 1"
 REASONS = (
     "SELECT status, code, count(*) AS files, sentence, min(source) FROM files "
-    "WHERE id > ? AND code NOT NULL GROUP BY status, code ORDER BY files DESC"
+    "WHERE id > :earlier AND code NOT NULL GROUP BY status, code ORDER BY files DESC"
 )
 SUMS = (
-    f"SELECT coalesce(sum(size_bytes) FILTER (WHERE status = '{Status.WRITTEN}'), 0), "
-    "coalesce(sum(bytes_out), 0), count(finished_seconds) FROM files WHERE id > ?"
+    "SELECT coalesce(sum(size_bytes) FILTER (WHERE status = 'written'), 0), "
+    "coalesce(sum(bytes_out), 0), count(finished_seconds) FROM files WHERE id > :earlier"
 )
 MACHINES = (
     "SELECT machines.id, host, procs, count(source), total(seconds), digest FROM machines "
-    "LEFT JOIN files ON machine = machines.id AND files.id > ? GROUP BY 1 ORDER BY 1"
+    "LEFT JOIN files ON machine = machines.id AND files.id > :earlier GROUP BY 1 ORDER BY 1"
 )
 
 

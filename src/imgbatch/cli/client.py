@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(CLIENT, lambda given: _act(given, words), words, interrupted=130)
 
 
-def _act(given: Mapping[str, Any], words: Sequence[str]) -> int:
+def _act(given: dict[str, Any], words: Sequence[str]) -> int:
     if given.get("explain"):
         from imgbatch.adjustment import Adjustment
         from imgbatch.cli.explain import explain

@@ -16,7 +16,7 @@ from imgbatch.cli.options import Group, Program, completion_variable, forms_of
 from imgbatch.cli.terminal import print_err
 from imgbatch.errors import Code, ImgbatchError, UsageError
 
-Action = Callable[[Mapping[str, Any]], int]
+Action = Callable[[dict[str, Any]], int]
 """What a command does with the values that were given, by field; returns its exit status."""
 
 

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(SERVER, _serve, arguments)
 
 
-def _serve(given: Mapping[str, Any]) -> int:
+def _serve(given: dict[str, Any]) -> int:
     from imgbatch.broker.address import Address
     from imgbatch.server.logs import log_to_stderr
     from imgbatch.server.messages import ServerSettings

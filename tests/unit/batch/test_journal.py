@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imgbatch.batch import tables
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
@@ -339,6 +340,18 @@ def test_an_error_while_the_run_goes_on_is_the_machinery_s(path: Path) -> None:
         journal.totals()
 
 
+def test_a_journal_that_is_damaged_while_the_run_goes_on_ends_it(path: Path) -> None:
+    journal = Journal.create(path, ABOUT)
+    journal.plan([planned("a.jpg")])
+    for file in path.parent.iterdir():
+        file.write_bytes(b"x" * file.stat().st_size)
+    journal._connection.execute("PRAGMA shrink_memory")
+    with pytest.raises(EngineError, match="was damaged while the run went on") as caught:
+        journal.totals()
+    assert caught.value.code is Code.ENGINE_FAILED
+    journal.close()
+
+
 def test_a_closed_journal_is_one_file(path: Path) -> None:
     journal = Journal.create(path, ABOUT)
     journal.plan([planned("a.jpg")])
@@ -373,6 +386,11 @@ def jpeg(width: int = 48, height: int = 36) -> bytes:
     return kept.getvalue()
 
 
+def thumbnails(journal: Journal) -> dict[bytes, tuple[bytes, bytes]]:
+    rows = journal.rows(tables.PICTURES)
+    return {row["source"]: (row["before"], row["after"]) for row in rows}
+
+
 def test_thumbnails_are_kept_by_a_resumed_run_as_long_as_their_file_is_the_same(
     path: Path, tmp_path: Path
 ) -> None:
@@ -383,12 +401,12 @@ def test_thumbnails_are_kept_by_a_resumed_run_as_long_as_their_file_is_the_same(
     for index, name in zip(indices(journal), names, strict=True):
         journal.finish(written(index, thumbnails=pair), 0.0)
         put(tmp_path, name)
-    assert journal.thumbnails() == {name.encode(): pair for name in names}
+    assert thumbnails(journal) == {name.encode(): pair for name in names}
     journal.close()
     journal = Journal.resume(path, about(tmp_path))
     journal.plan([planned("a.jpg"), planned("b.jpg", modified_ns=2)])
     journal.end_of_plan()
-    assert journal.thumbnails() == {b"a.jpg": pair}
+    assert thumbnails(journal) == {b"a.jpg": pair}
     journal.close()
 
 
@@ -397,7 +415,7 @@ def test_no_more_thumbnails_are_kept_than_the_page_shows(path: Path) -> None:
     journal.plan([planned(f"{number}.jpg") for number in range(100)])
     for index in indices(journal):
         journal.finish(written(index, thumbnails=(jpeg(), jpeg())), 0.0)
-    assert len(journal.thumbnails()) == MOST_KEPT
+    assert len(thumbnails(journal)) == MOST_KEPT
     journal.close()
 
 
@@ -408,7 +426,7 @@ def test_rubbish_for_a_thumbnail_costs_the_picture_and_nothing_else(
     journal = Journal.create(path, ABOUT)
     journal.plan([planned("a.jpg")])
     assert journal.finish(written(*indices(journal), thumbnails=(jpeg(), rubbish)), 0.0)
-    assert journal.thumbnails() == {}
+    assert thumbnails(journal) == {}
     assert journal.totals().by_status == {Status.WRITTEN: 1}
     journal.close()
 

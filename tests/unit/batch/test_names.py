@@ -92,5 +92,6 @@ def test_a_probe_follows_no_link(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_a_folder_that_is_not_there_folds_nothing(tmp_path: Path) -> None:
-    assert not folds_names(tmp_path / "not-yet")
+def test_a_folder_that_takes_no_file_cannot_be_asked(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        folds_names(tmp_path / "not-yet")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 MOST_COLUMNS, FEWEST_COLUMNS = 60, 8
 IMAGES_PER_COLUMN = 4
@@ -24,29 +25,30 @@ class Throughput:
     seconds
         How long the run took.
     images
-        How many will be counted, about.
+        How many there are, about.
     machines
         Ids, the busiest first.
+    ends
+        Gives for a step in seconds how many images ended in which, by machine, as
+        `imgbatch.batch.journal.Journal.ends` does.
     """
 
-    def __init__(self, seconds: float, images: int, machines: Sequence[str]) -> None:
-        columns = min(max(images // IMAGES_PER_COLUMN, FEWEST_COLUMNS), MOST_COLUMNS)
-        longest = _STEPS_SECONDS[-1]
-        self.step_seconds = next(
-            (step for step in _STEPS_SECONDS if step * columns >= seconds), longest
-        )
+    def __init__(
+        self,
+        seconds: float,
+        images: int,
+        machines: Sequence[str],
+        ends: Callable[[float], Iterable[Iterable[Any]]],
+    ) -> None:
+        most = min(max(images // IMAGES_PER_COLUMN, FEWEST_COLUMNS), MOST_COLUMNS)
+        fitting = (step for step in _STEPS_SECONDS if step * most >= seconds)
+        self.step_seconds = next(fitting, _STEPS_SECONDS[-1])
         self.columns = min(int(seconds / self.step_seconds), MOST_COLUMNS) + 1
-        self.counts = {machine: [0] * self.columns for machine in machines[:SHADES]}
-        self.images = 0
-
-    def add(self, end_seconds: float, machine: str) -> None:
-        """Count an image that ended so long after the run had begun."""
-        row = self.counts.get(machine)
-        if row is None:
-            shared = "" if len(self.counts) < SHADES else next(reversed(self.counts))
-            row = self.counts.setdefault(shared, [0] * self.columns)
-        row[min(int(end_seconds / self.step_seconds), self.columns - 1)] += 1
-        self.images += 1
+        self.counts = {machine: [0] * self.columns for machine in machines[:SHADES] or [""]}
+        *_, shared = self.counts.values()
+        for column, machine, count in ends(self.step_seconds):
+            self.counts.get(machine, shared)[min(column, self.columns - 1)] += count
+        self.images = sum(map(sum, self.counts.values()))
 
     @property
     def seconds(self) -> float:
@@ -57,7 +59,7 @@ class Throughput:
     def top_per_second(self) -> float:
         """The rate at the chart's upper edge: a round number, not below the highest column."""
         sums = [sum(column) for column in zip(*self.counts.values(), strict=True)]
-        return round_top(max(sums, default=0) / self.step_seconds)
+        return round_top(max(sums) / self.step_seconds)
 
     def stacks(self) -> Iterator[tuple[int, int, str, int, int]]:
         """Yield what is not empty: column, shade, machine, its images, and those below it."""

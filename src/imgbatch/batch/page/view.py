@@ -1,7 +1,6 @@
 """The report's page: what it shows of a run's files, and its text.
 
-The files are gathered in the one pass in which JSON and CSV are written (see
-`imgbatch.batch.report`), and what is kept of them is bounded however many there are.
+What there is to show of the files is selected from the journal, and bounded however many there are.
 """
 
 from __future__ import annotations
@@ -11,16 +10,19 @@ import re
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from imgbatch.batch import tables
+from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.page.throughput import SHADES, Throughput
 from imgbatch.batch.report import Report, replacing
+from imgbatch.batch.tables import Row
 from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.errors import OutputError
 from imgbatch.text import duration, size
@@ -40,105 +42,64 @@ Fields = Mapping[str, Any]
 """Of a report or of one of its files, as docs/report.schema.json describes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A photograph of the gallery: its fields in the report, and its thumbnails in base64."""
-
-    file: Fields
-    link: str
-    before: str
-    after: str
-    width: int
-    height: int
-
-
-class PageFiles:
-    """What the page shows of a run's files.
-
-    Parameters
-    ----------
-    report
-        Whose page it is.
-    thumbnails
-        As `imgbatch.batch.journal.Journal.thumbnails` gives them.
-    """
-
-    def __init__(self, report: Report, thumbnails: Mapping[bytes, tuple[bytes, bytes]]) -> None:
-        self.first: dict[str, list[Fields]] = {status: [] for status in Status}
-        self.failed_codes: Counter[str] = Counter()
-        self.notes: Counter[str] = Counter()
-        self.pictures: list[Picture] = []
-        machines = sorted(report.totals.machines, key=lambda machine: -machine.images)
-        self.throughput = Throughput(
-            report.seconds, report.totals.timed, [machine.id for machine in machines]
-        )
-        self._report = report
-        self._thumbnails = thumbnails
-
-    def add(self, name: bytes, file: Fields) -> None:
-        """Take note of a file; `name` is its path below the input folder."""
-        status = file["status"]
-        if status == Status.WRITTEN:
-            if file["notes"]:  # few files have any, and to count none takes 1 µs
-                self.notes.update(file["notes"])
-            if name in self._thumbnails:
-                self.pictures.append(self._picture(name, file))
-        elif len(self.first[status]) < MOST_LISTED:
-            self.first[status].append(file)
-        if status == Status.FAILED:
-            self.failed_codes[file["error"]["code"]] += 1
-        if file["finished_seconds"] is not None and status in (Status.WRITTEN, Status.FAILED):
-            self.throughput.add(file["finished_seconds"], file["machine"])
-
-    def _picture(self, name: bytes, file: Fields) -> Picture:
-        before, after = self._thumbnails[name]
-        width, height = jpeg_size(after) or (0, 0)
-        path = self._report.target / self._report.naming.target(os.fsdecode(name))
-        return Picture(
-            file,
-            quote(os.fsencode(os.path.relpath(path, self._report.path.parent))),
-            b64encode(before).decode(),
-            b64encode(after).decode(),
-            width,
-            height,
-        )
-
-
-def write_page(report: Report, files: PageFiles) -> Report:
+def write_page(report: Report, journal: Journal) -> Report:
     """Write the page beside the report; return the report with its path, or why there is none."""
     path = report.path.with_suffix(".html")
     try:
         with replacing(path) as page:
-            page.write(render(report.summary(), files))
+            page.write(render(report, journal))
     except OutputError as error:
         return replace(report, page_failure=Failure.of(error))
     return replace(report, page=path)
 
 
-def render(report: Fields, files: PageFiles) -> str:
-    """Return the page of a report.
-
-    Parameters
-    ----------
-    report
-        The fields of imgbatch-report.json but its files.
-    files
-        What there is to show of these.
-    """
-    return page_template().render(
-        report=report,
-        images=report["images"],
-        seconds=report["seconds"] or 1,
-        failed=files.first[Status.FAILED],
-        failed_codes=files.failed_codes.most_common(),
-        throughput=files.throughput if files.throughput.images > 1 else None,
-        hosts={machine["id"]: machine["host"] for machine in report["machines"]},
-        machines=sorted(report["machines"], key=lambda machine: -machine["images"]),
-        pictures=files.pictures,
-        notes=files.notes.most_common(MOST_LISTED),
-        not_done=files.first[Status.NOT_DONE],
-        skipped=files.first[Status.SKIPPED],
+def render(report: Report, journal: Journal) -> str:
+    """Return the page of a report, whose files are in the journal."""
+    fields = report.summary()
+    totals = report.totals
+    machines = sorted(totals.machines, key=lambda machine: -machine.images)
+    throughput = Throughput(
+        report.seconds,
+        totals.timed,
+        [machine.id for machine in machines],
+        lambda step: journal.rows(tables.ENDS, step_seconds=step),
     )
+    notes: Counter[str] = Counter()
+    for words, count in journal.rows(tables.NOTES):
+        notes.update(dict.fromkeys(words.split(), count))
+
+    def first(status: Status) -> list[Fields]:
+        return list(report.entries(journal.rows(tables.FIRST, status=status, limit=MOST_LISTED)))
+
+    return page_template().render(
+        report=fields,
+        images=fields["images"],
+        seconds=fields["seconds"] or 1,
+        failed=first(Status.FAILED),
+        failed_codes=[(example.code, totals.by_code[example.code]) for example in totals.examples],
+        throughput=throughput if throughput.images > 1 else None,
+        hosts={machine.id: machine.host for machine in machines},
+        machines=machines,
+        pictures=[_picture(report, row) for row in journal.rows(tables.PICTURES)],
+        notes=notes.most_common(MOST_LISTED),
+        not_done=first(Status.NOT_DONE),
+        skipped=first(Status.SKIPPED),
+    )
+
+
+def _picture(report: Report, row: Row) -> Fields:
+    """Return the fields of a photograph of the gallery, with its thumbnails in base64."""
+    (file,) = report.entries([row])
+    path = report.target / report.naming.target(os.fsdecode(row["source"]))
+    width, height = jpeg_size(row["after"]) or (0, 0)
+    return {
+        "file": file,
+        "link": quote(os.fsencode(os.path.relpath(path, report.path.parent))),
+        "before": b64encode(row["before"]).decode(),
+        "after": b64encode(row["after"]).decode(),
+        "width": width,
+        "height": height,
+    }
 
 
 @cache

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +13,11 @@ ENDS = st.lists(
 
 
 def throughput(ends, seconds, machines):
-    counted = Throughput(seconds, len(ends), machines)
-    for end, machine in ends:
-        counted.add(end, machine)
-    return counted
+    def counted(step_seconds):
+        keys = ((int(end / step_seconds), machine) for end, machine in ends)
+        return [(*key, count) for key, count in Counter(keys).items()]
+
+    return Throughput(seconds, len(ends), machines, counted)
 
 
 @given(ENDS, st.floats(0, 1e6))

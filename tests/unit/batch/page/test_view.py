@@ -1,107 +1,89 @@
 import io
-import json
 from base64 import b64encode
+from contextlib import ExitStack
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import jsonschema
 import pytest
 from PIL import Image
 
-from imgbatch.batch.model import MachineUse, Status
-from imgbatch.batch.page.view import (
-    MOST_LISTED,
-    PageFiles,
-    render,
-    write_page,
-)
+from imgbatch.adjustment import Adjustment
+from imgbatch.batch.journal import Journal
+from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
+from imgbatch.batch.page.view import MOST_LISTED, render, write_page
 from imgbatch.batch.report import Report
-from imgbatch.batch.tables import Totals
-from imgbatch.recipe import Recipe
+from imgbatch.batch.scan import Found
+from imgbatch.batch.tables import Planned
+from imgbatch.errors import Code
+from imgbatch.recipe import Encoding, Recipe
 
-SCHEMA = json.loads(Path(__file__).parents[4].joinpath("docs/report.schema.json").read_text())
-
-
-def a_file(number=0, status="written", folder="/photos", **fields):
-    code = {"failed": "truncated-image", "skipped": "not-an-image"}.get(status)
-    source = f"{folder}/{number:05}.jpg"
-    error = code and {"code": code, "sentence": f"{source}: it breaks off"}
-    return {
-        "input": source,
-        "output": f"/out/{number:05}.jpg",
-        "status": status,
-        "error": error,
-        "seconds": 0.1,
-        "finished_seconds": None if status == "not-done" else 0.1 * number,
-        "machine": "m1",
-        "width": 640,
-        "height": 480,
-        "bytes_in": 1000,
-        "bytes_out": 900,
-        "notes": [],
-        "attempts": 1,
-        **fields,
-    }
+PHOTOS = Path("/usr")  # whatever is there, it is a folder
+ADA = (MachineUse("m1", "ada", 4),)
 
 
-def a_report(*files, **fields):
-    statuses = [file["status"] for file in files]
-    report = {
-        "schema": 1,
-        "imgbatch": "1.0.0",
-        "started": "2026-05-04T10:20:30+02:00",
-        "input": "/photos",
-        "output": "/out",
-        "adjustment": {"brightness": 10, "contrast": -5, "sharpness": 0},
-        "encoding": {"output_format": "keep", "quality": 85, "strip_metadata": False},
-        "engine": "local",
-        "interrupted": False,
-        "failure": None,
-        "images": {
-            "total": len(files),
-            "written": statuses.count("written"),
-            "failed": statuses.count("failed"),
-            "skipped": statuses.count("skipped"),
-            "not_done": statuses.count("not-done"),
-        },
-        "machines": [
-            {"id": "m1", "host": "ada", "procs": 4, "images": len(files), "busy_seconds": 3.0}
-        ],
-        "machines_used": 1,
-        "seconds": 12.5,
-        "bytes_in": 1_000_000,
-        "bytes_out": 900_000,
-        "files": list(files),
-        **fields,
-    }
-    jsonschema.validate(report, SCHEMA)
-    return report
-
-
-def run_of(report):
-    """Return the run that a report's fields tell of."""
-    statuses = [file["status"] for file in report["files"]]
-    totals = Totals(
-        {status: statuses.count(status) for status in Status},
-        timed=sum(file["finished_seconds"] is not None for file in report["files"]),
-        machines=tuple(
-            MachineUse(it["id"], it["host"], it["procs"], it["images"]) for it in report["machines"]
+def a_file(number=0, status="written", name="", error=None, thumbnails=None, **outcome):
+    """Return a file's name, when it was finished, and what became of it; for its thumbnails two."""
+    name = name or f"{number:05}.jpg"
+    codes = {"failed": Code.TRUNCATED_IMAGE, "skipped": Code.NOT_AN_IMAGE}
+    failure = error or f"{PHOTOS}/{name}: it breaks off"
+    return (
+        name,
+        0.1 * number,
+        Outcome(
+            number,
+            Status(status),
+            Failure(codes[status], failure) if status in codes else None,
+            **{
+                "seconds": 0.1,
+                "machine": "m1",
+                "width_pixels": 640,
+                "height_pixels": 480,
+                **outcome,
+            },
+            thumbnails=thumbnails,
         ),
     )
-    return Report(
-        Path("/out/imgbatch-report.json"), Path("/photos"), Path("/out"), Recipe(), "local",
-        "1.0.0", "", report["seconds"], False, None, totals,
+
+
+@pytest.fixture
+def journal_of(tmp_path):
+    """Return what makes a journal of files."""
+    with ExitStack() as stack:
+
+        def make(*files, machines=ADA):
+            journal = Journal.create(tmp_path / "report.journal", {})
+            stack.callback(journal.close)
+            journal.note_machines(machines)
+            journal.plan([Planned(Found(name, 1000), Path(name)) for name, *_ in files])
+            rows = journal.open_files(-1, len(files))
+            for row, (_, seconds, outcome) in zip(rows, files, strict=True):
+                if outcome.status is not Status.NOT_DONE:
+                    journal.finish(replace(outcome, index=row["id"]), seconds)
+            return journal
+
+        yield make
+
+
+def run_of(journal, **fields):
+    """Return the report of a run."""
+    recipe = Recipe(Adjustment(10, -5), Encoding(quality=85))
+    report = Report(
+        Path("/out/imgbatch-report.json"), PHOTOS, Path("/out"), recipe, "local",
+        "1.0.0", "2026-05-04T10:20:30+02:00", 12.5, False, None, journal.totals(),
     )  # fmt: skip
+    return replace(report, **fields)
 
 
-def html_of(report, **thumbnails):
-    """Return a report's page, with thumbnails of files by their numbers."""
-    pairs = {f"{number}.jpg".encode(): pair for number, pair in thumbnails.items()}
-    files = PageFiles(run_of(report), pairs)
-    for file in report["files"]:
-        files.add(Path(file["input"]).name.encode(), file)
-    return render(report, files)
+@pytest.fixture
+def html_of(journal_of):
+    """Return what makes the page of a run of files."""
+
+    def make(*files, machines=ADA, **report):
+        journal = journal_of(*files, machines=machines)
+        return render(run_of(journal, **report), journal)
+
+    return make
 
 
 def jpeg(red, width=48, height=36):
@@ -142,17 +124,17 @@ class Page(HTMLParser):
             self.texts.append(data)
 
 
-def test_the_page_tells_the_run_in_figures():
-    text = Page(html_of(a_report(a_file(1), a_file(2), a_file(3)))).text
+def test_the_page_tells_the_run_in_figures(html_of):
+    text = Page(html_of(*(a_file(number, bytes_out=900) for number in range(3)))).text
     assert "3 photographs written" in text
     assert "12 s" in text
-    assert "1.00 MB → 900 kB" in text
+    assert "3.00 kB → 2.70 kB" in text
     assert "−10 %" in text  # noqa: RUF001
     assert "ada 4 processes" in text
 
 
-def test_the_page_tells_the_settings_that_matter():
-    text = Page(html_of(a_report(a_file()))).text
+def test_the_page_tells_the_settings_that_matter(html_of):
+    text = Page(html_of(a_file())).text
     assert "Brightness +10" in text
     assert "Contrast −5" in text  # noqa: RUF001
     assert "Quality 85" in text
@@ -160,8 +142,8 @@ def test_the_page_tells_the_settings_that_matter():
     assert "Strip metadata" not in text
 
 
-def test_failures_come_before_all_else_with_their_reasons():
-    page = Page(html_of(a_report(a_file(1), a_file(2, "failed", attempts=3))))
+def test_failures_come_before_all_else_with_their_reasons(html_of):
+    page = Page(html_of(a_file(1), a_file(2, "failed", attempts=3)))
     text = page.text
     assert "1 photograph written 1 failed" in text
     assert "truncated image 1" in text
@@ -169,63 +151,64 @@ def test_failures_come_before_all_else_with_their_reasons():
     assert text.index("Failed") < text.index("Settings") < text.index("Throughput")
 
 
-def test_a_run_without_failures_has_no_such_section():
-    assert "Failed" not in Page(html_of(a_report(a_file()))).text
+def test_a_run_without_failures_has_no_such_section(html_of):
+    assert "Failed" not in Page(html_of(a_file())).text
 
 
-def test_thousands_of_failures_are_counted_and_the_first_listed():
+def test_thousands_of_failures_are_counted_and_the_first_listed(html_of):
     files = [a_file(number, "failed") for number in range(1234)]
-    text = Page(html_of(a_report(*files))).text
+    text = Page(html_of(*files)).text
     assert "truncated image 1,234" in text
     assert text.count("It breaks off") == MOST_LISTED
+    assert "00000.jpg" in text
     assert "and 1,034 more" in text
 
 
-def test_an_interrupted_run_says_so():
-    report = a_report(a_file(1), a_file(2, "not-done"), interrupted=True)
-    text = Page(html_of(report)).text
+def test_an_interrupted_run_says_so(html_of):
+    text = Page(html_of(a_file(1), a_file(2, "not-done"), interrupted=True)).text
     assert "1 not done" in text
+    assert "Not done 1 00002.jpg" in text
     assert "interrupted" in text
 
 
-def test_a_run_that_could_not_go_on_says_why():
-    failure = {"code": "disk-full", "sentence": "/out is full; make room"}
-    assert "/out is full" in Page(html_of(a_report(a_file(), failure=failure))).text
+def test_a_run_that_could_not_go_on_says_why(html_of):
+    failure = Failure(Code.DISK_FULL, "/out is full; make room")
+    assert "/out is full" in Page(html_of(a_file(), failure=failure)).text
 
 
-def test_notes_and_skipped_files_come_last():
-    files = [a_file(1, notes=["exif-dropped"]), a_file(2, notes=["exif-dropped"])]
-    text = Page(html_of(a_report(*files, a_file(3, "skipped")))).text
-    assert "exif dropped 2" in text
+def test_notes_and_skipped_files_come_last(html_of):
+    both, one = ("exif-dropped", "icc-dropped"), ("exif-dropped",)
+    files = [a_file(1, notes=both), a_file(2, notes=one), a_file(3, "skipped")]
+    text = Page(html_of(*files)).text
+    assert "exif dropped 2 icc dropped 1" in text
     assert "Left alone 1" in text
     assert text.index("Machines") < text.index("exif dropped")
 
 
-def test_names_are_text_never_markup():
+def test_the_chart_has_a_column_for_each_step_in_which_images_ended(html_of):
+    html = html_of(*(a_file(number) for number in (1, 2, 30)))
+    assert html.count('<rect class="shade-0" x=') == 2
+    assert "1 images/s at 0.1 s, ada" not in html
+    assert "ada</title>" in html
+
+
+def test_names_are_text_never_markup(html_of):
     evil = "<img src=x onerror=alert(1)>\"'&.jpg"
-    report = a_report(
-        a_file(1, input=f"/photos/{evil}", output=f"/out/{evil}"),
-        a_file(2, "failed", input=f"/photos/{evil}"),
-        machines=[{"id": "m1", "host": evil, "procs": 1, "images": 2, "busy_seconds": 1.0}],
-        input=f"/photos/{evil}",
-    )
-    files = PageFiles(run_of(report), {evil.encode(): (jpeg(1), jpeg(2))})
-    for file in report["files"]:
-        files.add(evil.encode(), file)
-    page = Page(render(report, files))
+    pair = (jpeg(1), jpeg(2))
+    files = a_file(1, name=evil, thumbnails=pair), a_file(2, "failed", name=f"2{evil}")
+    page = Page(html_of(*files, machines=[MachineUse("m1", evil, 1)]))
     assert page.tags.count("img") == 2
     assert "x" not in page.addresses
     assert evil in page.text
 
 
-def test_options_in_sentences_are_set_as_such():
-    error = {"code": "truncated-image", "sentence": "it ends; use --damaged salvage"}
-    html = html_of(a_report(a_file(1, "failed", error=error)))
+def test_options_in_sentences_are_set_as_such(html_of):
+    html = html_of(a_file(1, "failed", error="it ends; use --damaged salvage"))
     assert "It ends; use <code>--damaged</code> salvage" in html
 
 
-def test_the_page_needs_nothing_from_elsewhere():
-    html = html_of(a_report(a_file(7)), **{"00007": (jpeg(1), jpeg(2))})
+def test_the_page_needs_nothing_from_elsewhere(html_of):
+    html = html_of(a_file(7, thumbnails=(jpeg(1), jpeg(2))))
     assert all(
         address.startswith("data:") or address == "00007.jpg" for address in Page(html).addresses
     )
@@ -234,9 +217,9 @@ def test_the_page_needs_nothing_from_elsewhere():
     assert "url(" not in html
 
 
-def test_the_gallery_shows_before_and_after_and_loads_late():
+def test_the_gallery_shows_before_and_after_and_loads_late(html_of):
     before, after = jpeg(1), jpeg(2)
-    html = html_of(a_report(a_file(7)), **{"00007": (before, after)})
+    html = html_of(a_file(7, thumbnails=(before, after)))
     assert html.count('loading="lazy"') == 2
     assert html.count('width="48" height="36"') == 2
     assert f'base64,{b64encode(before).decode()}" alt="00007.jpg, before"' in html
@@ -244,48 +227,42 @@ def test_the_gallery_shows_before_and_after_and_loads_late():
     assert 'aria-label="Before and after, 00007.jpg"' in html
 
 
-def test_a_sample_says_of_how_many():
-    files = [a_file(number) for number in range(1500)]
-    html = html_of(a_report(*files), **{"00700": (jpeg(1), jpeg(2))})
+def test_a_sample_says_of_how_many(html_of):
+    files = [a_file(number) for number in range(1499)]
+    html = html_of(*files, a_file(1499, thumbnails=(jpeg(1), jpeg(2))))
     assert "1 of 1,500." in Page(html).text
 
 
-def test_a_picture_leads_to_the_photograph_whatever_its_name_and_wherever_the_page_lies():
-    report = a_report(a_file(1, output="/out/caf\\xe9 1.jpg"))
-    run = replace(run_of(report), path=Path("/reports/imgbatch-report.json"))
-    files = PageFiles(run, {b"caf\xe9 1.jpg": (jpeg(1), jpeg(2))})
-    files.add(b"caf\xe9 1.jpg", report["files"][0])
-    assert files.pictures[0].link == "../out/caf%E9%201.jpg"
+def test_a_picture_leads_to_the_photograph_whatever_its_name_and_wherever_the_page_lies(html_of):
+    file = a_file(1, name="caf\udce9 1.jpg", thumbnails=(jpeg(1), jpeg(2)))
+    html = html_of(file, path=Path("/reports/imgbatch-report.json"))
+    assert 'href="../out/caf%E9%201.jpg"' in html
 
 
 @pytest.mark.parametrize(
     "report",
-    [
-        {"files": [], "seconds": 0, "bytes_in": 0, "bytes_out": 0, "machines": []},
-        {"seconds": 0.0},
-        {"machines": [], "machines_used": 0, "engine": "rabbitmq"},
-    ],
+    [{"seconds": 0.0}, {"engine": "rabbitmq"}, {"seconds": 0.0, "machines": ()}],
 )
-def test_runs_of_next_to_nothing_have_a_page(report):
-    assert Page(html_of(a_report(a_file(), **report))).text
+@pytest.mark.parametrize("files", [(), (a_file(),)])
+def test_runs_of_next_to_nothing_have_a_page(html_of, files, report):
+    assert Page(html_of(*files, **report)).text
 
 
-def test_the_page_is_written_beside_the_report(tmp_path):
-    report = replace(run_of(a_report()), path=tmp_path / "imgbatch-report.json")
-    written = write_page(report, PageFiles(report, {}))
+def test_the_page_is_written_beside_the_report(journal_of, tmp_path):
+    journal = journal_of(a_file())
+    written = write_page(run_of(journal, path=tmp_path / "imgbatch-report.json"), journal)
     assert written.page == tmp_path / "imgbatch-report.html"
-    assert [path.name for path in tmp_path.iterdir()] == ["imgbatch-report.html"]
+    assert "1 photograph written" in Page(written.page.read_text()).text
+    assert not list(tmp_path.glob(".*"))
 
 
-def test_a_page_of_many_files_stays_small(tmp_path):
-    report = a_report(
-        *(a_file(number, "failed" if number % 3 else "written") for number in range(20_000))
-    )
-    assert len(html_of(report)) < 500_000
+def test_a_page_of_many_files_stays_small(html_of):
+    files = (a_file(number, "failed" if number % 3 else "written") for number in range(5000))
+    assert len(html_of(*files)) < 200_000
 
 
-def test_a_page_that_cannot_be_written_says_so(tmp_path):
-    report = replace(run_of(a_report()), path=tmp_path / "gone/imgbatch-report.json")
-    written = write_page(report, PageFiles(report, {}))
+def test_a_page_that_cannot_be_written_says_so(journal_of, tmp_path):
+    journal = journal_of(a_file())
+    written = write_page(run_of(journal, path=tmp_path / "gone/imgbatch-report.json"), journal)
     assert written.page is None
     assert "gone/imgbatch-report.html can't be written" in written.page_failure.sentence
