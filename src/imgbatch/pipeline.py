@@ -145,7 +145,7 @@ def process(
     Parameters
     ----------
     data
-        An encoded JPEG, PNG, TIFF, WebP or BMP.
+        An image in one of the formats that are read.
     adjustment
         What is done to the pixels.
     encoding

@@ -41,11 +41,19 @@ class DamagedPolicy(StrEnum):
     SALVAGE = "salvage"
 
 
+class Frames(StrEnum):
+    """Which pictures are taken of a file that holds several: an animation, or pages."""
+
+    ALL = "all"
+    FIRST = "first"
+
+
 _WORDS: dict[str, type[StrEnum]] = {
     "output_format": OutputFormat,
     "progressive": Progressive,
     "png_level": PngLevel,
     "damaged": DamagedPolicy,
+    "frames": Frames,
 }
 """The fields of an `Encoding` that are words."""
 
@@ -68,6 +76,8 @@ class Encoding:
         Drop all metadata but the ICC profile and the orientation.
     damaged
         Refuse damaged files, or write what could be decoded of them.
+    frames
+        All pictures of an animation, or the first alone.
 
     Raises
     ------
@@ -81,6 +91,7 @@ class Encoding:
     png_level: PngLevel = PngLevel.FAST
     strip_metadata: bool = False
     damaged: DamagedPolicy = DamagedPolicy.STRICT
+    frames: Frames = Frames.ALL
 
     def __post_init__(self) -> None:
         quality = self.quality

@@ -1,7 +1,7 @@
 """The names under which results appear, and what stands in their way.
 
-All is checked before anything is written, and only where it can matter: two inputs can share an
-output name if ``--format`` changes suffixes, or if the output's file system does not tell capitals
+All is checked before anything is written: two inputs can share an output name if ``--format``, or a
+format that is only read, changes suffixes, or if the output's file system does not tell capitals
 from small letters, or one way to write an accent from the other.
 """
 
@@ -20,6 +20,12 @@ from imgbatch.images.formats import FORMATS, HEAD_BYTES
 from imgbatch.recipe import OutputFormat
 
 _SHOWN = 3
+_WRITTEN_AS = {
+    suffix: known.written_as
+    for known in FORMATS.values()
+    for suffix in known.suffixes
+    if known.written_as
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Naming:
     Parameters
     ----------
     output_format
-        ``keep`` keeps each name; the others give it their suffix, unless it has one of theirs.
+        ``keep`` keeps each name, but of formats that are only read; the others give it their
+        suffix, unless it has one of theirs.
     folds
         Whether the output's file system takes names for equal that differ only in capitals or
         in the way accents are written.
@@ -38,17 +45,15 @@ class Naming:
     output_format: OutputFormat = OutputFormat.KEEP
     folds: bool = False
 
-    @property
-    def can_collide(self) -> bool:
-        """Whether two inputs may share one output name."""
-        return self.folds or self.output_format is not OutputFormat.KEEP
-
     def target(self, name: str) -> str:
         """Return the output's path below the output folder."""
-        if self.output_format is OutputFormat.KEEP:
-            return name
-        suffixes = FORMATS[self.output_format].suffixes
         stem, suffix = os.path.splitext(name)  # noqa: PTH122  # no Path for each of 100,000 names
+        written_as: str = self.output_format
+        if self.output_format is OutputFormat.KEEP:
+            written_as = _WRITTEN_AS.get(suffix.lower(), "")
+            if not written_as:
+                return name
+        suffixes = FORMATS[written_as].suffixes
         return name if suffix.lower() in suffixes else stem + suffixes[0]
 
     def key(self, name: str) -> str:
@@ -74,8 +79,6 @@ def refuse_collisions(names: Callable[[], Iterator[str]], base: Path, naming: Na
     UsageError
         Naming the first such files.
     """
-    if not naming.can_collide:
-        return
     shared = _repeated(naming.key(name) for name in names())
     if not shared:
         return

@@ -21,7 +21,7 @@ from imgbatch.cli.values import (
     seconds,
     words_or_files,
 )
-from imgbatch.recipe import DamagedPolicy, OutputFormat, PngLevel, Progressive
+from imgbatch.recipe import DamagedPolicy, Frames, OutputFormat, PngLevel, Progressive
 from imgbatch_kernels.coefficients import FACTOR_RANGES
 
 Typed = partial(Option, everywhere=False)
@@ -155,6 +155,11 @@ CLIENT = Program(
             "strict: a damaged image fails. salvage: what can be decoded of it is written, and "
             "noted (default: strict)",
             choice(DamagedPolicy),
+        ),
+        Option(
+            "--frames",
+            "all pictures of animations, or the first alone (default: all)",
+            choice(Frames),
         ),
         Option(
             "--preserve/--no-preserve",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from imgbatch.images.picture import Shape
 
 
+READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP and HEIC"
+"""For sentences."""
+
 _NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")
 
 
@@ -110,6 +113,5 @@ def unsupported_format(name: str) -> SkippedFile:
     """Return the reason to skip a format that is recognised and not written."""
     return SkippedFile(
         Code.UNSUPPORTED_FORMAT,
-        f"the file is {name}, which imgbatch does not process; "
-        "it reads JPEG, PNG, TIFF, WebP and BMP",
+        f"the file is {name}, which imgbatch does not process; it reads {READ_FORMATS}",
     )

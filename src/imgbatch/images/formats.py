@@ -11,7 +11,7 @@ Adding one is an entry of `FORMATS`, and a folder or file of the same name with 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,10 +42,13 @@ class Format:
         Of names, in small letters; the first is given to new names.
     beginning
         A pattern of the bytes that a file begins with, and by which alone it is known.
+    written_as
+        Of one that is only read, the format that its pictures are written in.
     """
 
     suffixes: tuple[str, ...]
     beginning: bytes
+    written_as: str = ""
 
     def matches(self, head: bytes | memoryview) -> bool:
         """Whether a file that begins with these bytes, `HEAD_BYTES` or all, is of the format."""
@@ -57,6 +60,8 @@ FORMATS = {
     "png": Format((".png",), rb"\x89PNG\r\n\x1a\n"),
     "tiff": Format((".tif", ".tiff"), rb"II\*\0|MM\0\*"),
     "webp": Format((".webp",), rb"RIFF.{4}WEBP"),
+    # Of HEIF's brands those of HEVC, and those that leave open what the pictures are coded in.
+    "heif": Format((".heic", ".heif", ".hif"), rb".{4}ftyp(he[ivs]|mi[fa]|msf1)", "jpeg"),
     # A text may begin with BM, too; a BMP goes on with the size of its second header, below 256.
     "bmp": Format((".bmp", ".dib"), rb"BM.{13}\0\0\0"),
 }
@@ -67,7 +72,6 @@ _NOT_PROCESSED = {
     rb"GIF8[79]a": "a GIF",
     rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51": "JPEG 2000",
     rb".{4}ftypavi[fs]": "AVIF",
-    rb".{4}ftyp(hei|mif1|msf1)": "HEIF",
     rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     rb".{4}ftypcrx |IIRO|IIU\0|FUJIFILMCCD-RAW": "a camera's raw file",
     rb"8BPS": "a Photoshop document",
@@ -127,8 +131,11 @@ def encode(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers)
         If the format can't hold such an image.
     """
     asked = encoding.output_format
-    name = source.file_format if asked is OutputFormat.KEEP else asked.value
+    own = FORMATS[source.file_format].written_as
+    name = (own or source.file_format) if asked is OutputFormat.KEEP else asked.value
     encoded: Encoded = _module(name).write(pixels, source, encoding, buffers)
+    if own and asked is OutputFormat.KEEP:
+        return replace(encoded, notes=(Note.FORMAT_CHANGED, *encoded.notes))
     return encoded
 
 

@@ -21,6 +21,10 @@ MEMORY_PER_DECODED_BYTE = 6
 JPEG 2 to 5.4, PNG 2.2 to 5.3, TIFF 2.4 to 4.8, lossy WebP 4.4, BMP 4)."""
 
 
+FRAME_PIXELS = 10_000
+"""As many a frame counts for at least: it costs time and memory beside its pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The largest image that is processed.
@@ -28,8 +32,9 @@ class Limits:
     Parameters
     ----------
     max_pixels
-        Width times height, of 8-bit RGB; ``--max-pixels``. Pixels of more bytes count for as many
-        as the memory they take: 250 million are 750 MB decoded, and up to 4.5 GB with all buffers.
+        Width times height of all frames, of 8-bit RGB; ``--max-pixels``. Pixels of more bytes count
+        for as many as the memory they take: 250 million are 750 MB decoded, and up to 4.5 GB with
+        all buffers.
     max_bytes
         Size of the encoded file; ``--max-bytes``.
     """
@@ -60,13 +65,16 @@ class Limits:
     def check_shape(self, shape: Shape) -> None:
         """Raise `LimitExceeded` if an image has more pixels, or takes more memory, than allowed."""
         pixels = shape.width_pixels * shape.height_pixels
+        size = f"{shape.width_pixels} x {shape.height_pixels}"
+        if shape.frames > 1:
+            pixels = shape.frames * max(pixels, FRAME_PIXELS)
+            size = f"{shape.frames} frames of {size}"
         if pixels <= self.max_pixels and shape.memory_bytes <= self.memory_bytes:
             return
         raise LimitExceeded(
             Code.TOO_MANY_PIXELS,
-            f"the image has {shape.width_pixels} x {shape.height_pixels} = {pixels / MEGA:.6g} "
-            f"million pixels of {shape.channels} x {shape.bits_per_sample} bits and takes up to "
-            f"{shape.memory_bytes / MEGA:.6g} MB of memory, more than --max-pixels "
-            f"{self.max_pixels} allows ({self.memory_bytes / MEGA:.6g} MB); raise it to process "
-            "this file",
+            f"the image has {size} = {pixels / MEGA:.6g} million pixels of {shape.channels} x "
+            f"{shape.bits_per_sample} bits and takes up to {shape.memory_bytes / MEGA:.6g} MB of "
+            f"memory, more than --max-pixels {self.max_pixels} allows "
+            f"({self.memory_bytes / MEGA:.6g} MB); raise it to process this file",
         )

@@ -40,6 +40,8 @@ class Metadata:
         The ICC profile, inflated.
     resolution
         The resolution.
+    code_points
+        Primaries and transfer, as ITU-T H.273 numbers them, of colours that have no profile.
     has_more
         Whether the source has further metadata, which has no place in other formats.
     """
@@ -48,11 +50,13 @@ class Metadata:
     xmp: bytes | None = None
     icc: bytes | None = None
     resolution: Resolution | None = None
+    code_points: tuple[int, int] | None = None
     has_more: bool = False
 
     def stripped(self) -> Metadata:
-        """Return what is never dropped: the profile and the orientation."""
-        return Metadata(exif=orientation_only(self.exif), icc=self.icc)
+        """Return what is never dropped: what colours mean, and the orientation."""
+        exif = orientation_only(self.exif)
+        return Metadata(exif=exif, icc=self.icc, code_points=self.code_points)
 
 
 def orientation_of(exif: bytes | None) -> int | None:

@@ -11,6 +11,7 @@ class Note(StrEnum):
 
     # the file
     NAME_SAYS_ANOTHER_FORMAT = "name-says-another-format"
+    FORMAT_CHANGED = "format-changed"
     # pixels
     ALPHA_FLATTENED = "alpha-flattened"
     DEPTH_REDUCED = "depth-reduced"

@@ -36,6 +36,8 @@ class Shape:
         8 or 16.
     memory_per_byte
         How much memory the codec takes for each decoded byte, with all buffers.
+    frames
+        How many pictures of this size there are, one after the other.
     """
 
     width_pixels: int
@@ -43,6 +45,7 @@ class Shape:
     channels: int
     bits_per_sample: int = 8
     memory_per_byte: int = field(default=MEMORY_PER_DECODED_BYTE, compare=False)
+    frames: int = 1
 
     @property
     def array_shape(self) -> tuple[int, int, int]:
@@ -51,13 +54,16 @@ class Shape:
 
     @property
     def size_bytes(self) -> int:
-        """What the pixels take in memory."""
+        """What the pixels of one picture take in memory."""
         return self.width_pixels * self.height_pixels * self.channels * self.bits_per_sample // 8
 
     @property
     def memory_bytes(self) -> int:
-        """The most memory that decoding, adjusting and encoding them takes."""
-        return self.size_bytes * self.memory_per_byte
+        """The most memory that decoding, adjusting and encoding them takes.
+
+        Frames are decoded one after the other; of the earlier ones only what they became is kept.
+        """
+        return self.size_bytes * (self.memory_per_byte + self.frames - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imgbatch.batch.scan import Selection, base_of, scan
 from imgbatch.errors import Code, UsageError
+from imgbatch.images.failures import READ_FORMATS
 from imgbatch.images.formats import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def open_album(root: Path) -> Album:
     if not names:
         raise UsageError(
             Code.INPUT_MISSING,
-            f"{root} holds no photograph; imgbatch reads JPEG, PNG, TIFF, WebP and BMP",
+            f"{root} holds no photograph; imgbatch reads {READ_FORMATS}",
         )
     return Album(root, names)
 

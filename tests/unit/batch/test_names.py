@@ -50,11 +50,17 @@ def test_a_file_that_is_no_image_shares_no_name(tmp_path: Path) -> None:
     refuse_collisions(calls("a.jpg", "a.txt"), tmp_path, Naming(OutputFormat.JPEG))
 
 
-def test_without_a_new_format_nothing_is_even_listed(tmp_path: Path) -> None:
-    def unlistable() -> Iterator[str]:
-        raise AssertionError
-
-    refuse_collisions(unlistable, tmp_path, Naming())
+@pytest.mark.parametrize("name", ["a.heic", "a.HEIC", "a.heif", "a.HIF"])
+def test_the_name_of_a_format_that_is_only_read_gets_the_suffix_of_what_is_written(
+    tmp_path: Path, name: str
+) -> None:
+    assert Naming().target(f"x.y/{name}") == "x.y/a.jpg"
+    assert Naming(OutputFormat.PNG).target(name) == "a.png"
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "a.jpg").write_bytes(encoded(".jpg"))
+    with pytest.raises(UsageError) as caught:
+        refuse_collisions(calls(name, "a.jpg"), tmp_path, Naming())
+    assert caught.value.code is Code.NAME_COLLISION
 
 
 @pytest.mark.parametrize("names", [("A.jpg", "a.jpg"), ("caf\u00e9.jpg", "cafe\u0301.jpg")])

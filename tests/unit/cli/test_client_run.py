@@ -16,7 +16,7 @@ from imgbatch.cli.main import parse
 from imgbatch.cli.programs import CLIENT
 from imgbatch.engines.base import Stop
 from imgbatch.images.limits import Limits
-from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, PngLevel, Progressive
+from imgbatch.recipe import DamagedPolicy, Encoding, Frames, OutputFormat, PngLevel, Progressive
 from imgbatch.settings import Settings, settings_from
 
 
@@ -32,11 +32,17 @@ def test_the_recipe_is_what_was_asked_for() -> None:
     recipe = settings(
         "--brightness", "-10", "--contrast", "20", "--sharpness", "30", "--format", "png",
         "--quality", "85", "--progressive", "yes", "--png-level", "small", "--strip",
-        "--damaged", "salvage",
+        "--damaged", "salvage", "--frames", "first",
     ).recipe  # fmt: skip
     assert recipe.adjustment == Adjustment(-10, 20, 30)
     assert recipe.encoding == Encoding(
-        OutputFormat.PNG, 85, Progressive.YES, PngLevel.SMALL, True, DamagedPolicy.SALVAGE
+        OutputFormat.PNG,
+        85,
+        Progressive.YES,
+        PngLevel.SMALL,
+        True,
+        DamagedPolicy.SALVAGE,
+        Frames.FIRST,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import images
+from tests.support import heifs, images
 
 from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded, SkippedFile
 from imgbatch.images.buffers import Buffers
@@ -32,6 +32,8 @@ from imgbatch.recipe import Encoding, OutputFormat
         (b"MM\0*" + bytes(4), "tiff"),
         (images.webp(), "webp"),
         (images.bmp(), "bmp"),
+        (heifs.sample("phone"), "heif"),
+        (b"\0\0\0\x18ftypmif1", "heif"),
     ],
 )
 def test_formats_are_known_by_their_content(file, expected):
@@ -45,7 +47,6 @@ def test_formats_are_known_by_their_content(file, expected):
         (images.pillow_file(images.pixels(), "JPEG2000"), "JPEG 2000"),
         (images.pillow_file(images.pixels(), "AVIF"), "AVIF"),
         (images.pillow_file(images.pixels(), "ICO"), "icon"),
-        (b"\0\0\0\x18ftypheic", "HEIF"),
         (b"\xff\x0a\0\0", "JPEG XL"),
         (b"8BPS\0\1", "Photoshop"),
         (b"II+\0\x08\0\0\0", "BigTIFF"),
@@ -107,6 +108,7 @@ FILE_OF = {
     "png": images.png_of(images.pixels()),
     "tiff": images.tiff(),
     "webp": images.webp(),
+    "heif": heifs.sample("phone"),
     "bmp": images.bmp(),
 }
 
@@ -117,7 +119,8 @@ def test_the_format_asked_for_is_written(source_format, asked):
     source = inspect(memoryview(FILE_OF[source_format]), Limits())
     encoded = encode(images.pixels(), source, Encoding(asked), Buffers())
     written = detect_format(memoryview(b"".join(encoded.parts)))
-    assert written == (source_format if asked is OutputFormat.KEEP else asked.value)
+    own = FORMATS[source_format].written_as or source_format
+    assert written == (own if asked is OutputFormat.KEEP else asked.value)
 
 
 FILES = {
@@ -127,6 +130,7 @@ FILES = {
     "tif": images.tiff(),
     "TIFF": images.tiff(),
     "webp": images.webp(),
+    "HEIC": heifs.sample("grey"),
     "BMP": images.bmp(),
 }
 

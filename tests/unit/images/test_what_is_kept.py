@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support import images
+from tests.support import heifs, images
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.images.formats import FORMATS, inspect
@@ -432,7 +432,7 @@ def described(kind: str, size: int) -> bytes:
     if kind == "webp":
         xmp = images.XMP + b" " * size
         return images.webp(exif=exif, xmp=xmp, icc_profile=profile, lossless=True)
-    return images.bmp(dpi=(300, 300))
+    return heifs.sample("phone") if kind == "heif" else images.bmp(dpi=(300, 300))
 
 
 @pytest.mark.parametrize("size", [1, 70_000])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgbatch.images.convert import without_alpha_in_8_bits
 from imgbatch.images.failures import unsupported
+from imgbatch.images.heif import HeifSource
 from imgbatch.images.jpeg.container import (
     ARITHMETIC_FRAMES,
     PROGRESSIVE_FRAMES,
@@ -32,6 +33,7 @@ from imgbatch.images.jpeg.tables import (
 )
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Encoded, Pixels
+from imgbatch.images.profiles import profile_of
 from imgbatch.recipe import Encoding, Progressive
 
 if TYPE_CHECKING:
@@ -74,11 +76,14 @@ class JpegStyle:
     is_rgb: bool = False
 
 
-def default_style(channels: int, encoding: Encoding) -> JpegStyle:
-    """Return the style for a picture that was no JPEG."""
+def default_style(channels: int, encoding: Encoding, source: Source | None = None) -> JpegStyle:
+    """Return the style for a picture that was no JPEG: of a phone's, one that looks alike."""
+    quality, subsampling = DEFAULT_QUALITY, "444"
+    if isinstance(source, HeifSource):
+        quality, subsampling = source.jpeg_quality, source.subsampling
     return JpegStyle(
-        tables=standard_tables(encoding.quality or DEFAULT_QUALITY),
-        subsampling="gray" if channels == 1 else "444",
+        tables=standard_tables(encoding.quality or quality),
+        subsampling="gray" if channels == 1 else subsampling,
         progressive=encoding.progressive is Progressive.YES,
     )
 
@@ -130,7 +135,7 @@ def write(
         style, notes = style_of(source.structure, encoding, is_rgb=source.is_rgb)
     else:
         pixels, notes = without_alpha_in_8_bits(pixels)
-        style = default_style(pixels.shape[2], encoding)
+        style = default_style(pixels.shape[2], encoding, source)
     encoded, encoding_notes = encode_style(pixels, style)
     head, body = split_encoded(encoded)
     if isinstance(source, JpegSource) and not encoding.strip_metadata:
@@ -139,6 +144,8 @@ def write(
         )
     else:
         metadata = source.metadata().stripped() if encoding.strip_metadata else source.metadata()
+        if metadata.icc is None and metadata.code_points is not None:
+            metadata = replace(metadata, icc=profile_of(metadata.code_points))
         segments, segment_notes = carried_segments(metadata)
         segments = [
             head if encoding.strip_metadata else jfif_segment(metadata.resolution),

@@ -69,7 +69,7 @@ def metadata_of(structure: PngStructure) -> Metadata:
             xmp = _text(bytes(body))
         elif chunk.kind not in _SAMPLES | {b"sRGB"}:
             has_more = True
-    return Metadata(exif, xmp, icc, resolution, has_more)
+    return Metadata(exif, xmp, icc, resolution, has_more=has_more)
 
 
 def _profile(body: bytes) -> bytes | None:
@@ -105,6 +105,8 @@ def carried_chunks(metadata: Metadata) -> Iterator[NamedChunk]:
     """Yield chunks for metadata that came in another format."""
     if metadata.icc is not None:
         yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
+    elif metadata.code_points is not None:
+        yield b"cICP", bytes((*metadata.code_points, 0, 1))
     if metadata.exif is not None:
         yield b"eXIf", metadata.exif
     if metadata.resolution is not None:
