@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from imgbatch.images.deflate import deflate_bytes
 from imgbatch.images.metadata import Metadata, Resolution, inflate
 from imgbatch.images.notes import Note
 from imgbatch.images.png.container import PngStructure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from imgbatch.recipe import PngLevel
 
 Body = bytes | memoryview
 NamedChunk = tuple[bytes, Body]
@@ -104,7 +102,7 @@ def stripped_chunks(structure: PngStructure) -> list[NamedChunk]:
 def carried_chunks(metadata: Metadata) -> Iterator[NamedChunk]:
     """Yield chunks for metadata that came in another format."""
     if metadata.icc is not None:
-        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)
+        yield b"iCCP", b"ICC profile\0\0" + deflate_bytes(metadata.icc, PngLevel.SMALL)
     elif metadata.code_points is not None:
         yield b"cICP", bytes((*metadata.code_points, 0, 1))
     if metadata.exif is not None:

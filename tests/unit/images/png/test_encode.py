@@ -7,7 +7,6 @@ from PIL import Image, ImageDraw
 from tests.support import images
 
 from imgbatch.images.buffers import Buffers
-from imgbatch.images.deflate import PIECE_BYTES
 from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.picture import Shape
@@ -62,13 +61,3 @@ def test_small_is_at_most_3_percent_above_libpngs_level_6(picture):
     theirs = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1]
     assert len(ours) <= 1.03 * len(theirs)
     assert len(ours) <= len(compress_pixels(image, PngLevel.FAST, Buffers()))
-
-
-def test_a_large_picture_in_pieces_is_read_by_others():
-    image = images.pixels(2000, 1600)
-    assert image.nbytes > 2 * PIECE_BYTES
-    written = Pipeline().run(images.png_of(image), Recipe()).data
-    assert (
-        cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_UNCHANGED) == image[:, :, ::-1]
-    ).all()
-    assert (images.decoded(written) == image).all()
