@@ -100,9 +100,8 @@ class Pipeline:
         source = inspect(data, limits)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
         pixels, decoding_notes = self._adjust(picture.pixels, recipe.adjustment), picture.notes
-        thumbnails = None
-        if thumbnail_room is not None:
-            thumbnails = _thumbnails(source, picture.pixels, pixels, thumbnail_room)
+        before, after = (_thumbnail(source, it, thumbnail_room) for it in (picture.pixels, pixels))
+        thumbnails = None if before is None or after is None else (before, after)
         del picture  # of a giant, whose buffers are not kept, this frees the decoded pixels
         encoded = encode(pixels, source, recipe.encoding, self._buffers)
         shape = source.shape
@@ -122,13 +121,13 @@ class Pipeline:
         return out
 
 
-def _thumbnails(
-    source: Source, before: Pixels, after: Pixels, room: tuple[int, int]
-) -> tuple[bytes, bytes] | None:
-    from imgbatch.images.display import thumbnails
+def _thumbnail(source: Source, pixels: Pixels, room: tuple[int, int] | None) -> bytes | None:
+    if room is None:
+        return None
+    from imgbatch.images.display import thumbnail
 
     try:
-        return thumbnails(source, before, after, *room)
+        return thumbnail(source, pixels, *room)
     except Exception:  # the page lacks a picture, which is no reason to lose the image
         return None
 

@@ -152,7 +152,7 @@ def test_thumbnails_that_fail_cost_the_page_a_picture_and_nothing_else(monkeypat
     def fail(*_):
         raise cv2.error("nothing")
 
-    monkeypatch.setattr("imgbatch.images.display.thumbnails", fail)
+    monkeypatch.setattr("imgbatch.images.display.thumbnail", fail)
     assert Pipeline().run(file, Recipe(ADJUSTMENT), thumbnail_room=(48, 36)) == expected
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import truncated
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note, notes_where
-from imgbatch.images.picture import Encoded, Picture, Pixels, Shape
+from imgbatch.images.picture import Encoded, Picture, Pixels, Shape, Source
 from imgbatch.recipe import DamagedPolicy, Encoding
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 _RESOLUTION_OFFSET, _PROFILE_OFFSET = 38, 126
 _EMBEDDED_PROFILE = b"DEBM"

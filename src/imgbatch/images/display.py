@@ -6,24 +6,21 @@ Previews and thumbnails are made of it; nothing of it goes into an output.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import in_8_bits, over_background
 from imgbatch.images.formats import inspect
+from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import orientation_of
+from imgbatch.images.picture import Pixels, Source
 from imgbatch.recipe import DamagedPolicy
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from imgbatch.images.limits import Limits
-    from imgbatch.images.picture import Pixels, Shape, Source
-
-    Screen = npt.NDArray[np.uint8]
-    """``(height, width, 1 or 3)``: grey or RGB."""
+Screen = npt.NDArray[np.uint8]
+"""``(height, width, 1 or 3)``: grey or RGB."""
 
 UPRIGHT = 1
 THUMBNAIL_QUALITY = 78
@@ -55,21 +52,17 @@ class Photograph:
     @property
     def width(self) -> int:
         """Pixels, once upright."""
-        return self._stored_size[1 if self.is_sideways else 0]
+        return self.source.shape.array_shape[0 if self.is_sideways else 1]
 
     @property
     def height(self) -> int:
         """Pixels, once upright."""
-        return self._stored_size[0 if self.is_sideways else 1]
+        return self.source.shape.array_shape[1 if self.is_sideways else 0]
 
     @property
     def is_sideways(self) -> bool:
         """Whether width and height change places when it is turned upright."""
         return self.orientation >= 5
-
-    @property
-    def _stored_size(self) -> tuple[int, int]:
-        return self.source.shape.width_pixels, self.source.shape.height_pixels
 
 
 def open_photograph(data: bytes, limits: Limits) -> Photograph:
@@ -81,15 +74,15 @@ def open_photograph(data: bytes, limits: Limits) -> Photograph:
         If it is no image that imgbatch reads, too large, or damaged.
     """
     source = inspect(memoryview(data), limits)
+    return Photograph(data, source, *_view_of(source))
+
+
+def _view_of(source: Source) -> tuple[int, bytes | None]:
+    """Return orientation and profile, unless it is one of other pixels, such as a CMYK file's."""
     metadata = source.metadata()
-    orientation = orientation_of(metadata.exif) or UPRIGHT
-    return Photograph(data, source, orientation, _profile_for(source, metadata.icc))
-
-
-def _profile_for(source: Source, icc: bytes | None) -> bytes | None:
-    """Return the profile unless it is one of another kind of pixels, such as a CMYK file's."""
     wanted = b"GRAY" if source.shape.channels < 3 else b"RGB "
-    return icc if icc is not None and icc[16:20] == wanted else None
+    is_wanted = metadata.icc is not None and metadata.icc[16:20] == wanted
+    return orientation_of(metadata.exif) or UPRIGHT, metadata.icc if is_wanted else None
 
 
 def full_pixels(photograph: Photograph) -> Pixels:
@@ -114,11 +107,9 @@ def scaled_pixels(photograph: Photograph, width: int, height: int) -> Pixels:
     """
     if photograph.is_sideways:
         width, height = height, width
-    shape = photograph.source.shape
-    scale = min(width / shape.width_pixels, height / shape.height_pixels, 1)
-    decoded = _decode_at_least(
-        photograph, round(shape.width_pixels * scale), round(shape.height_pixels * scale)
-    )
+    decoded = _scaled_jpeg(photograph, width, height)
+    if decoded is None:
+        decoded = photograph.source.decode(Buffers(), DamagedPolicy.STRICT).pixels
     return upright(_shrunk(decoded, width, height), photograph.orientation)
 
 
@@ -134,32 +125,27 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(turned)  # type: ignore[return-value]
 
 
-def _decode_at_least(photograph: Photograph, width: int, height: int) -> Pixels:
-    """Decode so that no side is shorter than asked for, in the stored orientation.
+def _scaled_jpeg(photograph: Photograph, width: int, height: int) -> Pixels | None:
+    """Decode a JPEG to no less than what fits, which saves most of the inverse transforms.
 
-    A JPEG's decoder scales as it goes, which saves most of the inverse transforms; other formats
-    come in full size.
+    None for other formats, and for what only the full decoder can do, or explain.
     """
-    source = photograph.source
-    if source.file_format == "jpeg" and width < source.shape.width_pixels:
-        scaled = _scaled_jpeg(photograph.data, source.shape, width, height)
-        if scaled is not None:
-            return scaled
-    return source.decode(Buffers(), DamagedPolicy.STRICT).pixels
-
-
-def _scaled_jpeg(data: bytes, shape: Shape, width: int, height: int) -> Pixels | None:
-    """Return the scaled pixels, or None for what only the full decoder can do, or explain."""
     import simplejpeg
 
+    shape = photograph.source.shape
+    scale = min(width / shape.width_pixels, height / shape.height_pixels)
+    if photograph.source.file_format != "jpeg" or scale >= 1:
+        return None
     colourspaces = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
     try:
-        header = simplejpeg.decode_jpeg_header(data)
-        colourspace = colourspaces.get(header[2])
-        if colourspace is None or header[:2] != shape.array_shape[:2]:
+        header = simplejpeg.decode_jpeg_header(photograph.data)
+        if header[2] not in colourspaces or header[:2] != shape.array_shape[:2]:
             return None
         decoded: Pixels = simplejpeg.decode_jpeg(
-            data, colourspace, min_width=width, min_height=height
+            photograph.data,
+            colourspaces[header[2]],
+            min_width=round(shape.width_pixels * scale),
+            min_height=round(shape.height_pixels * scale),
         )
     except ValueError:
         return None
@@ -188,26 +174,18 @@ def for_screen(pixels: Pixels) -> Screen:
     return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
-def thumbnails(
-    source: Source, before: Pixels, after: Pixels, width: int, height: int
-) -> tuple[bytes, bytes]:
-    """Return an image's pixels before and after as small JPEGs, upright and alike in size."""
-    metadata = source.metadata()
-    orientation = orientation_of(metadata.exif) or UPRIGHT
-    icc = _profile_for(source, metadata.icc)
-    icc = icc if len(icc or b"") <= LARGEST_THUMBNAIL_PROFILE_BYTES else None
+def thumbnail(source: Source, pixels: Pixels, width: int, height: int) -> bytes:
+    """Return pixels of an image, as they are or adjusted, as a small JPEG, upright."""
+    orientation, icc = _view_of(source)
     if orientation >= 5:
         width, height = height, width
-
-    def thumbnail(pixels: Pixels) -> bytes:
-        # Of large photographs four pixels for each of the thumbnail's: the mean of all 12 million
-        # takes 22 ms, this 0.4. Interpolating between them is nearly their mean, in 0.2 ms instead
-        # of the 1.1 to 2 that the mean itself takes where the scale is not a whole number.
-        some = _shrunk(pixels, 2 * width, 2 * height, "INTER_NEAREST")
-        screen = for_screen(upright(_shrunk(some, width, height, "INTER_LINEAR"), orientation))
-        return to_jpeg(screen, THUMBNAIL_QUALITY, subsampling="420", icc=icc)
-
-    return thumbnail(before), thumbnail(after)
+    # Of large photographs four pixels for each of the thumbnail's: the mean of all 12 million
+    # takes 22 ms, this 0.4. Interpolating between them is nearly their mean, in 0.2 ms instead
+    # of the 1.1 to 2 that the mean itself takes where the scale is not a whole number.
+    some = _shrunk(pixels, 2 * width, 2 * height, "INTER_NEAREST")
+    screen = for_screen(upright(_shrunk(some, width, height, "INTER_LINEAR"), orientation))
+    icc = icc if len(icc or b"") <= LARGEST_THUMBNAIL_PROFILE_BYTES else None
+    return to_jpeg(screen, THUMBNAIL_QUALITY, subsampling="420", icc=icc)
 
 
 def _checkerboard(height: int, width: int) -> Screen:

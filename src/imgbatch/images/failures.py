@@ -27,24 +27,20 @@ READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP and HEIC"
 """For sentences."""
 
 _NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")
+_COPY_OR_SALVAGE = (
+    "copy it again from its source, or use --damaged salvage to write what can be decoded"
+)
 
 
 def truncated(what: str) -> DamagedImage:
     """Return the failure of a file that ends before it should."""
-    return DamagedImage(
-        Code.TRUNCATED_IMAGE,
-        f"{what}; the file is not complete: copy it again from its source, "
-        "or use --damaged salvage to write what can be decoded",
-    )
+    sentence = f"{what}; the file is not complete: {_COPY_OR_SALVAGE}"
+    return DamagedImage(Code.TRUNCATED_IMAGE, sentence)
 
 
 def damaged(what: str) -> DamagedImage:
     """Return the failure of a file that contradicts itself."""
-    return DamagedImage(
-        Code.DAMAGED_IMAGE,
-        f"{what}; the file is damaged: copy it again from its source, "
-        "or use --damaged salvage to write what can be decoded",
-    )
+    return DamagedImage(Code.DAMAGED_IMAGE, f"{what}; the file is damaged: {_COPY_OR_SALVAGE}")
 
 
 def beyond_repair(what: str) -> DamagedImage:

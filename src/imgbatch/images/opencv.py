@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from imgbatch.images.failures import damaged, probe_memory
-
-if TYPE_CHECKING:
-    from imgbatch.images.picture import Pixels, Shape
+from imgbatch.images import failures
+from imgbatch.images.picture import Pixels, Shape
 
 
 def decode_by_opencv(file: bytes, name: str, shape: Shape) -> Pixels:
@@ -42,8 +40,8 @@ def decode_by_opencv(file: bytes, name: str, shape: Shape) -> Pixels:
     except cv2.error:
         pixels = None
     if pixels is None:
-        probe_memory(shape)
-        raise damaged(f"the {name} can't be decoded")
+        failures.probe_memory(shape)
+        raise failures.damaged(f"the {name} can't be decoded")
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if pixels.shape[2] >= 3:
         order = cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA

@@ -7,24 +7,19 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
+from PIL.ImageFile import ImageFile
 
-from imgbatch.images.cmyk import cmyk_to_srgb
-from imgbatch.images.failures import beyond_repair, damaged, probe_memory, truncated, unsupported
+from imgbatch.images import failures
 from imgbatch.images.picture import Pixels, Shape
-
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
 
 _COMPLAINTS = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, AttributeError, RuntimeError),
     *(LookupError, ArithmeticError, struct.error),
 )
 """What Pillow's readers have been seen to raise over damaged files, and their kin."""
-
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -45,23 +40,18 @@ def opened(
     RefusedImage
         If Pillow says that it knows no such kind.
     """
+    plugin = import_module(f"PIL.{name.capitalize()}ImagePlugin")
     try:
-        with _open(data, name) as image:
+        with getattr(plugin, f"{name.capitalize()}ImageFile")(io.BytesIO(data)) as image:
             yield image
     except _COMPLAINTS as error:
         if "nsupported" in str(error):
-            raise unsupported(f"the {name} is of an unusual kind ({error})") from error
+            raise failures.unsupported(f"the {name} is of an unusual kind ({error})") from error
         if not is_strict:
-            raise beyond_repair(f"the {name} can't be decoded ({error})") from error
+            raise failures.beyond_repair(f"the {name} can't be decoded ({error})") from error
         if "truncated" in str(error).lower():
-            raise truncated(f"the {name} breaks off ({error})") from error
-        raise damaged(f"the {name} can't be decoded ({error})") from error
-
-
-def _open(data: bytes | bytearray | memoryview, name: str) -> ImageFile:
-    plugin = import_module(f"PIL.{name.capitalize()}ImagePlugin")
-    image: ImageFile = getattr(plugin, f"{name.capitalize()}ImageFile")(io.BytesIO(data))
-    return image
+            raise failures.truncated(f"the {name} breaks off ({error})") from error
+        raise failures.damaged(f"the {name} can't be decoded ({error})") from error
 
 
 def decode_by_pillow(
@@ -85,17 +75,17 @@ def decode_by_pillow(
     MemoryError
         If there is too little.
     """
-    from PIL import Image
-
     with opened(data, name, is_strict=is_strict) as image:
         if image.size != (shape.width_pixels, shape.height_pixels):
-            raise damaged(f"the {name} has another size for its decoder than in its header")
+            raise failures.damaged(
+                f"the {name} has another size for its decoder than in its header"
+            )
         # Pillow would make the same memory, but hold a bound of the whole process against it.
         image.im = Image.core.new(image.mode, image.size)  # type: ignore[attr-defined]
         try:
             image.load()
         except OSError as error:
-            probe_memory(shape)
+            failures.probe_memory(shape)
             # libtiff's decoders leave nothing of a picture that they fail at.
             if is_strict or str(error).startswith("decoder error"):
                 raise
@@ -106,3 +96,29 @@ def decode_by_pillow(
         mode = _MODES[shape.channels]
         pixels = np.array(image if image.mode == mode else image.convert(mode))
         return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> Pixels:
+    """Return the RGB pixels of a CMYK image.
+
+    Relative colorimetric with black point compensation, as print previews show it. Without a
+    profile, or with one that does not describe inks, the plain formula: light is what no ink
+    takes, ``255 - min(255, C + K)``, scaled so that black ink alone is black.
+    """
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc or b""))
+        if profile.profile.xcolor_space.strip() == "CMYK":
+            light = ImageCms.profileToProfile(
+                image,
+                profile,
+                ImageCms.createProfile("sRGB"),
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+            return np.array(light)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        pass
+    return np.array(image.convert("RGB"))

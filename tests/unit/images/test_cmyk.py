@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tests.support import images
 
-from imgbatch.images.cmyk import cmyk_to_srgb
+from imgbatch.images.pillow import cmyk_to_srgb
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Recipe
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from imgbatch.images.failures import beyond_repair, damaged, probe_memory, truncated
-from imgbatch.images.jpeg.container import (
-    JpegStructure,
-    Kind,
-    check_cost,
-    parse_jpeg,
-    subsampling_of,
-)
+from imgbatch.images import failures
+from imgbatch.images.buffers import Buffers
+from imgbatch.images.jpeg import container
+from imgbatch.images.jpeg.container import JpegStructure, Kind
 from imgbatch.images.jpeg.metadata import metadata_of
+from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from imgbatch.errors import DamagedImage
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.metadata import Metadata
 
 _ADOBE_TRANSFORM = 6
 """Which byte behind Adobe's identifier says how colours are stored; 0 if as they are."""
@@ -72,20 +64,24 @@ class JpegSource:
         notes = []
         if self.structure.end is None:
             if is_strict:
-                raise truncated("the JPEG has no end marker")
+                raise failures.truncated("the JPEG has no end marker")
             notes.append(Note.SALVAGED)
         elif self.structure.end < len(self.data):
             notes.append(Note.TRAILING_DATA_DROPPED)
-        if self.is_cmyk or subsampling_of(self.structure.frame.components) is None:
+        if self.is_cmyk or container.subsampling_of(self.structure.frame.components) is None:
             return self._decode_pillow(notes, is_strict=is_strict)
         try:
             return Picture(self._decode_turbo(buffers, is_strict=is_strict), tuple(notes))
         except ValueError as error:
-            probe_memory(self.shape)
+            failures.probe_memory(self.shape)
+            message = str(error).removeprefix("tjDecompressHeader3(): ")
             if not is_strict:
-                raise beyond_repair(f"the JPEG can't be decoded ({_plain(error)})") from error
-            if not self._ends_in_padding(str(error)):
-                raise _failure(error) from error
+                raise failures.beyond_repair(f"the JPEG can't be decoded ({message})") from error
+            if "remature end" in message:
+                raise failures.truncated(f"the JPEG breaks off ({message})") from error
+            if not self._ends_in_padding(message):
+                reason = f"the JPEG can't be decoded without loss ({message})"
+                raise failures.damaged(reason) from error
         pixels = self._decode_turbo(buffers, is_strict=False)
         return Picture(pixels, (*notes, Note.PADDING_DROPPED))
 
@@ -135,23 +131,10 @@ class JpegSource:
 
         Other bytes there mean that the data in front of them were not read as they were written.
         """
-        found = _BYTES_BEFORE_END.search(message)
-        end = self.structure.end
+        found, end = _BYTES_BEFORE_END.search(message), self.structure.end
         if found is None or end is None:
             return False
-        padding = self.data[max(0, end - 2 - int(found[1])) : end - 2]
-        return not any(padding)
-
-
-def _plain(error: Exception) -> str:
-    return str(error).removeprefix("tjDecompressHeader3(): ")
-
-
-def _failure(error: Exception) -> DamagedImage:
-    message = _plain(error)
-    if "remature end" in message:
-        return truncated(f"the JPEG breaks off ({message})")
-    return damaged(f"the JPEG can't be decoded without loss ({message})")
+        return not any(self.data[max(0, end - 2 - int(found[1])) : end - 2])
 
 
 def read(data: memoryview) -> JpegSource:
@@ -162,6 +145,6 @@ def read(data: memoryview) -> JpegSource:
     DamagedImage, RefusedImage
         As `parse_jpeg` and `check_cost` do.
     """
-    structure = parse_jpeg(data)
-    check_cost(structure)
+    structure = container.parse_jpeg(data)
+    container.check_cost(structure)
     return JpegSource(data, structure)

@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import without_alpha_in_8_bits
 from imgbatch.images.failures import unsupported
 from imgbatch.images.heif import HeifSource
-from imgbatch.images.jpeg.container import (
-    ARITHMETIC_FRAMES,
-    PROGRESSIVE_FRAMES,
-    JpegStructure,
-    QuantisationTable,
-    subsampling_of,
-)
+from imgbatch.images.jpeg import container, metadata, tables
+from imgbatch.images.jpeg.container import JpegStructure, QuantisationTable
 from imgbatch.images.jpeg.decode import JpegSource
-from imgbatch.images.jpeg.metadata import (
-    carried_segments,
-    jfif_segment,
-    kept_segments,
-    split_encoded,
-)
-from imgbatch.images.jpeg.tables import (
-    has_standard_huffman,
-    nearest_quality,
-    standard_quality,
-    standard_tables,
-)
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels
+from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.images.profiles import profile_of
 from imgbatch.recipe import Encoding, Progressive
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 DEFAULT_QUALITY = 92
 """For pictures that come from a format without a quality; with full chroma, so that edges
@@ -82,7 +61,7 @@ def default_style(channels: int, encoding: Encoding, source: Source | None = Non
     if isinstance(source, HeifSource):
         quality, subsampling = source.jpeg_quality, source.subsampling
     return JpegStyle(
-        tables=standard_tables(encoding.quality or quality),
+        tables=tables.standard_tables(encoding.quality or quality),
         subsampling="gray" if channels == 1 else subsampling,
         progressive=encoding.progressive is Progressive.YES,
     )
@@ -94,26 +73,27 @@ def style_of(
     """Return the style of a source, with what the encoding asks to be otherwise."""
     frame = structure.frame
     notes: list[Note] = []
-    subsampling = subsampling_of(frame.components)
+    subsampling = container.subsampling_of(frame.components)
     if subsampling is None:
         subsampling = "444"
         notes.append(Note.SUBSAMPLING_CHANGED)
-    if frame.marker in ARITHMETIC_FRAMES:
+    is_arithmetic = frame.marker in container.ARITHMETIC_FRAMES
+    if is_arithmetic:
         notes.append(Note.ARITHMETIC_CODING_DROPPED)
-    progressive = frame.marker in PROGRESSIVE_FRAMES
+    progressive = frame.marker in container.PROGRESSIVE_FRAMES
     if encoding.progressive is not Progressive.KEEP:
         progressive = encoding.progressive is Progressive.YES
-    optimised = not has_standard_huffman(structure) or frame.marker in ARITHMETIC_FRAMES
-    tables = _tables(structure, encoding)
-    return JpegStyle(tables, subsampling, progressive, optimised, is_rgb), notes
+    optimised = is_arithmetic or not tables.has_standard_huffman(structure)
+    divisors = _divisors(structure, encoding)
+    return JpegStyle(divisors, subsampling, progressive, optimised, is_rgb), notes
 
 
-def _tables(structure: JpegStructure, encoding: Encoding) -> tuple[QuantisationTable, ...]:
+def _divisors(structure: JpegStructure, encoding: Encoding) -> tuple[QuantisationTable, ...]:
     components, stored = structure.frame.components, structure.quantisation
     if encoding.quality is not None or any(c.table not in stored for c in components):
-        return standard_tables(encoding.quality or DEFAULT_QUALITY)
-    tables = tuple(stored[component.table] for component in components)
-    return tables if len(tables) < 4 else tables[:2]
+        return tables.standard_tables(encoding.quality or DEFAULT_QUALITY)
+    divisors = tuple(stored[component.table] for component in components)
+    return divisors if len(divisors) < 4 else divisors[:2]
 
 
 def write(
@@ -137,20 +117,20 @@ def write(
         pixels, notes = without_alpha_in_8_bits(pixels)
         style = default_style(pixels.shape[2], encoding, source)
     encoded, encoding_notes = encode_style(pixels, style)
-    head, body = split_encoded(encoded)
+    own_segments, body = metadata.split_encoded(encoded)
     if isinstance(source, JpegSource) and not encoding.strip_metadata:
-        segments, segment_notes = kept_segments(
+        segments, segment_notes = metadata.kept_segments(
             source.structure, converted_from_cmyk=source.is_cmyk
         )
     else:
-        metadata = source.metadata().stripped() if encoding.strip_metadata else source.metadata()
-        if metadata.icc is None and metadata.code_points is not None:
-            metadata = replace(metadata, icc=profile_of(metadata.code_points))
-        segments, segment_notes = carried_segments(metadata)
-        segments = [
-            head if encoding.strip_metadata else jfif_segment(metadata.resolution),
-            *segments,
-        ]
+        beside = source.metadata()
+        head: bytes | memoryview = metadata.jfif_segment(beside.resolution)
+        if encoding.strip_metadata:
+            beside, head = beside.stripped(), own_segments
+        if beside.icc is None and beside.code_points is not None:
+            beside = replace(beside, icc=profile_of(beside.code_points))
+        segments, segment_notes = metadata.carried_segments(beside)
+        segments.insert(0, head)
     parts = [b"\xff\xd8", *segments, body]
     return Encoded(parts, (*notes, *encoding_notes, *segment_notes))
 
@@ -173,7 +153,7 @@ def encode_style(pixels: Pixels, style: JpegStyle) -> tuple[bytes, list[Note]]:
             f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, and a JPEG at most "
             f"{LARGEST_SIDE_PIXELS} along a side; write it as PNG"
         )
-    quality = standard_quality(style.tables)
+    quality = tables.standard_quality(style.tables)
     if quality is not None and not (style.progressive or style.optimised or style.is_rgb):
         return _encode_turbo(pixels, style, quality), []
     if style.subsampling in _PILLOW_SUBSAMPLINGS:
@@ -184,14 +164,8 @@ def encode_style(pixels: Pixels, style: JpegStyle) -> tuple[bytes, list[Note]]:
 def _encode_turbo(pixels: Pixels, style: JpegStyle, quality: int) -> bytes:
     import simplejpeg
 
-    is_grey = style.subsampling == "gray"
-    encoded: bytes = simplejpeg.encode_jpeg(
-        pixels,
-        quality=quality,
-        colorspace="GRAY" if is_grey else "RGB",
-        colorsubsampling="Gray" if is_grey else style.subsampling,
-    )
-    return encoded
+    colours = ("GRAY", "Gray") if style.subsampling == "gray" else ("RGB", style.subsampling)
+    return simplejpeg.encode_jpeg(pixels, quality, *colours)  # type: ignore[no-any-return]
 
 
 class _Room(bytes):
@@ -238,13 +212,10 @@ def _encode_opencv(pixels: Pixels, style: JpegStyle) -> bytes:
     """Encode samplings that Pillow can't write, with the nearest quality's tables."""
     import cv2
 
-    factors = {
-        "440": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
-        "411": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
-    }
+    factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{style.subsampling}")
     options = [
-        *(cv2.IMWRITE_JPEG_QUALITY, nearest_quality(style.tables)),
-        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors[style.subsampling]),
+        *(cv2.IMWRITE_JPEG_QUALITY, tables.nearest_quality(style.tables)),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor),
         *(cv2.IMWRITE_JPEG_PROGRESSIVE, int(style.progressive)),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, int(style.optimised)),
     ]

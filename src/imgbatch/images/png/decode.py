@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from imgbatch.errors import DamagedImage
-from imgbatch.images.failures import beyond_repair, several_pictures, truncated
-from imgbatch.images.failures import damaged as damaged_image
+from imgbatch.images import failures
+from imgbatch.images.buffers import Buffers
+from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Pixels, Shape
-from imgbatch.images.png.container import ColourType, PngStructure, join_png, parse_png
+from imgbatch.images.png import container
+from imgbatch.images.png.container import PngStructure
 from imgbatch.images.png.metadata import NamedChunk, metadata_of
 from imgbatch.images.png.plain import decode_plain
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.metadata import Metadata
 
 _SALVAGE_STEP_BYTES = 256
 
@@ -51,9 +49,11 @@ class PngSource:
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
         structure, is_strict = self.structure, damaged is DamagedPolicy.STRICT
         if is_strict and structure.end is None:
-            raise truncated("the PNG breaks off before its end chunk")
+            raise failures.truncated("the PNG breaks off before its end chunk")
         if is_strict and not structure.is_intact:
-            raise damaged_image("a checksum in the PNG is wrong, or its image data are scattered")
+            raise failures.damaged(
+                "a checksum in the PNG is wrong, or its image data are scattered"
+            )
         try:
             if structure.is_intact:
                 return Picture(decode_intact(structure, buffers), self._notes())
@@ -64,9 +64,9 @@ class PngSource:
 
     def _notes(self) -> tuple[Note, ...]:
         header, end = self.structure.header, self.structure.end
-        is_grey = header.colour_type is ColourType.GREY
+        is_grey = header.colour_type == container.GREY
         facts = {
-            Note.PALETTE_EXPANDED: header.colour_type is ColourType.PALETTE,
+            Note.PALETTE_EXPANDED: header.colour_type == container.PALETTE,
             Note.DEPTH_EXPANDED: is_grey and header.depth < 8,
             Note.INTERLACE_DROPPED: header.is_interlaced,
             Note.TRAILING_DATA_DROPPED: end not in (None, len(self.structure.data)),
@@ -84,13 +84,13 @@ def read(data: memoryview) -> PngSource:
     RefusedImage
         If it is animated, or of an unknown kind.
     """
-    structure = parse_png(data)
+    structure = container.parse_png(data)
     frames = structure.first(b"acTL")
     count = int.from_bytes(frames.body[:4], "big") if frames else 1
     if count > 1 or structure.first(b"fdAT") is not None:
-        raise several_pictures(f"the PNG is animated, with {count} frames")
-    if structure.header.colour_type is ColourType.PALETTE and structure.palette is None:
-        raise beyond_repair("the PNG has no palette")
+        raise failures.several_pictures(f"the PNG is animated, with {count} frames")
+    if structure.header.colour_type == container.PALETTE and structure.palette is None:
+        raise failures.beyond_repair("the PNG has no palette")
     return PngSource(structure)
 
 
@@ -103,12 +103,7 @@ def decode_intact(structure: PngStructure, buffers: Buffers) -> Pixels:
         If the decoder refuses it.
     """
     plain = decode_plain(structure, buffers)
-    return plain if plain is not None else decode_any(structure)
-
-
-def decode_any(structure: PngStructure) -> Pixels:
-    """Decode a file of any kind by OpenCV; raises DamagedImage."""
-    return _decode(_needed_chunks(structure), structure)
+    return plain if plain is not None else decode_any(structure, needed_chunks(structure))
 
 
 def decode_salvaged(structure: PngStructure) -> Pixels:
@@ -120,7 +115,7 @@ def decode_salvaged(structure: PngStructure) -> Pixels:
         If not even the first row is there.
     """
     header = structure.header
-    chunks = _needed_chunks(structure)
+    chunks = needed_chunks(structure)
     body = b"".join(body for kind, body in chunks if kind == b"IDAT")
     stride, height = 1 + header.row_bytes, header.height_pixels
     # An interlaced picture has up to 15/8 as many rows, shorter ones, of which each may have a
@@ -128,13 +123,13 @@ def decode_salvaged(structure: PngStructure) -> Pixels:
     most_bytes = stride * height + (3 * height + 16 if header.is_interlaced else 0)
     rows = _inflate_what_is_there(body, most_bytes)
     if len(rows) < stride:
-        raise beyond_repair("the PNG has no complete row")
+        raise failures.beyond_repair("the PNG has no complete row")
     filler = np.zeros(most_bytes - len(rows), np.uint8)
     if not header.is_interlaced:
         filler[(-len(rows)) % stride :: stride] = 2  # the filter "up": zeros repeat the row above
     meaning = [(kind, body) for kind, body in chunks if kind != b"IDAT"]
     repaired = zlib.compress(rows + filler.tobytes(), 1)
-    return _decode([*meaning, (b"IDAT", repaired)], structure)
+    return decode_any(structure, [*meaning, (b"IDAT", repaired)])
 
 
 def _inflate_what_is_there(body: bytes, most_bytes: int) -> bytes:
@@ -152,23 +147,23 @@ def _inflate_what_is_there(body: bytes, most_bytes: int) -> bytes:
     return bytes(inflated)
 
 
-def _needed_chunks(structure: PngStructure) -> list[NamedChunk]:
+def needed_chunks(structure: PngStructure) -> list[NamedChunk]:
     """Return the chunks that pixels depend on, if they are valid."""
     meaning = {b"PLTE": structure.palette, b"tRNS": structure.transparency}
     needed = [(kind, body) for kind, body in meaning.items() if body is not None]
     return [*needed, *((b"IDAT", chunk.body) for chunk in structure.image_data)]
 
 
-def _decode(chunks: list[NamedChunk], structure: PngStructure) -> Pixels:
-    """Return the pixels in the shape of the structure, by OpenCV; raises DamagedImage."""
+def decode_any(structure: PngStructure, chunks: list[NamedChunk]) -> Pixels:
+    """Decode a file of any kind that has these chunks by OpenCV; raises DamagedImage."""
     header = structure.header
-    pixels = decode_by_opencv(join_png(header, chunks), "PNG", structure.shape)
-    if header.colour_type is ColourType.GREY_ALPHA and pixels.shape[2] == 4:
+    pixels = decode_by_opencv(container.join_png(header, chunks), "PNG", structure.shape)
+    if header.colour_type == container.GREY_ALPHA and pixels.shape[2] == 4:
         pixels = np.ascontiguousarray(pixels[:, :, ::3])  # type: ignore[assignment]
-    elif header.colour_type is ColourType.GREY and structure.transparency is not None:
+    elif header.colour_type == container.GREY and structure.transparency is not None:
         pixels = _with_keyed_alpha(pixels, structure.transparency, header.depth)
     if pixels.shape != structure.shape.array_shape:
-        raise damaged_image("the PNG's pixels are not as its header says")
+        raise failures.damaged("the PNG's pixels are not as its header says")
     return pixels
 
 

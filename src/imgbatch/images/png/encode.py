@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.deflate import deflate_bytes
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels
-from imgbatch.images.png.container import ColourType, Header, join_png
+from imgbatch.images.picture import Encoded, Pixels, Source
+from imgbatch.images.png import container
 from imgbatch.images.png.decode import PngSource
 from imgbatch.images.png.metadata import NamedChunk, carried_chunks, kept_chunks, stripped_chunks
 from imgbatch.recipe import Encoding, PngLevel
 from imgbatch_kernels.png import ADAPTIVE, AVERAGE, NONE, PAETH, SUB, UP, filter_rows
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 Rows = npt.NDArray[np.uint8]
 
@@ -29,21 +24,17 @@ _FAST_FILTERS = (NONE, SUB, UP, AVERAGE, PAETH)
 _SMALL_FILTERS = (*_FAST_FILTERS, ADAPTIVE)
 _FLAT_RATIO = 1 / 8
 _FLAT_FILTERS = (NONE, ADAPTIVE)
-_COLOUR_TYPES = {
-    1: ColourType.GREY,
-    2: ColourType.GREY_ALPHA,
-    3: ColourType.RGB,
-    4: ColourType.RGBA,
-}
+_COLOUR_TYPES = (container.GREY, container.GREY_ALPHA, container.RGB, container.RGBA)
 
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
     """Encode 8- or 16-bit pixels, with the metadata of their source."""
     height, width, channels = pixels.shape
-    header = Header(width, height, 8 * pixels.itemsize, _COLOUR_TYPES[channels], False)
+    colour_type = _COLOUR_TYPES[channels - 1]
+    header = container.Header(width, height, 8 * pixels.itemsize, colour_type, False)
     before, after, notes = _metadata(source, encoding)
     image_data = compress_pixels(pixels, encoding.png_level, buffers)
-    file = join_png(header, [*before, (b"IDAT", image_data), *after])
+    file = container.join_png(header, [*before, (b"IDAT", image_data), *after])
     return Encoded([file], tuple(notes))
 
 

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from isal import igzip_lib
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.picture import Pixels, Shape
 from imgbatch.images.png.container import PngStructure
 from imgbatch_kernels.compiled import is_executable
 from imgbatch_kernels.png import unfilter_rows
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
 
 _BAND_BYTES = 2**17
 """From 64 to 256 KB are equally fast, 32 KB and 2 MB 8 % slower."""
@@ -37,8 +36,6 @@ def decode_plain(structure: PngStructure, buffers: Buffers) -> Pixels | None:
         image data are not one valid zlib stream of just as many bytes as there should be, or
         compiled loops can't be run here.
     """
-    from isal import igzip_lib
-
     is_plain = structure.keeps_samples and not structure.header.is_interlaced
     if not is_plain or not is_executable():
         return None

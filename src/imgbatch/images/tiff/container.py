@@ -1,4 +1,4 @@
-"""TIFF directories (TIFF 6.0, section 2): read with every length checked, written in one piece.
+"""TIFF directories (TIFF 6.0, section 2, and BigTIFF): read with every length checked, and written.
 
 Values stay the bytes they are in the source's byte order, so that what is kept is kept exactly.
 EXIF is such a structure as well, which is how it travels in other formats.
@@ -9,14 +9,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from imgbatch.images.failures import beyond_repair, truncated
 
 EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER = 34665, 34853, 40965
 _POINTERS = frozenset((EXIF_POINTER, GPS_POINTER, INTEROPERABILITY_POINTER))
-TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+BYTE, SHORT, LONG, DIRECTORY, LONG8, DIRECTORY8 = 1, 3, 4, 13, 16, 18
+TYPE_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), 1)) | dict.fromkeys(
+    (LONG8, 17, DIRECTORY8), 8
+)
+_LETTERS = {BYTE: "B", SHORT: "H", LONG: "I", LONG8: "Q"}
 _DEEPEST = 3
-SHORT, LONG = 3, 4
+_BIG_MARKS = (b"II+\0", b"MM\0+")
+_BYTE_ORDERS: Mapping[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +51,22 @@ class Directory:
         The fields.
     following
         Offset of the next directory; 0 if this is the last.
+    is_big
+        Whether it is of a BigTIFF, whose counts and offsets have 8 bytes.
     """
 
     order: str
     entries: Mapping[int, Entry] = field(default_factory=dict)
     following: int = 0
+    is_big: bool = False
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Return a field of BYTE, SHORT or LONG values; empty if it is missing or of another."""
+        """Return a field of whole numbers without a sign; empty if it is missing or of another."""
         entry = self.entries.get(tag)
-        if entry is None or entry.kind not in (1, SHORT, LONG):
+        if entry is None or entry.kind not in _LETTERS:
             return ()
-        letter = {1: "B", SHORT: "H", LONG: "I"}[entry.kind]
-        return struct.unpack(
-            f"{self.order}{len(entry.value) // TYPE_BYTES[entry.kind]}{letter}", entry.value
-        )
+        count = len(entry.value) // TYPE_BYTES[entry.kind]
+        return struct.unpack(f"{self.order}{count}{_LETTERS[entry.kind]}", entry.value)
 
     def number(self, tag: int, default: int = 0) -> int:
         """Return the first value of a field."""
@@ -71,6 +78,12 @@ class Directory:
         return entry.value if entry is not None else None
 
 
+def _structs(order: str, is_big: bool) -> tuple[struct.Struct, struct.Struct, struct.Struct]:
+    """Return how a file has the number of fields, a field, and an offset."""
+    count, entry, offset = ("Q", "HHQ8s", "Q") if is_big else ("H", "HHI4s", "I")
+    return struct.Struct(order + count), struct.Struct(order + entry), struct.Struct(order + offset)
+
+
 class DirectoryReader:
     """Reads the directories of one file, all of them within one budget.
 
@@ -80,7 +93,7 @@ class DirectoryReader:
     Parameters
     ----------
     data
-        The file, of which the first two bytes name the byte order.
+        The file, of which the first bytes name the byte order and the kind of TIFF.
 
     Raises
     ------
@@ -89,16 +102,19 @@ class DirectoryReader:
     """
 
     def __init__(self, data: memoryview) -> None:
-        if len(data) < 8:
-            raise truncated("the TIFF ends within its header")
         self._data = data
         self._order = "<" if bytes(data[:2]) == b"II" else ">"
+        self._is_big = bytes(data[:4]) in _BIG_MARKS
+        self._structs = _structs(self._order, self._is_big)
+        self._header_bytes = len(header(self._order, 0, is_big=self._is_big))
+        if len(data) < self._header_bytes:
+            raise truncated("the TIFF ends within its header")
         self._unread_bytes = len(data)
 
     def first(self) -> Directory:
         """Return the directory that the header points to; raises as `read` does."""
-        (offset,) = struct.unpack_from(f"{self._order}I", self._data, 4)
-        return self.read(offset)
+        offset = self._structs[2]
+        return self.read(*offset.unpack_from(self._data, self._header_bytes - offset.size))
 
     def read(self, offset: int, depth: int = 0) -> Directory:
         """Return the directory at an offset, and those its fields point to.
@@ -109,44 +125,41 @@ class DirectoryReader:
             If it is not there, claims more than the file has, or has a field twice: decoders
             differ in which of the two they take.
         """
-        data, order = self._data, self._order
-        if offset < 8 or offset + 2 > len(data):
+        data, (number, entry, pointer) = self._data, self._structs
+        start = offset + number.size
+        if offset < self._header_bytes or start > len(data):
             raise truncated("the TIFF ends before its directory")
-        (count,) = struct.unpack_from(f"{order}H", data, offset)
-        end = offset + 2 + 12 * count
-        if end + 4 > len(data):
+        (count,) = number.unpack_from(data, offset)
+        end = start + count * entry.size
+        if end + pointer.size > len(data):
             raise truncated("the TIFF ends within its directory")
-        self._spend(12 * count)
-        entries: dict[int, Entry] = {}
-        tags = [struct.unpack_from(f"{order}H", data, at)[0] for at in range(offset + 2, end, 12)]
-        if len(set(tags)) < count:
+        self._spend(end - start)
+        fields = list(entry.iter_unpack(data[start:end]))
+        if len({tag for tag, *_ in fields}) < count:
             raise beyond_repair("the TIFF's directory has a field twice")
-        for tag, at in zip(tags, range(offset + 2, end, 12), strict=True):
-            entry = self._read_entry(tag, at, depth)
-            if entry is not None:
-                entries[tag] = entry
-        (following,) = struct.unpack_from(f"{order}I", data, end)
-        return Directory(order, entries, following)
+        entries = {field[0]: self._entry(field, depth) for field in fields}
+        known = {tag: entry for tag, entry in entries.items() if entry is not None}
+        (following,) = pointer.unpack_from(data, end)
+        return Directory(self._order, known, following, self._is_big)
 
-    def _read_entry(self, tag: int, at: int, depth: int) -> Entry | None:
-        """Return the field described at an offset; None if it is empty or of unknown type."""
-        data, order = self._data, self._order
-        kind, length = struct.unpack_from(f"{order}HI", data, at + 2)
-        size = TYPE_BYTES.get(kind, 0) * length
+    def _entry(self, field: tuple[int, int, int, bytes], depth: int) -> Entry | None:
+        """Return a field; None if it is empty or of unknown type."""
+        tag, kind, count, inline = field
+        size = TYPE_BYTES.get(kind, 0) * count
         if not size:
             return None
-        start = at + 8
-        if size > 4:
+        value = inline[:size]
+        if size > len(inline):
             self._spend(size)
-            (start,) = struct.unpack_from(f"{order}I", data, at + 8)
-        if start + size > len(data):
+            (start,) = self._structs[2].unpack(inline)
+            value = bytes(self._data[start : start + size])
+        if len(value) < size:
             raise truncated("the TIFF ends before a value of its directory")
-        value = bytes(data[start : start + size])
-        if tag not in _POINTERS or kind not in (LONG, 13):
+        if tag not in _POINTERS or kind not in (LONG, DIRECTORY, LONG8, DIRECTORY8):
             return Entry(kind, value)
         if depth == _DEEPEST:
             raise beyond_repair("the TIFF's directories lie too deep in each other")
-        (offset,) = struct.unpack_from(f"{order}I", value)
+        offset = int.from_bytes(value[: TYPE_BYTES[kind]], _BYTE_ORDERS[self._order])
         return Entry(kind, value, self.read(offset, depth + 1))
 
     def _spend(self, size_bytes: int) -> None:
@@ -155,31 +168,37 @@ class DirectoryReader:
             raise beyond_repair("the TIFF's directories have more values than the file")
 
 
-def serialise(directory: Directory, start: int) -> bytes:
-    """Return a directory, its values and what it points to, to stand at an even offset."""
-    order, entries = directory.order, sorted(directory.entries.items())
-    table = bytearray(struct.pack(f"{order}H", len(entries)))
-    values = bytearray()
-    values_start = start + 2 + 12 * len(entries) + 4
+def serialise(directory: Directory, start: int, *, is_followed: bool = False) -> bytes:
+    """Return a directory, its values and what it points to, to stand at an even offset.
+
+    If another follows it, that one stands right behind.
+    """
+    order, is_big = directory.order, directory.is_big
+    number, field, pointer = _structs(order, is_big)
+    entries = sorted(directory.entries.items())
+    table, values = bytearray(number.pack(len(entries))), bytearray()
+    values_start = start + number.size + field.size * len(entries) + pointer.size
     for tag, entry in entries:
-        value = entry.value
+        inline = entry.value
         if entry.directory is not None:
-            value = struct.pack(f"{order}I", values_start + len(values))
+            inline = (values_start + len(values)).to_bytes(len(inline), _BYTE_ORDERS[order])
             values += serialise(entry.directory, values_start + len(values))
-        count = len(value) // TYPE_BYTES[entry.kind]
-        table += struct.pack(f"{order}HHI", tag, entry.kind, count)
-        if len(value) <= 4:
-            table += value.ljust(4, b"\0")
-        else:
-            table += struct.pack(f"{order}I", values_start + len(values))
-            values += value
+        elif len(inline) > pointer.size:
+            inline = pointer.pack(values_start + len(values))
+            values += entry.value
+        count = len(entry.value) // TYPE_BYTES[entry.kind]
+        table += field.pack(tag, entry.kind, count, inline)
         values += b"\0" * (len(values) % 2)
-    return bytes(table + b"\0\0\0\0" + values)
+    following = values_start + len(values) if is_followed else 0
+    return bytes(table + pointer.pack(following) + values)
 
 
-def header(order: str, directory_start: int) -> bytes:
+def header(order: str, directory_start: int, *, is_big: bool = False) -> bytes:
     """Return a TIFF header that points to its first directory."""
-    return struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, directory_start)
+    mark = b"II" if order == "<" else b"MM"
+    if is_big:
+        return struct.pack(f"{order}2sHHHQ", mark, 43, 8, 0, directory_start)
+    return struct.pack(f"{order}2sHI", mark, 42, directory_start)
 
 
 def shorts(order: str, *values: int) -> Entry:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from imgbatch.images.failures import damaged as damaged_image
-from imgbatch.images.failures import (
-    several_pictures,
-    truncated,
-    unsupported_format,
-)
+from imgbatch.images import failures
+from imgbatch.images.buffers import Buffers
+from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Pixels, Shape
-from imgbatch.images.tiff import tags
-from imgbatch.images.tiff.container import (
-    Directory,
-    DirectoryReader,
-    Entry,
-    header,
-    longs,
-    serialise,
-    shorts,
-)
+from imgbatch.images.tiff import container, tags
+from imgbatch.images.tiff.container import Directory, DirectoryReader
 from imgbatch.images.tiff.layout import Layout, layout_of
 from imgbatch.images.tiff.metadata import metadata_of
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.metadata import Metadata
 
 _MOST_PREVIEWS = 32
 
@@ -57,7 +41,7 @@ class TiffSource:
         return Shape(
             layout.width_pixels,
             layout.height_pixels,
-            colours + bool(layout.alpha),
+            colours + layout.has_alpha,
             16 if layout.bits == 16 else 8,
         )
 
@@ -66,40 +50,44 @@ class TiffSource:
         """Whether the samples are amounts of ink."""
         return self.layout.photometric == tags.INK
 
-    @property
-    def is_short(self) -> bool:
-        """Whether the file ends before its last strip or tile does."""
-        return self.layout.end > len(self.data)
-
     def metadata(self) -> Metadata:
         """Return EXIF, XMP, ICC and resolution from the directory."""
         return metadata_of(self.directory, is_ink=self.is_ink)
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to 8 or 16 bits, with as many channels as `shape` says."""
-        layout = self.layout
+        layout, is_short = self.layout, self.layout.end > len(self.data)
         is_strict = damaged is DamagedPolicy.STRICT
-        if is_strict and self.is_short:
-            raise truncated("the TIFF is shorter than its pixels")
-        channels = 1 if layout.is_planar else self.shape.channels
-        planes = [
-            self._decode_file(file, replace(self.shape, channels=channels), is_strict=is_strict)
-            for file in self._files_for_decoder()
-        ]
+        if is_strict and is_short:
+            raise failures.truncated("the TIFF is shorter than its pixels")
+        shape = replace(self.shape, channels=1) if layout.is_planar else self.shape
+        planes = [self._decode_plane(plane, shape, is_strict=is_strict) for plane in self._planes()]
         pixels = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
         if pixels.shape != self.shape.array_shape:
-            raise damaged_image("the TIFF's pixels are not as its directory says")
+            raise failures.damaged("the TIFF's pixels are not as its directory says")
         facts = {
             Note.EMBEDDED_PICTURES_DROPPED: self.has_previews,
             Note.PALETTE_EXPANDED: layout.photometric == tags.PALETTE,
             Note.DEPTH_EXPANDED: layout.bits < 8,
             Note.CMYK_CONVERTED: self.is_ink,
-            Note.SALVAGED: self.is_short,
+            Note.SALVAGED: is_short,
         }
         return Picture(pixels, notes_where(facts))  # type: ignore[arg-type]
 
-    def _decode_file(self, file: bytes, shape: Shape, *, is_strict: bool) -> Pixels:
+    def _planes(self) -> Iterator[Layout]:
+        """Yield each plane as the grey picture that it is: OpenCV mixes planes of 16 bits up."""
+        layout = self.layout
+        if not layout.is_planar:
+            yield layout
+            return
+        grey = replace(layout, samples=1, photometric=tags.BLACK_IS_ZERO, extra=())
+        count = len(layout.blocks) // layout.samples
+        for first in range(0, len(layout.blocks), count):
+            yield replace(grey, blocks=layout.blocks[first : first + count])
+
+    def _decode_plane(self, plane: Layout, shape: Shape, *, is_strict: bool) -> Pixels:
         """Decode 16 bits by OpenCV, since Pillow would make them 8, and all others by Pillow."""
+        file = self._file_for_decoder(plane)
         if shape.bits_per_sample == 16:
             return decode_by_opencv(file, "TIFF", shape)
         from imgbatch.images.pillow import decode_by_pillow
@@ -107,43 +95,23 @@ class TiffSource:
         icc = self.directory.data(tags.ICC)
         return decode_by_pillow(file, "TIFF", shape, is_strict=is_strict, icc=icc)
 
-    def _files_for_decoder(self) -> Iterator[bytes]:
-        """Yield the file with a directory of nothing but what a decoder needs, as was checked.
+    def _file_for_decoder(self, plane: Layout) -> bytes:
+        """Return the file with a directory of nothing but what a decoder needs, as was checked.
 
-        If it is stored in planes, once for each of them, as the grey picture that it is: OpenCV
-        mixes planes of 16 bits up. What is missing of a file that breaks off is black.
+        What is missing of a file that breaks off is black.
         """
-        order, layout = self.directory.order, self.layout
-        needed = {
+        order, size = self.directory.order, len(self.data)
+        passed = {
             tag: entry if tag in tags.SEVERAL else entry.first
             for tag, entry in self.directory.entries.items()
-            if tag in tags.DECODED
+            if tag in tags.PASSED and entry.kind < container.LONG8
         }
-        needed[tags.BITS] = shorts(order, *(layout.bits,) * layout.samples)
-        if layout.compression not in tags.PREDICTED_COMPRESSIONS:
-            needed.pop(tags.PREDICTOR, None)
-        if not layout.is_planar:
-            yield self._with_directory(needed)
-            return
-        needed.pop(tags.EXTRA_SAMPLES, None)
-        needed[tags.BITS] = shorts(order, layout.bits)
-        needed[tags.PHOTOMETRIC] = shorts(order, tags.BLACK_IS_ZERO)
-        needed[tags.SAMPLES] = needed[tags.PLANAR] = shorts(order, 1)
-        block_tags = tags.TILE_BLOCKS if tags.TILE_OFFSETS in needed else tags.STRIP_BLOCKS
-        count = len(layout.blocks) // layout.samples
-        for first in range(0, len(layout.blocks), count):
-            fields = zip(*layout.blocks[first : first + count], strict=True)
-            for tag, values in zip(block_tags, fields, strict=True):
-                needed[tag] = longs(order, *values)
-            yield self._with_directory(needed)
-
-    def _with_directory(self, entries: Mapping[int, Entry]) -> bytes:
-        order, size = self.directory.order, len(self.data)
         start = max(size, min(self.layout.end, size + self.shape.size_bytes))
         start += start % 2
-        missing = bytes(start - size)
-        directory = serialise(Directory(order, entries), start)
-        return b"".join((header(order, start), self.data[8:], missing, directory))
+        directory = container.serialise(Directory(order, passed | plane.fields(order)), start)
+        return b"".join(
+            (container.header(order, start), self.data[8:], bytes(start - size), directory)
+        )
 
 
 def read(data: memoryview) -> TiffSource:
@@ -161,7 +129,7 @@ def read(data: memoryview) -> TiffSource:
     reader = DirectoryReader(data)
     directory = reader.first()
     if directory.entries.keys() & tags.RAW_MARKS or directory.number(tags.SUBFILE_KIND) & 1:
-        raise unsupported_format("a camera's raw file")
+        raise failures.unsupported_format("a camera's raw file")
     layout = layout_of(directory)
     return TiffSource(data, directory, layout, _has_previews(reader, directory))
 
@@ -172,10 +140,10 @@ def _has_previews(reader: DirectoryReader, directory: Directory) -> bool:
     seen: set[int] = set()
     while directory.following and directory.following not in seen:
         if len(seen) == _MOST_PREVIEWS:
-            raise several_pictures(f"the TIFF has more than {_MOST_PREVIEWS} previews")
+            raise failures.several_pictures(f"the TIFF has more than {_MOST_PREVIEWS} previews")
         seen.add(directory.following)
         directory = reader.read(directory.following)
         if not directory.number(tags.SUBFILE_KIND) & 1:
-            raise several_pictures("the TIFF has several pages")
+            raise failures.several_pictures("the TIFF has several pages")
         has_previews = True
     return has_previews

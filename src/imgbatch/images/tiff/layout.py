@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from imgbatch.images.failures import beyond_repair, unsupported
+from imgbatch.images.failures import beyond_repair, truncated, unsupported
 from imgbatch.images.tiff import tags
-
-if TYPE_CHECKING:
-    from imgbatch.images.tiff.container import Directory
+from imgbatch.images.tiff.container import Directory, Entry, longs, shorts
 
 _LARGEST_TILE_PIXELS = 2**26
 _UNASSOCIATED_ALPHA = 2
+_LARGEST_OFFSET = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,14 @@ class Layout:
         Of the stored pixels.
     bits, samples
         Of a sample, and how many a pixel has.
-    photometric, compression
+    photometric, compression, predictor
         As TIFF 6.0 numbers them.
-    alpha
-        The kind of the alpha channel; 0 if there is none.
+    extra
+        What samples beside the colours are, as TIFF 6.0 numbers it.
     is_planar
         Whether each channel is stored for itself.
+    is_tiled, block_pixels
+        Whether it is stored in tiles or in strips, and their width and height.
     blocks
         Start and size, in bytes, of each strip or tile; of one channel after the other if planar.
     """
@@ -41,14 +41,48 @@ class Layout:
     samples: int
     photometric: int
     compression: int
-    alpha: int
-    is_planar: bool
-    blocks: tuple[tuple[int, int], ...]
+    predictor: int = 1
+    extra: tuple[int, ...] = ()
+    is_planar: bool = False
+    is_tiled: bool = False
+    block_pixels: tuple[int, int] = (0, 0)
+    blocks: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether one of the samples is transparency."""
+        return self.extra in ((1,), (2,))
 
     @property
     def end(self) -> int:
         """Where the last strip or tile ends in the file."""
         return max(start + size for start, size in self.blocks)
+
+    def fields(self, order: str) -> dict[int, Entry]:
+        """Return the fields of a directory that describe it."""
+        across, down = self.block_pixels
+        starts, sizes = zip(*self.blocks, strict=True)
+        starts_tag, sizes_tag = tags.TILE_BLOCKS if self.is_tiled else tags.STRIP_BLOCKS
+        fields = {
+            tags.WIDTH: longs(order, self.width_pixels),
+            tags.HEIGHT: longs(order, self.height_pixels),
+            tags.BITS: shorts(order, *(self.bits,) * self.samples),
+            tags.COMPRESSION: shorts(order, self.compression),
+            tags.PHOTOMETRIC: shorts(order, self.photometric),
+            tags.SAMPLES: shorts(order, self.samples),
+            tags.PLANAR: shorts(order, 1),
+            starts_tag: longs(order, *starts),
+            sizes_tag: longs(order, *sizes),
+        }
+        if self.is_tiled:
+            fields |= {tags.TILE_WIDTH: longs(order, across), tags.TILE_HEIGHT: longs(order, down)}
+        else:
+            fields[tags.ROWS_PER_STRIP] = longs(order, down)
+        if self.predictor != 1:
+            fields[tags.PREDICTOR] = shorts(order, self.predictor)
+        if self.extra:
+            fields[tags.EXTRA_SAMPLES] = shorts(order, *self.extra)
+        return fields
 
 
 def layout_of(directory: Directory) -> Layout:
@@ -65,7 +99,6 @@ def layout_of(directory: Directory) -> Layout:
     if not width or not height:
         raise beyond_repair("the TIFF's directory has no size")
     bits, samples = _samples(directory)
-    extra = directory.numbers(tags.EXTRA_SAMPLES)
     layout = Layout(
         width,
         height,
@@ -73,12 +106,12 @@ def layout_of(directory: Directory) -> Layout:
         samples,
         directory.number(tags.PHOTOMETRIC, -1),
         directory.number(tags.COMPRESSION, tags.UNCOMPRESSED),
-        alpha=extra[0] if extra[:1] in ((1,), (2,)) else 0,
+        directory.number(tags.PREDICTOR, 1),
+        directory.numbers(tags.EXTRA_SAMPLES),
         is_planar=samples > 1 and directory.number(tags.PLANAR, 1) == 2,
-        blocks=(),
     )
-    _check_kind(layout, directory)
-    return replace(layout, blocks=_blocks(layout, directory))
+    _check_kind(layout)
+    return _with_blocks(layout, directory)
 
 
 def _samples(directory: Directory) -> tuple[int, int]:
@@ -88,35 +121,36 @@ def _samples(directory: Directory) -> tuple[int, int]:
     colours = tags.COLOURS.get(photometric)
     if colours is None:
         raise unsupported(f"the TIFF's colours are of an unusual kind ({photometric})")
+    if any(kind != 1 for kind in directory.numbers(tags.SAMPLE_FORMAT)):
+        raise unsupported(
+            "the TIFF's samples are signed or floating-point; convert them to unsigned ones of "
+            "8 or 16 bits first"
+        )
     samples = directory.number(tags.SAMPLES, 1)
     if set(bits) not in ({1}, {2}, {4}, {8}, {16}) or not colours <= samples <= colours + 1:
         raise unsupported(f"the TIFF has {samples} samples of {bits} bits; 8 or 16 are supported")
-    if any(kind != 1 for kind in directory.numbers(tags.SAMPLE_FORMAT)):
-        raise unsupported("the TIFF's samples are signed or floating-point; convert it first")
     if samples - colours != len(directory.numbers(tags.EXTRA_SAMPLES)):
         raise unsupported("the TIFF does not say what its additional samples are")
     return bits[0], samples
 
 
-def _check_kind(layout: Layout, directory: Directory) -> None:
+def _check_kind(layout: Layout) -> None:
     """Refuse combinations that the decoders read wrong, or differently from each other."""
-    has_extra = bool(directory.numbers(tags.EXTRA_SAMPLES))
     is_plain = layout.photometric in (tags.BLACK_IS_ZERO, tags.RGB) and (
-        not has_extra or layout.alpha == _UNASSOCIATED_ALPHA
+        layout.extra in ((), (_UNASSOCIATED_ALPHA,))
     )
     if layout.is_planar and not is_plain:
         raise unsupported("the TIFF is stored in planes and is not plain grey or RGB")
     if layout.bits == 16 and not (is_plain and (layout.samples != 2 or layout.is_planar)):
         raise unsupported("the TIFF has 16 bits and is not plain grey or RGB; convert it first")
-    if layout.photometric in (tags.INK, tags.LUMA_CHROMA) and has_extra:
+    if layout.photometric in (tags.INK, tags.LUMA_CHROMA) and layout.extra:
         raise unsupported("the TIFF has ink or luma and chroma with additional samples")
-    predictor = directory.number(tags.PREDICTOR, 1)
-    if predictor != 1 and layout.compression not in tags.PREDICTED_COMPRESSIONS:
+    if layout.predictor != 1 and layout.compression not in tags.PREDICTED_COMPRESSIONS:
         raise unsupported("the TIFF has a predictor, which its compression does not know")
 
 
-def _blocks(layout: Layout, directory: Directory) -> tuple[tuple[int, int], ...]:
-    """Return the strips or tiles, as many as the size demands."""
+def _with_blocks(layout: Layout, directory: Directory) -> Layout:
+    """Return a layout with its strips or tiles, as many as the size demands."""
     width, height = layout.width_pixels, layout.height_pixels
     across, down = directory.number(tags.TILE_WIDTH), directory.number(tags.TILE_HEIGHT)
     is_tiled = bool(across and down)
@@ -128,15 +162,22 @@ def _blocks(layout: Layout, directory: Directory) -> tuple[tuple[int, int], ...]
     elif across * down > min(4 * width * height + 2**20, _LARGEST_TILE_PIXELS):
         raise beyond_repair(f"the TIFF has tiles of {across} x {down} pixels")
     count = -(-width // across) * -(-height // down) * (layout.samples if layout.is_planar else 1)
-    starts_tag, sizes_tag = tags.TILE_BLOCKS if is_tiled else tags.STRIP_BLOCKS
-    starts, sizes = directory.numbers(starts_tag)[:count], directory.numbers(sizes_tag)[:count]
-    if len(starts) < count or (len(sizes) < count and layout.compression != tags.UNCOMPRESSED):
+    starts, sizes = (
+        directory.numbers(tag)[:count]
+        for tag in (tags.TILE_BLOCKS if is_tiled else tags.STRIP_BLOCKS)
+    )
+    # What is needed, not what is claimed: not all decoders look at the claim.
+    is_size_known = layout.compression == tags.UNCOMPRESSED and (
+        layout.photometric != tags.LUMA_CHROMA
+    )
+    if len(starts) < count or (len(sizes) < count and not is_size_known):
         raise beyond_repair("the TIFF has fewer strips or tiles than its size demands")
-    if layout.compression == tags.UNCOMPRESSED and layout.photometric != tags.LUMA_CHROMA:
-        # What is needed, not what is claimed: not all decoders look at the claim.
-        samples = 1 if layout.is_planar else layout.samples
-        row_bytes = -(-across * samples * layout.bits // 8)
+    if is_size_known:
+        row_bytes = -(-across * (1 if layout.is_planar else layout.samples) * layout.bits // 8)
         tops = [top for top in range(0, height, down) for _ in range(0, width, across)]
         rows = [down if is_tiled else min(down, height - top) for top in tops]
         sizes = tuple(row_bytes * rows[number % len(rows)] for number in range(count))
-    return tuple(zip(starts, sizes, strict=True))
+    if max(starts) + max(sizes) > _LARGEST_OFFSET:
+        raise truncated("the TIFF's strips or tiles lie behind 4 GiB")
+    blocks = tuple(zip(starts, sizes, strict=True))
+    return replace(layout, is_tiled=is_tiled, block_pixels=(across, down), blocks=blocks)

@@ -21,15 +21,11 @@ KEPT_COMPRESSIONS = frozenset((UNCOMPRESSED, DEFLATED, 32946))
 PREDICTED_COMPRESSIONS = frozenset((5, DEFLATED, 32946, 50000, 34925))
 """LZW, Deflate, Zstandard and LZMA: those whose decoders undo a predictor."""
 
-DECODED = (
-    frozenset((256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320))
-    | frozenset((322, 323, 324, 325, 338, 339, 347, 529, 530, 531, 532))
-    | frozenset(range(512, 522))
-)
-"""All that a decoder needs to know; what else a directory has is kept from it."""
+SEVERAL = frozenset((320, 347, *range(519, 522), 529, 530, 532))
+"""Palette, tables of JPEG, and what luma and chroma are: of several values."""
 
-SEVERAL = frozenset((258, 273, 279, 320, 324, 325, 338, 339, 347, *range(519, 522), 529, 530, 532))
-"""Those of them that have more than one value."""
+PASSED = SEVERAL | {266, 292, 293, *range(512, 519), 531}
+"""What a decoder needs to know beside the layout; what else a directory has is kept from it."""
 
 EMBEDDED_PICTURES = frozenset((330, 37724, 513))
 """Further directories, Photoshop's layers, a JPEG thumbnail."""

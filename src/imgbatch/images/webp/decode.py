@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from imgbatch.images.failures import damaged as damaged_image
-from imgbatch.images.failures import several_pictures, truncated
+from imgbatch.images import failures
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp, parse_webp
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
 
 _METADATA = (b"EXIF", b"XMP ", b"ICCP")
 _LOSSLESS_MEMORY_PER_BYTE = 14
@@ -55,11 +52,11 @@ class WebpSource:
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
         """Decode to RGB or RGBA."""
         if damaged is DamagedPolicy.STRICT and not self.structure.is_complete:
-            raise truncated("the WebP is shorter than its header says")
+            raise failures.truncated("the WebP is shorter than its header says")
         # The decoder is shown the picture alone: nothing else of the file concerns it.
         pixels = decode_by_opencv(join_webp(self.structure.picture), "WebP", self.shape)
         if pixels.shape != self.shape.array_shape:
-            raise damaged_image("the WebP's pixels are not as its headers say")
+            raise failures.damaged("the WebP's pixels are not as its headers say")
         return Picture(pixels)
 
 
@@ -75,5 +72,5 @@ def read(data: memoryview) -> WebpSource:
     """
     structure = parse_webp(data)
     if structure.is_animated:
-        raise several_pictures("the WebP is animated")
+        raise failures.several_pictures("the WebP is animated")
     return WebpSource(data, structure)

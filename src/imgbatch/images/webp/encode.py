@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels
+from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.images.webp.decode import WebpSource
 from imgbatch.images.webp.quality import quality_of
 from imgbatch.recipe import Encoding
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 _OUT_OF_MEMORY = ("encoding error 1", "encoding error 2")
 """As libwebp numbers them: VP8_ENC_ERROR_OUT_OF_MEMORY and ..._BITSTREAM_OUT_OF_MEMORY."""

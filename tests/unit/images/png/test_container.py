@@ -11,7 +11,7 @@ from tests.support import images
 from imgbatch.errors import Code, DamagedImage, LimitExceeded, RefusedImage
 from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
-from imgbatch.images.png.container import MOST_CHUNKS, ColourType, Header, chunk_parts, parse_png
+from imgbatch.images.png.container import MOST_CHUNKS, RGB, Header, chunk_parts, parse_png
 
 FILE = images.png_of(images.pixels())
 
@@ -27,7 +27,7 @@ def with_header(*fields: int) -> bytes:
 def test_header_chunks_and_end_are_found():
     text = images.chunk(b"tEXt", b"a\0b")
     structure = parse(images.png_of(images.pixels(), before=(text,)) + b"trailer")
-    assert structure.header == Header(48, 32, 8, ColourType.RGB, is_interlaced=False)
+    assert structure.header == Header(48, 32, 8, RGB, is_interlaced=False)
     assert [chunk.kind for chunk in structure.chunks] == [b"tEXt", b"IDAT"]
     assert structure.is_intact
     assert structure.end == len(images.png_of(images.pixels(), before=(text,)))

@@ -34,7 +34,8 @@ def plain(file: bytes, buffers: Buffers | None = None):
 
 
 def by_opencv(file: bytes):
-    return png_decode.decode_any(parse_png(memoryview(file)))
+    structure = parse_png(memoryview(file))
+    return png_decode.decode_any(structure, png_decode.needed_chunks(structure))
 
 
 def filtered_file(image: np.ndarray, kinds: list[int], **options: bytes) -> bytes:
