@@ -23,7 +23,7 @@ from bench.harness.results import REFERENCE, Race, Results
 from bench.model import costs_of, modelled_seconds, saturating_cores
 from bench.plots import figure
 from bench.questions import CEILINGS, PERCENTAGES, QUESTIONS, WITHOUT_PAGE, Answer, Question, answer
-from bench.suites import CURVE, SMALL_MACHINE_CORES
+from bench.suites import CROWDS, CURVE, SMALL_MACHINE_CORES
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "plots"
@@ -67,6 +67,7 @@ def document_of(results: Results) -> str:
         machine_rows=machine_rows,
         curve_rows=lambda name: curve_rows(results, name),
         suite_rows=suite_rows,
+        crowd_rows=list(crowd_rows(results)),
         costs_of=lambda name: costs_of(results.measures, name),
         saturating_cores=saturating_cores,
     )
@@ -158,6 +159,26 @@ def curve_rows(results: Results, set_name: str) -> Iterator[tuple[str, ...]]:
         speed_up = figure(median(measured[1]) / median(seconds))
         told = f"{model[count]:.1f} s" if count in model else "–"
         yield str(count), f"{median(seconds):.1f} s", f"{speed_up}×", told
+
+
+def crowd_rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """Yield, for each number of workers, what the client handed out and recorded, and its cost."""
+    for workers in CROWDS:
+        found = {
+            name: results.measures.get(f"many cores/{workers}/{name}", 0.0)
+            for name in ("images", "seconds", "cpu")
+        }
+        if found["cpu"]:
+            images, seconds, cpu = found.values()
+            rates = f"{images / seconds:,.0f}", f"{images / cpu:,.0f}"
+            yield (
+                str(workers),
+                f"{images:,.0f}",
+                f"{seconds:.1f}",
+                rates[0],
+                f"{cpu:.1f} s",
+                rates[1],
+            )
 
 
 def suite_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:

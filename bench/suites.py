@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,10 +13,11 @@ from bench.baseline import messages
 from bench.baseline.operation import FACTORS
 from bench.contenders import LOCAL, distributed, fleet
 from bench.datasets.build import sizes_bytes
-from bench.harness.processes import measure, program
+from bench.harness.processes import measure, program, python
 from bench.harness.ratios import in_turn, timed
 from bench.harness.resources import cpu_seconds, peaks_of
 from bench.harness.results import Race
+from bench.peers import stub
 from bench.session import BROKER_ROUNDS, LOCAL_ROUNDS, PAPERS_SETS, TOO_SLOW, Pace, Session
 
 MACHINE_CORES = 0.4
@@ -24,7 +26,8 @@ FLEETS = (("imgbatch", 1), ("imgbatch", 2), ("imgbatch", 4), ("paper", 1), ("pap
 CURVE = (1, 2, 4, 8)
 
 MANY_FILES = 100_000
-FEWER_FILES = 2_000
+FEWER_FILES = 20_000
+CROWDS = (2, 16, 64)
 TYPICAL_BYTES = 2_930_000
 CHUNK_BYTES = 1024 * 1024
 
@@ -183,6 +186,16 @@ def many_files(session: Session) -> Path:
     return folder
 
 
+def many_cores(session: Session) -> None:
+    """Measure how many images one client process hands out and records, to workers of no work."""
+    folder, output = many_files(session), session.output
+    for workers in CROWDS:
+        measure(python("bench.peers.stub", str(workers), str(folder), str(output)), output)
+        found = json.loads((output / stub.FOUND).read_text())
+        prefix = f"many cores/{workers}/"
+        session.results.measures |= {prefix + name: value for name, value in found.items()}
+
+
 SUITES: dict[str, Callable[[Session], None]] = {
     **{f"local/{n}": partial(Session.race_locally, set_name=n) for n in LOCAL_ROUNDS},
     **{f"broker/{n}": partial(Session.race_through_broker, set_name=n) for n in BROKER_ROUNDS},
@@ -191,6 +204,7 @@ SUITES: dict[str, Callable[[Session], None]] = {
     **{f"costs/{name}": partial(costs, set_name=name) for name in PAPERS_SETS},
     "start": one_small_image,
     "protocol": protocol,
+    "many cores": many_cores,
     "memory/worker": worker_memory,
     "memory/client/local": partial(client_memory, engine="local"),
     "memory/client/rabbitmq": partial(client_memory, engine="rabbitmq"),
