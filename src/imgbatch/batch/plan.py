@@ -6,6 +6,7 @@ is computed while the last is still to be found, and neither side holds a list.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import threading
@@ -241,11 +242,8 @@ def checksum_of(path: Path) -> bytes | None:
     """Return the xxh3 digest (128 bits) of a file's content, None if it can't be read."""
     import xxhash
 
-    digest = xxhash.xxh3_128()
     try:
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
+        with path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, xxhash.xxh3_128).digest()
     except OSError:
         return None
-    return digest.digest()

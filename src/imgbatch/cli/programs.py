@@ -7,7 +7,6 @@ from functools import partial
 from click import Argument, IntRange
 
 from imgbatch.broker.address import DEFAULT_URL
-from imgbatch.cli.listing import NameList
 from imgbatch.cli.options import Group, Option, Program
 from imgbatch.cli.presets import PRESETS
 from imgbatch.cli.values import (
@@ -16,6 +15,7 @@ from imgbatch.cli.values import (
     PATH,
     PORT,
     IntegerOrWord,
+    NameList,
     amount,
     choice,
     seconds,

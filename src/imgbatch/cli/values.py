@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,3 +81,48 @@ def words_or_files(*words: str) -> Callable[..., list[CompletionItem[str]]]:
         return fitting or PATH.shell_complete(ctx, param, incomplete)
 
     return complete
+
+
+class NameList:
+    """A list of names that can be read again and again; standard input is kept for that.
+
+    Parameters
+    ----------
+    listed
+        The file's name; ``-`` is standard input, which is read when the first name is.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+
+    def __init__(self, listed: str) -> None:
+        self.listed = listed
+        if listed != "-" and not Path(listed).is_file():
+            message = f"{listed!r} is not a file, or - for standard input."
+            raise ValueError(message)
+
+    def __call__(self) -> Iterator[str]:
+        """Yield the names: separated by NUL if there is one, by newlines if not."""
+        with self._path.open("rb") as file:
+            separator = b"\0" if b"\0" in file.read(1 << 16) else b"\n"
+            file.seek(0)
+            rest = b""
+            while piece := file.read(1 << 16):
+                *names, rest = (rest + piece).split(separator)
+                yield from (os.fsdecode(name.rstrip(b"\r")) for name in names if name)
+            if rest.strip():
+                yield os.fsdecode(rest)
+
+    @cached_property
+    def _path(self) -> Path:
+        if self.listed != "-":
+            return Path(self.listed)
+        import shutil
+        import tempfile
+
+        self._kept = tempfile.NamedTemporaryFile(prefix="imgbatch-list-")  # noqa: SIM115
+        shutil.copyfileobj(sys.stdin.buffer, self._kept)
+        self._kept.flush()
+        return Path(self._kept.name)

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImgbatchError
@@ -51,8 +51,11 @@ _HEADERS = {
 }
 
 
-class NotHere(Exception):
-    """The page does not ask for this address."""
+class Refused(Exception):
+    """What the page is told in place of what it asked for: a status and a sentence."""
+
+
+_NOT_HERE = HTTPStatus.NOT_FOUND, "there is nothing at this address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +112,14 @@ class PreviewServer(ThreadingHTTPServer):
 
     def answer(self, host: str, target: str) -> Answer:
         """Return the answer to a GET request for `target`, made for `host`."""
-        address = urlsplit(target)
-        _, token, path = [*address.path.split("/", 2), "", ""][:3]
-        if host not in (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"):
-            status, sentence = HTTPStatus.FORBIDDEN, "this address is not served here"
-        elif not hmac.compare_digest(token.encode(), self.token.encode()):
-            status, sentence = (
-                HTTPStatus.FORBIDDEN,
-                "open the address that imgbatch-preview printed",
-            )
-        else:
-            try:
-                return self._found(path, dict(parse_qsl(address.query)))
-            except NotHere:
-                status, sentence = HTTPStatus.NOT_FOUND, "there is nothing at this address"
-            except Exception as error:  # the page shows it; a closed connection would tell nothing
-                status = HTTPStatus.INTERNAL_SERVER_ERROR
-                sentence = f"imgbatch-preview has an error: {type(error).__name__}: {error}"
-                self.tell(sentence)
+        try:
+            return self._found(host, urlsplit(target))
+        except Refused as refused:
+            status, sentence = refused.args
+        except Exception as error:  # the page shows it; a closed connection would tell nothing
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            sentence = f"imgbatch-preview has an error: {type(error).__name__}: {error}"
+            self.tell(sentence)
         return _fields_answer(status, sentence=sentence)
 
     def close(self) -> None:
@@ -137,8 +130,13 @@ class PreviewServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of connections that a browser drops; they are its way to cancel."""
 
-    def _found(self, path: str, query: Mapping[str, str]) -> Answer:
-        """Return what the page asked for; `NotHere` if it would not ask for that."""
+    def _found(self, host: str, address: SplitResult) -> Answer:
+        _, token, path = [*address.path.split("/", 2), "", ""][:3]
+        if host not in (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"):
+            raise Refused(HTTPStatus.FORBIDDEN, "this address is not served here")
+        if not hmac.compare_digest(token.encode(), self.token.encode()):
+            sentence = "open the address that imgbatch-preview printed"
+            raise Refused(HTTPStatus.FORBIDDEN, sentence)
         if path in PAGE_FILES:
             file = files("imgbatch").joinpath(PAGE_FILES[path])
             kind, _ = mimetypes.guess_type(file.name)
@@ -147,15 +145,15 @@ class PreviewServer(ThreadingHTTPServer):
             return self._album_answer()
         photo = _PHOTO.fullmatch(path)
         if photo is None or int(photo["index"]) >= len(self.paths):
-            raise NotHere
+            raise Refused(*_NOT_HERE)
         index = int(photo["index"])
         try:
-            return self._photograph_answer(index, photo["what"], query)
+            return self._photograph_answer(index, photo["what"], dict(parse_qsl(address.query)))
         except ImgbatchError as error:
             sentence = f"{self.album.names[index]}: {error.sentence}"
         except OSError as error:
             sentence = f"{self.album.names[index]} can't be read: {error.strerror}"
-        return _fields_answer(HTTPStatus.UNPROCESSABLE_ENTITY, sentence=sentence)
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, sentence)
 
     def _photograph_answer(self, index: int, what: str, query: Mapping[str, str]) -> Answer:
         path = self.paths[index]
@@ -215,4 +213,4 @@ def _whole_numbers(query: Mapping[str, str], *names: str) -> tuple[int, ...]:
     try:
         return tuple(int(query[name]) for name in names)
     except (KeyError, ValueError) as error:
-        raise NotHere from error
+        raise Refused(*_NOT_HERE) from error

@@ -11,9 +11,9 @@ import pytest
 from imgbatch.adjustment import Adjustment
 from imgbatch.cli.client import main
 from imgbatch.cli.client_run import interruptible, show_plan
-from imgbatch.cli.listing import NameList
 from imgbatch.cli.main import parse
 from imgbatch.cli.programs import CLIENT
+from imgbatch.cli.values import NameList
 from imgbatch.engines.base import Stop
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import DamagedPolicy, Encoding, Frames, OutputFormat, PngLevel, Progressive
@@ -107,7 +107,7 @@ def test_a_list_is_separated_by_nul_or_else_by_newlines(
 
 def test_a_list_on_standard_input_can_be_read_twice() -> None:
     code = (
-        "from imgbatch.cli.listing import NameList\n"
+        "from imgbatch.cli.values import NameList\n"
         "listed = NameList('-'); print(list(listed()), list(listed()))"
     )
     done = subprocess.run(
