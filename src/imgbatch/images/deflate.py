@@ -23,6 +23,7 @@ that one picture in a hundred with up to 500 bytes became another file in anothe
 
 def deflate_bytes(raw: npt.NDArray[np.uint8] | bytes, level: PngLevel) -> bytes:
     """Return a zlib stream of the bytes, the same in every process."""
-    if level is PngLevel.SMALL or len(raw) < _FEWEST_BYTES:
+    size_bytes = raw.nbytes if isinstance(raw, np.ndarray) else len(raw)
+    if level is PngLevel.SMALL or size_bytes < _FEWEST_BYTES:
         return bytes(deflate.zlib_compress(raw, _LIBDEFLATE_LEVEL))
     return isal_zlib.compress(raw, _ISAL_LEVEL)

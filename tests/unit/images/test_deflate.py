@@ -6,6 +6,7 @@ import sys
 import zlib
 
 import pytest
+from isal import isal_zlib
 from tests.support import images
 
 from imgbatch.images.deflate import deflate_bytes
@@ -17,6 +18,13 @@ from imgbatch.recipe import PngLevel
 def test_bytes_are_deflated_to_a_zlib_stream(level, size):
     raw = images.pixels(*size).tobytes()
     assert zlib.decompress(deflate_bytes(raw, level)) == raw
+
+
+def test_the_fast_level_is_isals_for_rows_as_for_bytes():
+    rows = images.pixels(100, 100).reshape(100, 300)
+    expected = isal_zlib.compress(rows.tobytes(), 1)
+    assert deflate_bytes(rows, PngLevel.FAST) == deflate_bytes(rows.tobytes(), PngLevel.FAST)
+    assert deflate_bytes(rows, PngLevel.FAST) == expected
 
 
 FEW_BYTES = """
