@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -38,6 +39,8 @@ from imgbatch.version import __version__
 
 if TYPE_CHECKING:
     from imgbatch.workers.forkserver import ForkServer
+
+log = logging.getLogger(__name__)
 
 _LAST_SCAN_SECONDS = 3.0
 
@@ -210,11 +213,14 @@ class _Run:
         if outcome.failure is not None:
             outcome = replace(outcome, failure=_named(outcome.failure, job))
         if self.journal.finish(outcome, time.monotonic() - self.began):
+            _log_outcome(outcome, job, self.tally.batch)
             self.tally.end(outcome.status, job.size_bytes, outcome.bytes_out, earlier=False)
 
     def waiting(self, why: str | None) -> None:
         """Show why nothing moves."""
         self.tally.waiting = why
+        if why is not None:
+            log.info("%s", why)
 
     def machines(self, machines: Sequence[MachineUse]) -> None:
         """Record who takes part."""
@@ -222,31 +228,58 @@ class _Run:
         self.journal.note_machines(machines)
 
     def _report(self, engine: str, failure: Failure | None, *, interrupted: bool) -> Report:
-        """Write the report; return it with what kept it from being written, if anything did."""
+        """Write report and figures; return it with what kept it from being written, if any did."""
         settings = self.settings
-        report = Report(
-            path=report_path(settings),
-            source=settings.source,
-            target=settings.target,
-            recipe=settings.recipe,
-            engine=engine,
-            version=__version__,
-            started=self.started.isoformat(timespec="seconds"),
-            seconds=time.monotonic() - self.began,
-            interrupted=interrupted,
-            failure=failure,
-            totals=Totals(self.tally.ended),
+        report = self._written(
+            Report(
+                path=report_path(settings),
+                source=settings.source,
+                target=settings.target,
+                recipe=settings.recipe,
+                engine=engine,
+                version=__version__,
+                started=self.started.isoformat(timespec="seconds"),
+                seconds=time.monotonic() - self.began,
+                interrupted=interrupted,
+                failure=failure,
+                totals=Totals(self.tally.ended),
+            )
         )
+        if settings.metrics_file is None:
+            return report
+        from imgbatch.batch.metrics import write_metrics
+
+        try:
+            write_metrics(settings.metrics_file, report, self.journal.files())
+        except EngineError as error:
+            return replace(report, failure=report.failure or Failure.of(error))
+        return report
+
+    def _written(self, report: Report) -> Report:
         try:
             report = replace(report, totals=self.journal.totals())
             report.write(self.journal.files())
-            if not settings.html or self.stop.now.is_set():
+            if not self.settings.html or self.stop.now.is_set():
                 return report
             from imgbatch.batch.page.view import write_page
 
             return write_page(report, self.journal)
         except EngineError as error:
             return replace(report, failure=report.failure or Failure.of(error), saved=False)
+
+
+def _log_outcome(outcome: Outcome, job: Job, batch: str) -> None:
+    sentence = outcome.failure.sentence if outcome.failure else f"{job.source}: {outcome.status}"
+    fields: dict[str, object] = {
+        "batch": batch,
+        "job": outcome.index,
+        "file": str(job.source),
+        "machine": outcome.machine,
+        "status": str(outcome.status),
+        "code": str(outcome.failure.code) if outcome.failure else "",
+        "seconds": round(outcome.seconds, 4),
+    }
+    log.info("%s", sentence, extra=fields)
 
 
 def _prepare_page() -> None:

@@ -53,6 +53,8 @@ class Settings:
         Give results the permissions and times of their sources.
     report
         The report's path; by default `REPORT_NAME` in the output folder.
+    metrics_file
+        Where the run's figures are written for Prometheus, if anywhere.
     html
         Make the page with the gallery as well.
     limits
@@ -81,6 +83,7 @@ class Settings:
     checksum: bool = False
     preserve: bool = True
     report: Path | None = None
+    metrics_file: Path | None = None
     html: bool = True
     limits: Limits = field(default_factory=Limits)
     image_timeout_seconds: float = 120.0
@@ -119,7 +122,7 @@ def settings_from(values: dict[str, Any]) -> Settings:
         is `Settings.recipe.adjustment.contrast`, ``machines`` is `Settings.rabbit.machines`.
         Whatever is not there has its default.
     """
-    for name in values.keys() & {"source", "target", "report"}:
+    for name in values.keys() & {"source", "target", "report", "metrics_file"}:
         values[name] = Path(values[name])
     if values.get("broker"):
         from imgbatch.engines.rabbitmq import RabbitOptions
@@ -198,4 +201,5 @@ def left_out(settings: Settings) -> LeftOut:
     report = report_path(settings)
     suffixes = (".json", ".csv", ".html", SUFFIX, f"{SUFFIX}-wal")
     ours = [report.with_suffix(suffix) for suffix in suffixes]
+    ours += [settings.metrics_file] if settings.metrics_file else []
     return LeftOut([settings.target, report, *ours])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -479,3 +480,36 @@ def test_what_cannot_be_read_is_one_line_each_and_the_rest_is_written(
     assert client.wait() == 1, client.said()
     failed = {"cut.jpg": "truncated-image", "empty.png": "empty-file", "notes.txt": "not-an-image"}
     check(client, failed)
+
+
+def test_a_run_can_be_followed_from_client_to_worker_and_in_figures(
+    place: Place, programs: Programs, tmp_path: Path
+) -> None:
+    """By batch and job in both logs, and in what Prometheus reads."""
+    fill(tmp_path / "in", 3)
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    port = free_port()
+    log = ("--log-format", "json")
+    server = programs.server(place.url, "--metrics-port", port, "--verbose", *log, name="seen")
+    client = programs.client(
+        tmp_path / "in", tmp_path / "out", *log, "--metrics-file", tmp_path / "run.prom",
+        broker=place.url,
+    )  # fmt: skip
+    assert client.wait() == 1, client.said()
+    told, heard = ([json.loads(line) for line in it.said().splitlines()] for it in (client, server))
+    outcomes = {it["job"]: it for it in told if "job" in it}
+    computed = {it["job"]: it for it in heard if "job" in it}
+    assert len(outcomes) == 4
+    assert outcomes.keys() == computed.keys()
+    assert {it["batch"] for it in outcomes.values()} == {it["batch"] for it in computed.values()}
+    for job, outcome in outcomes.items():
+        assert outcome["code"] == computed[job]["code"]
+        assert outcome["machine"].startswith("seen-")
+    (bad,) = (it for it in outcomes.values() if it["status"] == "failed")
+    assert bad["file"] == str(tmp_path / "in" / "bad.jpg")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        shown = page.read().decode()
+    assert 'imgbatch_image_seconds_count{format="jpeg",outcome="done"} 3.0' in shown
+    assert 'imgbatch_image_seconds_count{format="jpeg",outcome="failed"} 1.0' in shown
+    assert "imgbatch_wait_seconds_count 4.0" in shown
+    assert 'status="failed"} 1.0' in (tmp_path / "run.prom").read_text()

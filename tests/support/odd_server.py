@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from imgbatch.logs import log_to_stderr
 from imgbatch.protocol import Result, Thumbnails, encode
 from imgbatch.server import answers, worker
 from imgbatch.server import supervisor as supervisors
-from imgbatch.server.logs import log_to_stderr
 from imgbatch.server.self_test import SelfTest, run_self_test
 from imgbatch.server.supervisor import ServerSettings, Supervisor
 

@@ -17,7 +17,7 @@ PACKAGE = PROJECT / "src" / "imgbatch"
 KERNELS = PROJECT / "kernels" / "imgbatch_kernels"
 
 LAYERS = [
-    {"errors", "version", "buffer", "text"},
+    {"errors", "version", "buffer", "histograms", "logs", "text"},
     {"adjustment", "cores"},
     {"recipe"},
     {"images", "protocol"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.support.photos import encoded, fill
 
 import imgbatch
@@ -42,6 +43,40 @@ def test_a_folder_is_one_call(photos: Path, out: Path) -> None:
     for path in photos.iterdir():
         expected = process(path.read_bytes(), Adjustment(10, 20, 40))
         assert (out / path.name).read_bytes() == expected
+
+
+def test_the_run_s_figures_are_written_for_prometheus(photos: Path, out: Path) -> None:
+    (photos / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (photos / "notes.txt").write_text("x")
+    figures = photos / "imgbatch.prom"
+    report = run_batch(photos, out, html=False, metrics_file=figures)
+    assert report.totals.files == 4  # the last run's figures are no file of the next one's
+    shown = {
+        (it.name, *(it.labels[name] for name in sorted(it.labels.keys() - {"output", "le"}))): it
+        for family in text_string_to_metric_families(figures.read_text())
+        for it in family.samples
+    }
+    assert {it.labels["output"] for it in shown.values()} == {str(out)}
+    values = {key: it.value for key, it in shown.items()}
+    assert values["imgbatch_run_images", "written"] == 2
+    assert values["imgbatch_run_images", "failed"] == 1
+    assert values["imgbatch_run_failures", "not-an-image"] == 1
+    assert values[("imgbatch_run_exit_status",)] == 1
+    assert values[("imgbatch_run_written_bytes",)] == report.totals.bytes_out
+    assert values["imgbatch_run_image_seconds_count", "jpeg", "written"] == 2
+    assert values["imgbatch_run_image_seconds_count", "png", "failed"] == 1
+    again = run_batch(photos, out, html=False, metrics_file=figures, overwrite=True)
+    assert again.totals.files == 4
+
+
+def test_figures_that_cannot_be_written_end_a_run_that_is_done_with_a_sentence(
+    photos: Path, out: Path
+) -> None:
+    figures = photos / "no folder" / "imgbatch.prom"
+    report = execute(Settings(photos, out, html=False, metrics_file=figures), Tally(), Stop())
+    assert (report.exit_status, report.count(Status.WRITTEN), report.saved) == (3, 2, True)
+    assert report.failure is not None
+    assert f"the metrics file {figures} can't be written" in report.failure.sentence
 
 
 def test_all_of_the_package_s_names_are_there() -> None:

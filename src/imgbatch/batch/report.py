@@ -193,8 +193,13 @@ def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: Path, what: str = "report") -> Iterator[TextIO]:
     """Write a text file so that its name never shows half of it: it is given at the end.
+
+    Parameters
+    ----------
+    what
+        What an error calls it.
 
     Raises
     ------
@@ -209,7 +214,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         reason = os_reason(error)
         raise OutputError(
-            Code.OUTPUT_FOLDER_UNWRITABLE, f"the report {path} can't be written: {reason}"
+            Code.OUTPUT_FOLDER_UNWRITABLE, f"the {what} {path} can't be written: {reason}"
         ) from error
     finally:
         with suppress(OSError):

@@ -32,6 +32,8 @@ class Tally:
         Why nothing moves, if nothing moves.
     machines
         Who takes part.
+    batch
+        What servers call the run.
     """
 
     planned_files: int = 0
@@ -44,6 +46,7 @@ class Tally:
     bytes_out: int = 0
     waiting: str | None = None
     machines: Sequence[MachineUse] = ()
+    batch: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def plan(self, files: int, size_bytes: int) -> None:

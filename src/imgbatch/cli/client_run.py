@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from imgbatch.text import count, shown_name, size
 
 if TYPE_CHECKING:
     from imgbatch.workers.forkserver import ForkServer
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
 
@@ -65,19 +68,25 @@ def carry_out(
     """
     from imgbatch.cli.progress import watched
     from imgbatch.cli.summary import summary_lines
+    from imgbatch.logs import log_to_stderr
     from imgbatch.run import execute
     from imgbatch_kernels import compiled
 
+    tell: Callable[[str], None] = print_err
+    progress = given.get("progress", "auto")
+    if given.get("log_format") == "json":
+        log_to_stderr(verbose=False, log_format="json")
+        tell, progress = log.info, "none"
     problem = compiled.problem() if settings.rabbit is None else None
     if problem is not None:
-        print_err(f"imgbatch-client: {problem}")
+        tell(f"imgbatch-client: {problem}")
     tally, stop = Tally(), Stop()
-    with interruptible(stop), watched(given.get("progress", "auto"), tally, stop):
+    with interruptible(stop), watched(progress, tally, stop):
         report = execute(settings, tally, stop, ahead)
     if given.get("json"):
         print_out(json.dumps({**report.summary(), "report": str(report.path)}, indent=2))
     for line in summary_lines(report, [hide_password(word) for word in command]):
-        print_err(line)
+        tell(line)
     return report.exit_status
 
 

@@ -49,6 +49,13 @@ _CERTIFICATES = Group(
     needs="broker",
 )
 
+_LOG_FORMAT = Option(
+    "--log-format",
+    "what is written to standard error: lines for people, or JSON with batch and job of each "
+    "event (default: text)",
+    choice(("text", "json")),
+)
+
 CLIENT = Program(
     "imgbatch-client",
     Group(
@@ -214,6 +221,12 @@ CLIENT = Program(
             "(auto), always lines (plain), or nothing (default: auto)",
             choice(("auto", "plain", "none")),
         ),
+        _LOG_FORMAT,
+        Option(
+            "--metrics-file FILE.prom",
+            "at the end, write the run's figures there for Prometheus' node_exporter",
+            PATH,
+        ),
         Option("--json/--no-json", "print the run's figures as JSON on standard output"),
         Typed(
             "--warm-up",
@@ -276,6 +289,7 @@ SERVER = Program(
             "--metrics-address ADDRESS",
             "where it listens; 0.0.0.0 is everywhere (default: 127.0.0.1, this machine only)",
         ),
+        _LOG_FORMAT,
         Typed("--check", "compile and test the kernels, say how long it took, and exit"),
         Option("--verbose", "log more, to standard error"),
     ),

@@ -24,16 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(given: dict[str, Any]) -> int:
     from imgbatch.broker.address import Address
-    from imgbatch.server.logs import log_to_stderr
+    from imgbatch.logs import log_to_stderr
     from imgbatch.server.messages import ServerSettings
     from imgbatch.server.self_test import run_self_test
     from imgbatch.server.supervisor import Supervisor
     from imgbatch.settings import filled
 
     settings = filled(ServerSettings, given)
-    log_to_stderr(given.get("verbose", False))
+    log_to_stderr(settings.verbose, settings.log_format)
     # Refuses what makes no sense, before anything is compiled.
     Address(settings.broker).parameters("")
+    # Process 1 of a container would not hear it before there is a handler.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     self_test = run_self_test()
     if given.get("check"):
         print_out(f"ready after {self_test.seconds:.1f} s; digest {self_test.digest}")

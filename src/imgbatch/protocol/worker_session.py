@@ -157,6 +157,8 @@ class PendingTicket:
         The number that the chunks of its image carry; 0 before it is asked for.
     asked_times, asked_seconds
         How often the image was asked for, and when it last was or showed a sign.
+    first_asked_seconds, fetched_seconds
+        When the image was asked for first, and when it was complete, if it was asked for.
     """
 
     ticket: Ticket
@@ -169,6 +171,8 @@ class PendingTicket:
     transfer: int = 0
     asked_times: int = 0
     asked_seconds: float = 0.0
+    first_asked_seconds: float = 0.0
+    fetched_seconds: float = 0.0
 
     @property
     def held_bytes(self) -> int:
@@ -321,6 +325,7 @@ class WorkerSession:
         pending.asked_seconds = now
         if image is not None:
             pending.image, pending.partial = image, None
+            pending.fetched_seconds = now
             del self._asked[chunk.transfer]
             self._apply(pending, TicketEvent.IMAGE)
         elif pending.asked_times > 1 and not self._has_room(0, besides=pending):
@@ -428,6 +433,7 @@ class WorkerSession:
         pending.transfer = pending.transfer or next(self._transfers)
         self._asked[pending.transfer] = pending
         begins = pending.redelivered and not pending.asked_times
+        pending.first_asked_seconds = pending.first_asked_seconds or now
         pending.asked_times += 1
         pending.asked_seconds = now
         self._apply(pending, TicketEvent.ASK)

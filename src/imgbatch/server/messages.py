@@ -30,6 +30,8 @@ class ServerSettings:
         How long one may take.
     memory_bytes
         What an idle worker may hold before it is replaced.
+    log_format, verbose
+        How the log is written, and whether all of it is.
     prefix
         Of all names on the broker.
     """
@@ -41,6 +43,8 @@ class ServerSettings:
     limits: Limits = field(default_factory=Limits)
     image_timeout_seconds: float = 120.0
     memory_bytes: int = 1024 * 1024 * 1024
+    log_format: str = "text"
+    verbose: bool = False
     prefix: str = "imgbatch."
 
 

@@ -186,7 +186,7 @@ class Supervisor:
             self._on_frame(self._frames.get())
         now = time.monotonic()
         for batch in [batch for batch, (_, end) in self._leases.items() if end < now]:
-            log.info("batch %s: its client has fallen silent", batch)
+            log.info("batch %s: its client has fallen silent", batch, extra={"batch": batch})
             self._end_lease(batch)
         self._pool.look_after()
         for worker in self._pool.fill(self._settings.procs):
@@ -195,7 +195,13 @@ class Supervisor:
         self._throughput.note(self._pool.images, now)
         if self._metrics is not None:
             rate = self._throughput.images_per_second
-            self._metrics.show(self._pool, rate, len(self._leases))
+            self._metrics.show(
+                self._pool,
+                self._settings.procs,
+                rate,
+                len(self._leases),
+                connected=self._is_heard,
+            )
         self._announce(now)
         self._check_connections()
 
@@ -229,9 +235,10 @@ class Supervisor:
 
     def _report_exit(self, worker: Worker, exited: WorkerExit) -> None:
         sentence = f"a worker {exited.how}"
-        if not worker.leaving:
-            log.warning("%s; starting another", sentence)
         batch, job = exited.figures.batch, exited.figures.job
+        if not worker.leaving:
+            ids = {"batch": batch, "job": job} if batch else {}
+            log.warning("%s; starting another", sentence, extra=ids)
         if batch in self._leases:
             frame: Frame = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
             if exited.with_server:  # which is no image's fault
@@ -280,7 +287,8 @@ class Supervisor:
             seconds = min(lease.lease_seconds, LONGEST_LEASE_SECONDS)
             self._leases[lease.batch] = lease, time.monotonic() + seconds
             if known is None or known.queue != lease.queue:
-                log.info("working for batch %s of %s", lease.batch, lease.host)
+                ids = {"batch": lease.batch}
+                log.info("working for batch %s of %s", lease.batch, lease.host, extra=ids)
                 self._tell_workers(Serve(lease.batch, lease.queue))
 
     def _refuse(self, lease: Lease, why: str) -> None:
@@ -289,7 +297,7 @@ class Supervisor:
 
     def _end_lease(self, batch: str) -> None:
         if self._leases.pop(batch, None) is not None:
-            log.info("no longer working for batch %s", batch)
+            log.info("no longer working for batch %s", batch, extra={"batch": batch})
             self._tell_workers(Leave(batch))
 
     # What is told

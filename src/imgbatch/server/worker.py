@@ -24,11 +24,12 @@ from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import DamagedPayload, ProtocolError
 from imgbatch.fingerprint import warm_up
+from imgbatch.logs import log_to_stderr
 from imgbatch.protocol import Received, encode
 from imgbatch.protocol import worker_session as session
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
-from imgbatch.server.logs import log_to_stderr
+from imgbatch.server.durations import FETCH, WAIT, histogram_of
 from imgbatch.server.messages import (
     BatchGone,
     Drain,
@@ -50,7 +51,7 @@ FLUSH_SECONDS = 20.0
 
 def main(settings: ServerSettings, machine: str, pipe: Connection, status: WorkerStatus) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
-    log_to_stderr(verbose=False)
+    log_to_stderr(settings.verbose, settings.log_format)
     Worker(settings, machine, pipe, status).run()
 
 
@@ -120,10 +121,19 @@ class Worker:
     def _process(self, pending: PendingTicket) -> None:
         ticket = pending.ticket
         self._status.begin(ticket.batch, ticket.job)
+        self._status.observe(WAIT, time.monotonic() - pending.taken_seconds)
+        if pending.fetched_seconds:
+            self._status.observe(FETCH, pending.fetched_seconds - pending.first_asked_seconds)
         result, made = self._answerer.answer(ticket, pending.image)
         # Before the result is published: a broker that takes nothing for minutes is no reason to
         # kill the worker for being slow.
         self._status.end(result.seconds)
+        self._status.observe(histogram_of(pending.image, result.kind), result.seconds)
+        ids = {"batch": ticket.batch, "job": ticket.job}
+        told = {"status": str(result.kind), "code": result.code, "seconds": result.seconds}
+        log.debug(
+            "image %d of batch %s: %s", ticket.job, ticket.batch, result.kind, extra=ids | told
+        )
         frames = frames_of(result, made.data, made.thumbnails)
         answered = partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
@@ -176,7 +186,8 @@ class Worker:
                     message = Message(self._topology.clients, topic, encode(frame), needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
                 case session.LeaveBatch(batch):
-                    log.info("batch %s is left: its results are not taken any more", batch)
+                    sentence = "batch %s is left: its results are not taken any more"
+                    log.info(sentence, batch, extra={"batch": batch})
                     self._unsubscribe(batch)
                     self._pipe.send(BatchGone(batch))
 

@@ -162,6 +162,9 @@ class WorkerPool:
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._gone_images = 0
         self._gone_busy_seconds = 0.0
+        self._gone_histograms: list[list[float]] = []
+        self.crashes = 0
+        """Workers that ended though they were not to leave."""
         self.workers: list[Worker] = []
         self.failed_starts = 0
         self.problem = ""
@@ -189,6 +192,11 @@ class WorkerPool:
     def busy_seconds(self) -> float:
         """How long they took together."""
         return self._gone_busy_seconds + sum(it.figures.busy_seconds for it in self.workers)
+
+    @property
+    def histograms(self) -> list[list[float]]:
+        """How long things took, by those that are gone as well; see `WorkerStatus.histograms`."""
+        return _sums(self._gone_histograms, *(worker.status.histograms for worker in self.workers))
 
     def fill(self, count: int) -> list[Worker]:
         """Start workers until there are so many that stay, and return those.
@@ -258,6 +266,8 @@ class WorkerPool:
                 yield worker, self._remove(worker, None if exited is None else exited[1])
 
     def _remove(self, worker: Worker, exit_code: int | None) -> WorkerExit:
+        self._gone_histograms = _sums(self._gone_histograms, worker.status.histograms)
+        self.crashes += not worker.leaving
         self.workers.remove(worker)
         figures = worker.figures
         self._gone_images += figures.images
@@ -314,6 +324,13 @@ class WorkerPool:
         while self.workers:
             self.workers.pop().pipe.close()
         self.selector.close()
+
+
+def _sums(*histograms: list[list[float]]) -> list[list[float]]:
+    parts = filter(None, histograms)
+    return [
+        [sum(counts) for counts in zip(*same, strict=True)] for same in zip(*parts, strict=True)
+    ]
 
 
 def describe_exit(exit_code: int | None) -> str:

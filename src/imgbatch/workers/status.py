@@ -7,16 +7,26 @@ worker is dead, which is when it matters.
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import struct
 import time
 import zlib
+from bisect import bisect_left
 from typing import IO, Any, NamedTuple
+
+from imgbatch.histograms import BUCKETS_SECONDS
 
 _RECORD = struct.Struct("@256sqd?qdqq")
 _CHECKSUM = struct.Struct("@I")
 _LOOKS = 100
+MOST_HISTOGRAMS = 48
+_HISTOGRAMS = ctypes.c_double * (len(BUCKETS_SECONDS) + 2) * MOST_HISTOGRAMS
+"""Each: how often each bucket was met, how often none was, and the sum of all seconds."""
+_RECORD_BYTES = _RECORD.size + _CHECKSUM.size
+_HISTOGRAMS_OFFSET = -(-_RECORD_BYTES // 8) * 8
+_SIZE_BYTES = _HISTOGRAMS_OFFSET + ctypes.sizeof(_HISTOGRAMS)
 
 
 class Figures(NamedTuple):
@@ -59,7 +69,8 @@ class WorkerStatus:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._memory = mmap.mmap(descriptor, _RECORD.size + _CHECKSUM.size)
+        self._memory = mmap.mmap(descriptor, _SIZE_BYTES)
+        self._histograms = _HISTOGRAMS.from_buffer(self._memory, _HISTOGRAMS_OFFSET)
         self._figures = Figures()
 
     def begin(self, batch: str, job: int) -> None:
@@ -76,6 +87,17 @@ class WorkerStatus:
             resident_bytes=memory_of(os.getpid())[1],
         )
 
+    def observe(self, histogram: int, seconds: float) -> None:
+        """Count how long something took, in one of `MOST_HISTOGRAMS` histograms."""
+        counts = self._histograms[histogram]
+        counts[bisect_left(BUCKETS_SECONDS, seconds)] += 1
+        counts[len(BUCKETS_SECONDS) + 1] += seconds
+
+    @property
+    def histograms(self) -> list[list[float]]:
+        """Each as often as each bucket was met, and longer times, and the sum of all seconds."""
+        return [histogram[:] for histogram in self._histograms]
+
     def note_process(self) -> None:
         """Note which process this is."""
         self._note(pid=os.getpid())
@@ -88,12 +110,12 @@ class WorkerStatus:
         self._figures = self._figures._replace(**changes)
         batch, *others = self._figures
         record = _RECORD.pack(batch.encode(), *others)
-        self._memory[:] = record + _CHECKSUM.pack(zlib.crc32(record))
+        self._memory[:_RECORD_BYTES] = record + _CHECKSUM.pack(zlib.crc32(record))
 
     def read(self) -> Figures:
         """Return what was last written as a whole."""
         for _ in range(_LOOKS):  # by the checksum, no half of what is just being written is taken
-            content = self._memory[:]
+            content = self._memory[:_RECORD_BYTES]
             record = content[: _RECORD.size]
             if content == record + _CHECKSUM.pack(zlib.crc32(record)):
                 batch, *others = _RECORD.unpack(record)
@@ -110,7 +132,7 @@ def shared_file() -> IO[bytes]:
         import tempfile
 
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # the caller closes it
-    file.truncate(_RECORD.size + _CHECKSUM.size)
+    file.truncate(_SIZE_BYTES)
     return file
 
 

@@ -50,6 +50,7 @@ def test_the_rest_is_what_was_asked_for() -> None:
     asked = settings(
         "--no-recursive", "--include", "*.jpg", "--exclude", "raw", "--hidden", "--no-preserve",
         "--resume", "--checksum", "--report", "r.json", "--procs", "3", "--max-pixels", "1M",
+        "--metrics-file", "f.prom",
         "--max-bytes", "2MiB", "--image-timeout", "7.5", "--watch", "--no-html",
     )  # fmt: skip
     selection = asked.selection
@@ -57,7 +58,7 @@ def test_the_rest_is_what_was_asked_for() -> None:
     assert (selection.include, selection.exclude) == (("*.jpg",), ("raw",))
     assert (asked.preserve, asked.checksum, asked.watch, asked.html) == (False, True, True, False)
     assert (asked.resume, asked.overwrite) == (True, False)
-    assert asked.report == Path("r.json")
+    assert (asked.report, asked.metrics_file) == (Path("r.json"), Path("f.prom"))
     assert (asked.procs, asked.image_timeout_seconds) == (3, 7.5)
     assert asked.limits == Limits(1_000_000, 2 * 2**20)
 

@@ -117,7 +117,11 @@ def test_a_worker_that_dies_is_told_of_with_its_image_and_replaced(make: MakePoo
     assert exited.code is Code.WORKER_CRASHED
     assert (exited.figures.batch, exited.figures.job) == ("batch", 2)
     assert (watched.pool.workers, watched.pool.images) == ([], 1)
+    assert watched.pool.crashes == 1
     assert len(watched.pool.fill(1)) == 1
+    watched.say("one image")
+    # The dead worker's image, and the living one's.
+    watched.until(lambda: watched.pool.histograms[3][-1] == 0.5)
     watched.until(lambda: watched.pool.ready)
 
 

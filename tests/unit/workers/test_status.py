@@ -6,7 +6,16 @@ import os
 import threading
 import time
 
-from imgbatch.workers.status import Figures, WorkerStatus, memory_of, shared_file
+import pytest
+
+from imgbatch.histograms import BUCKETS_SECONDS
+from imgbatch.workers.status import (
+    MOST_HISTOGRAMS,
+    Figures,
+    WorkerStatus,
+    memory_of,
+    shared_file,
+)
 
 
 def pair() -> tuple[WorkerStatus, WorkerStatus]:
@@ -32,6 +41,15 @@ def test_what_is_written_at_one_end_is_read_at_the_other() -> None:
     assert figures.resident_bytes > 2**20
     assert (figures.batch, figures.job) == ("b" * 256, 2**40)
     assert before <= figures.since_seconds <= time.monotonic()
+
+
+def test_durations_are_counted_by_the_first_bucket_that_holds_them() -> None:
+    ours, seen = pair()
+    for seconds in (0.001, BUCKETS_SECONDS[0], BUCKETS_SECONDS[1], 1000.0):
+        ours.observe(MOST_HISTOGRAMS - 1, seconds)
+    *counts, longer, total = seen.histograms[-1]
+    assert counts == [2, 1, *[0] * (len(BUCKETS_SECONDS) - 2)]
+    assert (longer, total) == (1, pytest.approx(1000.001 + sum(BUCKETS_SECONDS[:2])))
 
 
 def test_an_image_that_is_done_is_no_longer_in_hand() -> None:

@@ -151,7 +151,7 @@ class _Run:
         self.error: BaseException | None = None
         self._listener = listener
         self._topology = Topology(options.prefix)
-        batch = uuid.uuid4().hex
+        batch = listener.tally.batch = uuid.uuid4().hex
         self._route = Route(
             batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits
         )
