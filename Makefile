@@ -80,7 +80,7 @@ clean: ## remove what the other targets made
 # start a private node of their own.
 .PHONY: system-test
 system-test:
-	@scripts/install-debian rabbitmq-server chromium chromium-driver iproute2 gcc libc6-dev zsh fish groff-base
+	@scripts/install-debian rabbitmq-server chromium chromium-driver iproute2 gcc libc6-dev zsh fish groff-base swift-proxy swift-account swift-container swift-object
 
 .PHONY: system-slow
 system-slow:

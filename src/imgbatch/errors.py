@@ -72,6 +72,8 @@ class Code(StrEnum):
     BROKER_UNREACHABLE = "broker-unreachable"
     BROKER_REFUSED = "broker-refused"
     NO_SERVER = "no-server"
+    STORAGE_UNREACHABLE = "storage-unreachable"
+    STORAGE_REFUSED = "storage-refused"
     ENGINE_FAILED = "engine-failed"
     # peers
     MALFORMED_FRAME = "malformed-frame"

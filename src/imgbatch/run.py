@@ -17,6 +17,8 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
+from imgbatch.batch.objects import Inventory, put_files
+from imgbatch.batch.objects import watch as watch_store
 from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
@@ -24,7 +26,14 @@ from imgbatch.batch.tables import Totals
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop
-from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError
+from imgbatch.errors import (
+    Code,
+    EngineError,
+    FileError,
+    ImgbatchError,
+    OutputError,
+    UsageError,
+)
 from imgbatch.settings import (
     Settings,
     check_paths,
@@ -34,6 +43,8 @@ from imgbatch.settings import (
     report_path,
     settings_from,
 )
+from imgbatch.storage.places import Location, ObjectPath
+from imgbatch.storage.store import objects_below
 from imgbatch.text import os_reason
 from imgbatch.version import __version__
 
@@ -56,9 +67,9 @@ def run_batch(
     Parameters
     ----------
     input
-        The folder, or file, that is read.
+        The folder, or file, that is read; or a URL of what is in a store, like s3://bucket/photos.
     output
-        The folder that is written; made at need.
+        The folder that is written, made at need; or the URL of a place in a store.
     adjustment
         What is done to the pixels; nothing by default.
     **options
@@ -122,10 +133,12 @@ def execute(
     settings = check_paths(settings)
     engine = _engine(settings, ahead)
     target = settings.target
-    made = [path for path in (target, *target.parents) if not path.exists()]
+    above = (target, *target.parents) if isinstance(target, Path) else ()
+    made = [path for path in above if not path.exists()]
     try:
         naming = Naming(settings.recipe.encoding.output_format, _make_folder(target))
-        _refuse(settings, naming)
+        output = Inventory(target)
+        _refuse(settings, output, naming)
         journal = _open_journal(settings)
     except BaseException:
         for folder in made:
@@ -133,7 +146,7 @@ def execute(
                 folder.rmdir()
         raise
     try:
-        return _Run(settings, journal, naming, tally, stop).carry_out(engine)
+        return _Run(settings, journal, output, naming, tally, stop).carry_out(engine)
     finally:
         journal.close()
 
@@ -148,7 +161,7 @@ def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
     """
     settings = check_paths(settings)
     naming = Naming(settings.recipe.encoding.output_format)
-    _refuse(settings, naming)
+    _refuse(settings, Inventory(settings.target), naming)
     for found in found_of(settings):
         yield found, naming.target(found.name)
 
@@ -157,7 +170,13 @@ class _Run:
     """One run under way; the engine's listener."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, naming: Naming, tally: Tally, stop: Stop
+        self,
+        settings: Settings,
+        journal: Journal,
+        output: Inventory,
+        naming: Naming,
+        tally: Tally,
+        stop: Stop,
     ) -> None:
         self.settings = settings
         self.journal = journal
@@ -166,15 +185,18 @@ class _Run:
         self.started = datetime.now(UTC)
         self.began = time.monotonic()
         found: Iterator[Found | None] = found_of(settings)
-        if settings.watch:
+        source, selection = settings.source, settings.selection
+        if settings.watch and isinstance(source, Path):
             from imgbatch.batch.watch import watch
 
-            found = watch(settings.source, settings.selection, left_out(settings), journal.knows)
+            found = watch(source, selection, left_out(settings), journal.knows)
+        elif settings.watch and isinstance(source, ObjectPath):
+            found = watch_store(source, selection, settings.target, journal.knows)
         self.planner = Planner(
             journal,
             found,
-            base_of(settings.source),
-            settings.target,
+            base_of(source),
+            output,
             naming,
             tally,
             checksum=settings.checksum,
@@ -203,7 +225,7 @@ class _Run:
                 complete or self.settings.watch
             )
             report = self._report(engine.name, failure, interrupted=stopped and is_open)
-        return report
+        return _copied_to_store(report)
 
     def finished(self, outcome: Outcome) -> None:
         """Record an outcome; see `imgbatch.engines.base.Listener`."""
@@ -282,6 +304,17 @@ def _log_outcome(outcome: Outcome, job: Job, batch: str) -> None:
     log.info("%s", sentence, extra=fields)
 
 
+def _copied_to_store(report: Report) -> Report:
+    """Put the report beside results in a store; return it with why not, if it can't be."""
+    if isinstance(report.target, Path) or report.failure is not None or not report.saved:
+        return report
+    try:
+        put_files(report.files_beside, report.target)
+    except (EngineError, FileError) as error:
+        return replace(report, failure=Failure.of(error))
+    return report
+
+
 def _prepare_page() -> None:
     from imgbatch.batch.page.view import page_template
 
@@ -295,18 +328,18 @@ def _named(failure: Failure, job: Job) -> Failure:
     return Failure(failure.code, f"{job.source}: {failure.sentence}")
 
 
-def _refuse(settings: Settings, naming: Naming) -> None:
+def _refuse(settings: Settings, output: Inventory, naming: Naming) -> None:
     """Raise UsageError if results would stand in each other's way, or in that of files."""
     refuse_collisions(lambda: names_of(settings), base_of(settings.source), naming)
-    if not (settings.overwrite or settings.resume) and any(settings.target.glob("*")):
-        refuse_existing(names_of(settings), settings.target, naming)
+    if not (settings.overwrite or settings.resume or output.is_empty()):
+        refuse_existing(names_of(settings), output, naming)
 
 
 def _open_journal(settings: Settings) -> Journal:
     path = report_path(settings).with_suffix(SUFFIX)
     about = {
-        "input": os.fspath(settings.source),
-        "output": os.fspath(settings.target),
+        "input": str(settings.source),
+        "output": str(settings.target),
         "recipe": settings.recipe.to_fields(),
         "imgbatch": __version__,
     }
@@ -318,8 +351,11 @@ def _open_journal(settings: Settings) -> Journal:
     return Journal.create(path, about)
 
 
-def _make_folder(folder: Path) -> bool:
+def _make_folder(folder: Location) -> bool:
     """Make the output folder; return what `folds_names` says of it."""
+    if isinstance(folder, ObjectPath):
+        next(objects_below(folder), None)  # refuses if the store does
+        return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return folds_names(folder)
@@ -331,8 +367,12 @@ def _make_folder(folder: Path) -> bool:
 def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
     # What stands in the way was checked before the run, or is, file by file, as it is planned.
     overwrite = settings.overwrite or settings.resume or settings.watch
-    policy = OutputPolicy(settings.preserve, overwrite, settings.target)
+    folder = settings.target if isinstance(settings.target, Path) else None
+    policy = OutputPolicy(settings.preserve, overwrite, folder)
     if settings.rabbit is not None:
+        if folder is None or not isinstance(settings.source, Path):
+            sentence = "with --broker, INPUT and OUTPUT must be folders of this machine"
+            raise UsageError(Code.BAD_OPTION, sentence)
         from imgbatch.engines.rabbitmq import RabbitEngine
 
         return RabbitEngine(settings.rabbit, settings.limits, policy)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from imgbatch.batch.journal import SUFFIX
+from imgbatch.batch.objects import known_object, list_found, look_up_names
 from imgbatch.batch.scan import Found, LeftOut, Selection, base_of, scan, scan_names, walk
 from imgbatch.cores import usable_cores
 from imgbatch.errors import Code, UsageError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
+from imgbatch.storage.places import Location, ObjectPath, location_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,9 +34,9 @@ class Settings:
     Parameters
     ----------
     source
-        The input folder, or a single file.
+        The input folder, or a single file; or what is in a store.
     target
-        The output folder; made at need.
+        The output folder, made at need; or a place in a store.
     recipe
         What is done to each image.
     selection
@@ -52,7 +54,8 @@ class Settings:
     preserve
         Give results the permissions and times of their sources.
     report
-        The report's path; by default `REPORT_NAME` in the output folder.
+        The report's path; by default `REPORT_NAME` in the output folder. Of results in a store,
+        in a folder of their name where we are; at the end it is put into the store as well.
     metrics_file
         Where the run's figures are written for Prometheus, if anywhere.
     html
@@ -72,8 +75,8 @@ class Settings:
         If two of them exclude each other, or a number makes no sense.
     """
 
-    source: Path
-    target: Path
+    source: Location
+    target: Location
     recipe: Recipe = field(default_factory=Recipe)
     selection: Selection = field(default_factory=Selection)
     names: Callable[[], Iterable[str]] | None = None
@@ -122,7 +125,9 @@ def settings_from(values: dict[str, Any]) -> Settings:
         is `Settings.recipe.adjustment.contrast`, ``machines`` is `Settings.rabbit.machines`.
         Whatever is not there has its default.
     """
-    for name in values.keys() & {"source", "target", "report", "metrics_file"}:
+    for name in values.keys() & {"source", "target"}:
+        values[name] = location_of(values[name])
+    for name in values.keys() & {"report", "metrics_file"}:
         values[name] = Path(values[name])
     if values.get("broker"):
         from imgbatch.engines.rabbitmq import RabbitOptions
@@ -147,8 +152,13 @@ def filled(kind: type[T], values: dict[str, Any]) -> T:
 
 
 def report_path(settings: Settings) -> Path:
-    """Return where a run's report goes."""
-    return settings.report or settings.target / REPORT_NAME
+    """Return where a run's report goes, and its journal."""
+    if settings.report is not None:
+        return settings.report
+    if isinstance(settings.target, Path):
+        return settings.target / REPORT_NAME
+    place = str(settings.target).partition("://")[2].replace("/", "-")
+    return Path.cwd() / f"imgbatch-report-{place}" / REPORT_NAME
 
 
 def check_paths(settings: Settings) -> Settings:
@@ -158,11 +168,18 @@ def check_paths(settings: Settings) -> Settings:
     ------
     UsageError
         If the input is missing, or would be its own output.
+    EngineError
+        If a store can't be reached, or refuses.
     """
-    source = Path(os.path.abspath(settings.source))  # noqa: PTH100  # keeps links, as they are called
+    source: Location | None
+    if isinstance(settings.source, ObjectPath):
+        source = known_object(settings.source)
+    else:
+        source = Path(os.path.abspath(settings.source))  # noqa: PTH100  # keeps links, as called
+        source = source if source.exists() else None
     target = settings.target.resolve()
     report = None if settings.report is None else settings.report.resolve()
-    if not source.exists():
+    if source is None:
         raise UsageError(
             Code.INPUT_MISSING, f"INPUT {settings.source} does not exist; give a folder or a file"
         )
@@ -172,7 +189,7 @@ def check_paths(settings: Settings) -> Settings:
             f"INPUT and OUTPUT are the same folder, {target}; photographs are never replaced: "
             "choose another OUTPUT",
         )
-    if target.exists() and not target.is_dir():
+    if isinstance(target, Path) and target.exists() and not target.is_dir():
         raise UsageError(Code.OUTPUT_FOLDER_UNWRITABLE, f"OUTPUT {target} is a file; give a folder")
     if report is not None and report.suffix in {".csv", ".html", SUFFIX}:
         raise UsageError(
@@ -184,15 +201,23 @@ def check_paths(settings: Settings) -> Settings:
 
 def found_of(settings: Settings) -> Iterator[Found]:
     """Yield the files of the run as they are found."""
+    source = settings.source
     if settings.names is not None:
-        return scan_names(settings.source, settings.names())
-    return scan(settings.source, settings.selection, left_out(settings))
+        names = settings.names()
+        if isinstance(source, ObjectPath):
+            return look_up_names(source, names)
+        return scan_names(source, names)
+    if isinstance(source, ObjectPath):
+        return list_found(source, settings.selection, settings.target)
+    return scan(source, settings.selection, left_out(settings))
 
 
 def names_of(settings: Settings) -> Iterator[str]:
     """Yield the names of the run's files, without looking at the files."""
     if settings.names is not None:
         return iter(settings.names())
+    if isinstance(settings.source, ObjectPath):
+        return (found.name for found in found_of(settings))
     return (name for name, _ in walk(settings.source, settings.selection, left_out(settings)))
 
 
@@ -201,5 +226,5 @@ def left_out(settings: Settings) -> LeftOut:
     report = report_path(settings)
     suffixes = (".json", ".csv", ".html", SUFFIX, f"{SUFFIX}-wal")
     ours = [report.with_suffix(suffix) for suffix in suffixes]
-    ours += [settings.metrics_file] if settings.metrics_file else []
-    return LeftOut([settings.target, report, *ours])
+    others = (settings.metrics_file, settings.target)
+    return LeftOut([report, *ours, *(it for it in others if isinstance(it, Path))])

@@ -20,7 +20,7 @@ LAYERS = [
     {"errors", "version", "buffer", "histograms", "logs", "text"},
     {"adjustment", "cores"},
     {"recipe"},
-    {"images", "protocol"},
+    {"images", "protocol", "storage"},
     {"pipeline"},
     {"fingerprint"},
     {"batch", "broker", "workers"},
@@ -32,7 +32,9 @@ LAYERS = [
 ]
 """From the lowest up. What stands together knows nothing of each other."""
 
-HEAVY = {"numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchfiles", "jinja2"}
+HEAVY = {
+    "numba", "cv2", "pika", "PIL", "simplejpeg", "rich", "watchfiles", "jinja2", "obstore",
+}  # fmt: skip
 """Too slow to import for those who may not need it: only inside functions."""
 
 LATE = {"broker", "fingerprint.py", "images", "pipeline.py", "server"}

@@ -27,7 +27,7 @@ from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
 
-FORMAT = 2
+FORMAT = 3
 SUFFIX = ".journal"
 
 
@@ -329,6 +329,8 @@ class Journal:
 
 
 def _is_unchanged(row: sqlite3.Row, found: Found) -> bool:
+    if found.etag:  # an object that was written again with the same content is the same
+        return (row["size_bytes"], row["etag"]) == (found.size_bytes, found.etag)
     return (row["size_bytes"], row["modified_ns"]) == (found.size_bytes, found.modified_ns)
 
 
@@ -342,16 +344,8 @@ def _outcome_before(row: sqlite3.Row, item: Planned) -> Outcome | None:
     if not is_same or outcome is None:
         return None
     if outcome.status is Status.WRITTEN:
-        return outcome if _has_size(item.target, outcome.bytes_out) else None
+        return outcome if item.there_bytes == outcome.bytes_out else None
     return outcome if outcome.status is Status.SKIPPED else None
-
-
-def _has_size(path: Path, size_bytes: int) -> bool:
-    """Whether a file is there, as large as it should be."""
-    try:
-        return path.stat().st_size == size_bytes
-    except OSError:
-        return False
 
 
 def _meaning(path: Path, error: sqlite3.Error, *, is_begun: bool) -> ImgbatchError:

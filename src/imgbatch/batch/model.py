@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from imgbatch.errors import Code, ImgbatchError
+from imgbatch.storage.places import Location
 
 
 class Status(StrEnum):
@@ -33,7 +33,9 @@ class Job:
     size_bytes, modified_ns
         What the scan saw of the source.
     mode
-        The source's permission bits.
+        The source's permission bits; 0 for an object.
+    etag
+        What the store said of an object's content; empty for a file.
     wants_thumbnails
         Whether its outcome should bring thumbnails for the report's page.
     may_be_written
@@ -41,11 +43,12 @@ class Job:
     """
 
     index: int
-    source: Path
-    target: Path
+    source: Location
+    target: Location
     size_bytes: int
     modified_ns: int
     mode: int
+    etag: str = ""
     wants_thumbnails: bool = False
     may_be_written: bool = False
 

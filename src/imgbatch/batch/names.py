@@ -12,12 +12,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
+from imgbatch.batch.objects import Inventory
 from imgbatch.batch.write import create_new
-from imgbatch.errors import Code, UsageError
+from imgbatch.errors import Code, FileError, UsageError
 from imgbatch.images.formats import FORMATS, HEAD_BYTES
 from imgbatch.recipe import OutputFormat
+from imgbatch.storage.places import Location, ObjectPath
+from imgbatch.storage.store import read_head
 
 _SHOWN = 3
 _WRITTEN_AS = {
@@ -62,7 +64,7 @@ class Naming:
         return unicodedata.normalize("NFC", target).casefold() if self.folds else target
 
 
-def refuse_collisions(names: Callable[[], Iterator[str]], base: Path, naming: Naming) -> None:
+def refuse_collisions(names: Callable[[], Iterator[str]], base: Location, naming: Naming) -> None:
     """Refuse a run in which two images would share one output name.
 
     Files that are no images have no output, so ``notes.txt`` may stand beside ``notes.jpg``.
@@ -96,33 +98,36 @@ def refuse_collisions(names: Callable[[], Iterator[str]], base: Path, naming: Na
             )
 
 
-def refuse_existing(names: Iterable[str], output: Path, naming: Naming) -> None:
-    """Refuse a run that would replace files which are already in the output folder.
+def refuse_existing(names: Iterable[str], output: Inventory, naming: Naming) -> None:
+    """Refuse a run that would replace what is already where results go.
 
     Raises
     ------
     UsageError
         Naming the first such files.
     """
-    there = (target for name in names if os.path.lexists(output / (target := naming.target(name))))
+    targets = map(naming.target, names)
+    there = (target for target in targets if output.size_of(target) is not None)
     first = list(islice(there, _SHOWN + 1))
     if first:
         shown = ", ".join(first[:_SHOWN]) + (" and more" if len(first) > _SHOWN else "")
         raise UsageError(
             Code.OUTPUTS_EXIST,
-            f"{output} already holds {shown}; --overwrite replaces what is there, --resume "
+            f"{output.place} already holds {shown}; --overwrite replaces what is there, --resume "
             "continues the run that wrote it, or choose another output folder",
         )
 
 
-def folds_names(folder: Path) -> bool:
-    """Whether the file system of a folder takes ``A`` and ``a`` for one name.
+def folds_names(folder: Location) -> bool:
+    """Whether ``A`` and ``a`` are one name in a folder; in no store they are.
 
     Raises
     ------
     OSError
         If no file can be made there.
     """
+    if isinstance(folder, ObjectPath):
+        return False
     probe = folder / f".imgbatch-probe-{os.getpid()}"
     os.close(create_new(probe))
     try:
@@ -141,11 +146,14 @@ def _repeated(keys: Iterable[str]) -> set[int]:
     return repeated
 
 
-def _looks_like_an_image(path: Path) -> bool:
+def _looks_like_an_image(path: Location) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            head = file.read(HEAD_BYTES) or b""
-    except OSError:
+        if isinstance(path, ObjectPath):
+            head = read_head(path, HEAD_BYTES)
+        else:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                head = file.read(HEAD_BYTES) or b""
+    except (OSError, FileError):
         return False
     return any(candidate.matches(head) for candidate in FORMATS.values())

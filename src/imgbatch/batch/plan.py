@@ -21,6 +21,7 @@ from pathlib import Path
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Job
 from imgbatch.batch.names import Naming
+from imgbatch.batch.objects import Inventory
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tables import Planned
 from imgbatch.batch.tally import Tally
@@ -28,6 +29,7 @@ from imgbatch.batch.thumbnails import is_wanted
 from imgbatch.batch.write import sweep
 from imgbatch.errors import Code
 from imgbatch.images.formats import IMAGE_SUFFIXES
+from imgbatch.storage.places import Location, lies_in
 
 _BATCH_FILES = 256
 _BATCH_SECONDS = 0.05
@@ -53,14 +55,14 @@ class Planner:
         The files, as they are found; None for a pause in a search that never ends.
     source
         The folder to which the names of files are relative.
-    target
-        The output folder, resolved.
+    output
+        What lies where results go; resolved.
     naming
         How output names are made.
     tally
         Where what was found is counted.
     checksum
-        Whether a file is known again by its content.
+        Whether a file is known again by its content; an object always is.
     guard
         Whether a file whose output name is taken, by a file that the run it continues had not
         planned, fails; where all names were checked before, this costs for nothing.
@@ -78,8 +80,8 @@ class Planner:
 
     journal: Journal
     found: Iterator[Found | None]
-    source: Path
-    target: Path
+    source: Location
+    output: Inventory
     naming: Naming
     tally: Tally
     checksum: bool = False
@@ -168,10 +170,11 @@ class Planner:
         return Job(
             index=row["id"],
             source=self.source / name,
-            target=self.target / self.naming.target(name),
+            target=self.output.place / self.naming.target(name),
             size_bytes=row["size_bytes"],
             modified_ns=row["modified_ns"],
             mode=row["mode"],
+            etag=row["etag"],
             wants_thumbnails=self.thumbnails and is_wanted(row["id"], self._photographs),
         )
 
@@ -209,33 +212,35 @@ class Planner:
 
     def _planned(self, found: Found) -> Planned:
         name = self.naming.target(found.name)
-        target = self.target / name
+        target = self.output.place / name
         suffix = os.path.splitext(found.name)[1].lower()  # noqa: PTH122  # for each of 100,000 names
         self._photographs += not suffix or suffix in IMAGE_SUFFIXES
         self._sweep_once(os.path.dirname(name))  # noqa: PTH120  # for each of 100,000 names
+        there_bytes = self.output.size_of(name) if self.guard else None
         if found.failure is None:
-            found = replace(found, failure=self._obstacle(found.name, target))
+            taken = there_bytes is not None and not self.journal.planned_before(found.name)
+            found = replace(found, failure=self._obstacle(target, taken=taken))
         checksum = None
-        if self.checksum and found.failure is None:
+        if self.checksum and found.failure is None and isinstance(self.source, Path):
             checksum = checksum_of(self.source / found.name)
-        return Planned(found, target, checksum)
+        return Planned(found, there_bytes, checksum)
 
-    def _obstacle(self, name: str, target: Path) -> Failure | None:
+    def _obstacle(self, target: Location, *, taken: bool) -> Failure | None:
         """Return why a file can't have its output name, if it can't."""
         source = self._real_source
-        if target.is_relative_to(source) and not self.target.is_relative_to(source):
+        if lies_in(target, source) and not lies_in(self.output.place, source):
             sentence = f"its result {target} would lie in the input folder; choose another OUTPUT"
             return Failure(Code.OUTPUT_EXISTS, sentence)
-        if self.guard and os.path.lexists(target) and not self.journal.planned_before(name):
+        if taken:
             sentence = f"{target} exists, and was not written by this run; --overwrite replaces it"
             return Failure(Code.OUTPUT_EXISTS, sentence)
         return None
 
     def _sweep_once(self, folder: str) -> None:
         """Remove what dead runs left, folder by folder: that is how a search comes along."""
-        if folder != self._swept:
+        if folder != self._swept and isinstance(self.output.place, Path):
             self._swept = folder
-            sweep(self.target / folder)
+            sweep(self.output.place / folder)
 
 
 def checksum_of(path: Path) -> bytes | None:

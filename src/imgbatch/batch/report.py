@@ -22,6 +22,7 @@ from imgbatch.batch.tables import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe
+from imgbatch.storage.places import Location
 from imgbatch.text import os_reason, printable
 
 SCHEMA = 1
@@ -67,8 +68,8 @@ class Report:
     """
 
     path: Path
-    source: Path
-    target: Path
+    source: Location
+    target: Location
     recipe: Recipe
     engine: str
     version: str
@@ -80,6 +81,12 @@ class Report:
     saved: bool = True
     page: Path | None = None
     page_failure: Failure | None = None
+
+    @property
+    def files_beside(self) -> list[Path]:
+        """The files that it is written as."""
+        page = [] if self.page is None else [self.page]
+        return [self.path, self.path.with_suffix(".csv"), *page]
 
     @property
     def naming(self) -> Naming:

@@ -23,13 +23,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from imgbatch.batch.model import Failure
 from imgbatch.batch.write import is_temporary
 from imgbatch.errors import Code, UsageError
+from imgbatch.storage.places import Location, ObjectPath
 from imgbatch.text import os_reason
 
+T = TypeVar("T", Path, ObjectPath, Location)
 _Identity: TypeAlias = tuple[int, int]
 """Device and inode."""
 _KINDS = {
@@ -86,6 +88,14 @@ class Selection:
             return False
         return self._excluded is None or self._excluded.fullmatch(name) is None
 
+    def takes_path(self, name: str) -> bool:
+        """Whether a file is taken that was not found by entering the folders above it."""
+        folders = name.split("/")[:-1]
+        if folders and not self.recursive:
+            return False
+        above = ("/".join(folders[: end + 1]) for end in range(len(folders)))
+        return self.takes_file(name) and all(map(self.takes_folder, above))
+
     @cached_property
     def _included(self) -> re.Pattern[str] | None:
         return _compile(self.include)
@@ -105,6 +115,8 @@ class Found:
         Its path below the input folder.
     size_bytes, modified_ns, mode
         What the file system says of it.
+    etag
+        What a store says of an object's content; empty for a file.
     failure
         Why it can't be an image of this run, if that is already plain.
     """
@@ -113,6 +125,7 @@ class Found:
     size_bytes: int = 0
     modified_ns: int = 0
     mode: int = 0
+    etag: str = ""
     failure: Failure | None = None
 
 
@@ -210,10 +223,11 @@ def look_at(base: Path, name: str) -> Found:
     if not stat.S_ISREG(seen.st_mode):
         kind = _KINDS.get(stat.S_IFMT(seen.st_mode), "no regular file")
         failure = Failure(Code.NOT_AN_IMAGE, f"{base / name} is {kind}, not an image; left alone")
-    return Found(name, seen.st_size, seen.st_mtime_ns, stat.S_IMODE(seen.st_mode), failure)
+    mode = stat.S_IMODE(seen.st_mode)
+    return Found(name, seen.st_size, seen.st_mtime_ns, mode, failure=failure)
 
 
-def base_of(root: Path) -> Path:
+def base_of(root: T) -> T:
     """Return the folder to which the names of a run's files are relative."""
     return root if root.is_dir() else root.parent
 

@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
@@ -26,6 +25,7 @@ SCHEMA = (
         size_bytes INTEGER NOT NULL,
         modified_ns INTEGER NOT NULL,
         mode INTEGER NOT NULL,
+        etag TEXT NOT NULL,
         checksum BLOB,
         status TEXT,
         code TEXT,
@@ -43,7 +43,7 @@ SCHEMA = (
     "after BLOB NOT NULL)",
 )
 """A file without a status is open; one that an earlier run planned has an id below the others'."""
-_SEEN = ("size_bytes", "modified_ns", "mode")
+_SEEN = ("size_bytes", "modified_ns", "mode", "etag")
 _FIGURES: dict[str, type[Any]] = {
     "seconds": float, "machine": str, "width_pixels": int, "height_pixels": int, "bytes_out": int,
     "attempts": int,
@@ -61,7 +61,7 @@ FINISH = (
 )
 FILE = "SELECT * FROM files WHERE source = :source"
 OPEN_FILES = (
-    "SELECT id, source, size_bytes, modified_ns, mode FROM files "
+    "SELECT id, source, size_bytes, modified_ns, mode, etag FROM files "
     "WHERE id > max(:after, :earlier) AND status IS NULL ORDER BY id LIMIT :limit"
 )
 _SHOWN = f"source, size_bytes, finished_seconds, {', '.join(OUTCOME)}"
@@ -111,10 +111,20 @@ MACHINES = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A file of the plan: what was found, where its result lies, and its content's checksum."""
+    """A file of the plan.
+
+    Parameters
+    ----------
+    found
+        What was found.
+    there_bytes
+        The size of what has its result's name already, if that was looked at and there is any.
+    checksum
+        Of its content, if it was asked for.
+    """
 
     found: Found
-    target: Path
+    there_bytes: int | None = None
     checksum: bytes | None = None
 
 

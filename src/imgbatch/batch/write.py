@@ -14,16 +14,21 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from imgbatch.batch.model import Job
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, FileError, LimitExceeded, OutputError, SkippedFile
+from imgbatch.images.formats import HEAD_BYTES, detect_format
+from imgbatch.storage import store
+from imgbatch.storage.places import Location, ObjectPath
+from imgbatch.storage.store import Attributes
 from imgbatch.text import os_reason
 
 _NO_MORE_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -44,7 +49,8 @@ class OutputPolicy:
         Replace what already has a result's name.
     folder
         The output folder, resolved. Nothing is written outside it, also if a folder below it
-        becomes a link during the run, and it is not made again if it is lost.
+        becomes a link during the run, and it is not made again if it is lost. None where results
+        go to a store.
     """
 
     preserve: bool = True
@@ -52,11 +58,13 @@ class OutputPolicy:
     folder: Path | None = None
 
 
-def read_source(job: Job, max_bytes: int) -> bytes:
-    """Return a source's bytes.
+def read_source(job: Job, max_bytes: int) -> tuple[bytes | memoryview, Attributes]:
+    """Return a source's bytes, and the attributes that an object has.
 
     Raises
     ------
+    EngineError
+        If a store can't be reached, or refuses.
     FileError
         If it can't be read, or is no longer what the scan saw.
     SkippedFile
@@ -65,6 +73,8 @@ def read_source(job: Job, max_bytes: int) -> bytes:
         If it is larger than `max_bytes`; nothing was allocated for it.
     """
     check_size(job.source, job.size_bytes, max_bytes)
+    if isinstance(job.source, ObjectPath):
+        return store.read(job.source, job.etag)
     with open_source(job) as file:
         try:
             data = file.readall()
@@ -72,7 +82,7 @@ def read_source(job: Job, max_bytes: int) -> bytes:
             raise source_error(job, error) from error
     if len(data) != job.size_bytes:
         raise changed(job)
-    return data
+    return data, {}
 
 
 def open_source(job: Job) -> io.FileIO:
@@ -87,6 +97,7 @@ def open_source(job: Job) -> io.FileIO:
     """
     try:
         # Without O_NONBLOCK a named pipe that took the file's place would be waited for.
+        assert isinstance(job.source, Path)
         descriptor = os.open(job.source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         file = io.FileIO(descriptor, "rb")
     except OSError as error:
@@ -99,7 +110,7 @@ def open_source(job: Job) -> io.FileIO:
     return file
 
 
-def check_size(source: Path, size_bytes: int, max_bytes: int) -> None:
+def check_size(source: Location, size_bytes: int, max_bytes: int) -> None:
     """Raise LimitExceeded if a source is larger than the limit."""
     if size_bytes > max_bytes:
         raise LimitExceeded(
@@ -114,13 +125,17 @@ def source_error(job: Job, error: OSError) -> FileError:
     return FileError(Code.UNREADABLE_FILE, f"{job.source} can't be read: {os_reason(error)}")
 
 
-def write_output(job: Job, parts: Iterable[Buffer], policy: OutputPolicy) -> int:
+def write_output(
+    job: Job, data: Buffer, policy: OutputPolicy, attributes: Attributes = MappingProxyType({})
+) -> int:
     """Write a result under its final name, complete or not at all.
 
     Parameters
     ----------
-    parts
-        The encoded image, in order.
+    data
+        The encoded image.
+    attributes
+        Those of its source, which a result in a store keeps.
 
     Returns
     -------
@@ -132,12 +147,19 @@ def write_output(job: Job, parts: Iterable[Buffer], policy: OutputPolicy) -> int
     FileError
         If this one file can't be written.
     OutputError
-        If the output folder takes no more files: it is full, read-only or gone.
+        If the output place takes no more: it is full, read-only or gone.
+    EngineError
+        If a store can't be reached, or refuses.
     """
+    if isinstance(job.target, ObjectPath):
+        kept = {name: attributes[name] for name in attributes if name != "Content-Encoding"}
+        kind = {"Content-Type": f"image/{detect_format(memoryview(data)[:HEAD_BYTES])}"}
+        attributes = (kept if policy.preserve else {}) | kind
+        store.write(job.target, data, attributes, overwrite=policy.overwrite)
+        return len(data)
     output = OutputFile(job, policy)
     try:
-        for part in parts:
-            output.write(part)
+        output.write(data)
         return output.finish()
     except BaseException:
         output.discard()
@@ -170,8 +192,9 @@ class OutputFile:
             size_bytes = self._file.tell()
             if self._policy.preserve:
                 # Some network shares know neither; a result without them is still a result.
-                with suppress(OSError):
-                    os.fchmod(self._file.fileno(), self._job.mode & 0o777)
+                if self._job.mode:  # an object has none
+                    with suppress(OSError):
+                        os.fchmod(self._file.fileno(), self._job.mode & 0o777)
                 with suppress(OSError):
                     os.utime(self._file.fileno(), ns=(self._job.modified_ns,) * 2)
             self._file.close()
@@ -187,11 +210,11 @@ class OutputFile:
 
     def _create(self) -> BinaryIO:
         """Open the temporary file, making its folder at need."""
-        folder = self._job.target.parent
+        folder = self._temporary.parent
         if self._policy.folder is not None:
             _check_inside(folder, self._policy.folder)
         # What few may read of the source, few may read of the result while it is written.
-        mode = self._job.mode & 0o777 if self._policy.preserve else 0o666
+        mode = (self._policy.preserve and self._job.mode & 0o777) or 0o666
         try:
             return os.fdopen(create_new(self._temporary, mode), "wb")
         except FileNotFoundError:
@@ -208,6 +231,7 @@ class OutputFile:
 
 def temporary_path(job: Job, pid: int) -> Path:
     """Return the name under which process `pid` of this machine writes a job's result."""
+    assert isinstance(job.target, Path)
     return job.target.with_name(f".imgbatch-{_host()}-{pid}-{job.index}.part")
 
 
@@ -330,20 +354,21 @@ def _is_itself(folder: Path) -> bool:
 
 def _publish(temporary: Path, job: Job, policy: OutputPolicy) -> None:
     """Give the complete file its name."""
+    target = temporary.with_name(job.target.name)
     if policy.overwrite:
-        temporary.replace(job.target)
+        temporary.replace(target)
         return
     try:
         # Unlike a rename, a link never replaces a file that appeared in the meantime.
-        os.link(temporary, job.target)
+        os.link(temporary, target)
     except FileExistsError:
         raise _exists(job) from None
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        if os.path.lexists(job.target):
+        if os.path.lexists(target):
             raise _exists(job) from None
-        temporary.replace(job.target)
+        temporary.replace(target)
     else:
         temporary.unlink()
 

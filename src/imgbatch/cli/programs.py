@@ -13,6 +13,7 @@ from imgbatch.cli.values import (
     FOLDER,
     GLOB,
     PATH,
+    PLACE,
     PORT,
     IntegerOrWord,
     NameList,
@@ -62,14 +63,15 @@ CLIENT = Program(
         "what and where to",
         Argument(
             ["source"],
-            help="folder of photographs, or a single one; never changed",
+            help="folder of photographs, or a single one, or s3://bucket/folder; never changed",
             metavar="INPUT",
-            type=PATH,
+            type=PLACE,
             required=False,
         ),
         Argument(
             ["target"],
-            help="folder for the results, made at need; folders below INPUT are mirrored in it",
+            help="folder for the results, made at need, or s3://bucket/folder; folders below INPUT "
+            "are mirrored in it",
             metavar="OUTPUT",
             type=FOLDER,
             required=False,
@@ -184,7 +186,8 @@ CLIENT = Program(
         ),
         Option(
             "--report PATH",
-            "where it goes, .csv and .html beside it (default: OUTPUT/imgbatch-report.json)",
+            "where it goes, .csv and .html beside it (default: OUTPUT/imgbatch-report.json; for "
+            "s3:// OUTPUT a folder imgbatch-report-BUCKET-FOLDER here, and in OUTPUT)",
             PATH,
         ),
     ),

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from imgbatch.errors import UsageError
+from imgbatch.storage.places import location_of
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -21,8 +24,22 @@ _UNITS = {
     "": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30,
 }  # fmt: skip
 
+
+class Place(click.Path):
+    """A path, or the URL of what is in a store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Path` or an `ObjectPath`."""
+        try:
+            location = location_of(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(location, param, ctx) if isinstance(location, Path) else location
+
+
 PATH = click.Path(readable=False, path_type=Path)
-FOLDER = click.Path(readable=False, file_okay=False, path_type=Path)
+PLACE = Place(readable=False, path_type=Path)
+FOLDER = Place(readable=False, file_okay=False, path_type=Path)
 GLOB = click.Path(readable=False)
 PORT = click.IntRange(0, 65535)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgbatch.errors import Code, DamagedImage, SkippedFile
@@ -144,7 +143,7 @@ def _module(name: str) -> ModuleType:
     return import_module(f"imgbatch.images.{name}")
 
 
-def name_notes(written: Path, head: bytes) -> tuple[str, ...]:
+def name_notes(suffix: str, head: bytes) -> tuple[str, ...]:
     """Return the note that a written file's name says another format than its content, if so.
 
     With ``--format keep`` the content decides the format and the name stays as it was. A suffix
@@ -152,11 +151,12 @@ def name_notes(written: Path, head: bytes) -> tuple[str, ...]:
 
     Parameters
     ----------
+    suffix
+        Of its name.
     head
         What the file begins with, `HEAD_BYTES` of it, or all of a shorter one.
     """
-    suffix = written.suffix.lower()
     for candidate in FORMATS.values():
-        if suffix in candidate.suffixes and head and not candidate.matches(head):
+        if suffix.lower() in candidate.suffixes and head and not candidate.matches(head):
             return (Note.NAME_SAYS_ANOTHER_FORMAT.value,)
     return ()

@@ -52,7 +52,7 @@ def run_self_test() -> SelfTest:
                     raise EngineError(Code.ENGINE_FAILED, sentence)
                 digest, components = message
                 return SelfTest(digest, components, time.monotonic() - began)
-            if not told and any(worker.figures.compiling for worker in pool.workers):
+            if not told and any(worker.figures.waits_for for worker in pool.workers):
                 told = True
                 log.info("compiling the kernels for this processor, once")
     finally:

@@ -26,7 +26,7 @@ from imgbatch.workers.status import Figures, WorkerStatus, shared_file
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two starts of workers that end before they are ready."""
-LONGEST_COMPILING_SECONDS = 300.0
+LONGEST_WAITING_SECONDS = 300.0
 _LEAVE_SECONDS = 2.0
 
 
@@ -291,13 +291,13 @@ class WorkerPool:
     def look_after(self) -> None:
         """Kill workers that take too long; have those leave that have grown too large.
 
-        What a worker waits for a kernel to be compiled is not counted as its image's time.
+        What a worker waits for kernels and stores is not counted as its image's time.
         """
         now = time.monotonic()
         for worker in self.workers:
             figures = worker.figures
             busy_seconds = now - figures.since_seconds if worker.is_busy else 0.0
-            limit = LONGEST_COMPILING_SECONDS if figures.compiling else self._time_limit_seconds
+            limit = LONGEST_WAITING_SECONDS if figures.waits_for else self._time_limit_seconds
             if busy_seconds > limit:
                 worker.overdue_seconds = busy_seconds
                 self._server.kill(worker.number)

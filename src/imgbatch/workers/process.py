@@ -15,9 +15,11 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from imgbatch.images.limits import Limits
+from imgbatch.storage import store
 from imgbatch.workers.status import WorkerStatus, memory_of
 from imgbatch_kernels import compiled
 
+COMPILING = "compiling the kernels for this processor, once"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -61,7 +63,8 @@ def run_worker(pipe_descriptor: int, status_descriptor: int) -> NoReturn:
     settle_in()
     pipe, status = Connection(pipe_descriptor), WorkerStatus(status_descriptor)
     status.note_process()
-    compiled.on_compiling = status.note_compiling
+    compiled.on_compiling = lambda active: status.note_waiting(COMPILING if active else "")
+    store.on_waiting = status.note_waiting
     try:
         start: Start = pipe.recv()
         if not start.logs:

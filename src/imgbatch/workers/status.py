@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from imgbatch.histograms import BUCKETS_SECONDS
 
-_RECORD = struct.Struct("@256sqd?qdqq")
+_RECORD = struct.Struct("@256s120sqdqdqq")
 _CHECKSUM = struct.Struct("@I")
 _LOOKS = 100
 MOST_HISTOGRAMS = 48
@@ -36,11 +36,11 @@ class Figures(NamedTuple):
     ----------
     batch, job
         The image that it has in hand; -1 is none.
+    waits_for
+        What it waits for that is not its image's fault: a kernel to be compiled, or a store.
     since_seconds
-        The monotonic time since when it has; or since when it has or no longer has to wait for a
-        kernel to be compiled, if that is later.
-    compiling
-        Whether it compiles a kernel, or waits for the process that does.
+        The monotonic time since when it has the image; or since when it waits or no longer does,
+        if that is later.
     images, busy_seconds
         How many images were done, and how long they took together.
     resident_bytes
@@ -50,9 +50,9 @@ class Figures(NamedTuple):
     """
 
     batch: str = ""
+    waits_for: str = ""
     job: int = -1
     since_seconds: float = 0.0
-    compiling: bool = False
     images: int = 0
     busy_seconds: float = 0.0
     resident_bytes: int = 0
@@ -102,14 +102,14 @@ class WorkerStatus:
         """Note which process this is."""
         self._note(pid=os.getpid())
 
-    def note_compiling(self, active: bool) -> None:
-        """Note that a kernel has to be compiled, or no longer has."""
-        self._note(compiling=active, since_seconds=time.monotonic())
+    def note_waiting(self, why: str) -> None:
+        """Note what is waited for; empty when that is over."""
+        self._note(waits_for=why, since_seconds=time.monotonic())
 
     def _note(self, **changes: Any) -> None:
         self._figures = self._figures._replace(**changes)
-        batch, *others = self._figures
-        record = _RECORD.pack(batch.encode(), *others)
+        batch, waits_for, *others = self._figures
+        record = _RECORD.pack(batch.encode(), waits_for.encode(), *others)
         self._memory[:_RECORD_BYTES] = record + _CHECKSUM.pack(zlib.crc32(record))
 
     def read(self) -> Figures:
@@ -118,8 +118,9 @@ class WorkerStatus:
             content = self._memory[:_RECORD_BYTES]
             record = content[: _RECORD.size]
             if content == record + _CHECKSUM.pack(zlib.crc32(record)):
-                batch, *others = _RECORD.unpack(record)
-                self._figures = Figures(batch.rstrip(b"\0").decode(errors="replace"), *others)
+                *texts, job, since, images, busy, resident, pid = _RECORD.unpack(record)
+                batch, waits_for = (text.rstrip(b"\0").decode(errors="replace") for text in texts)
+                self._figures = Figures(batch, waits_for, job, since, images, busy, resident, pid)
                 break
         return self._figures
 

@@ -15,6 +15,7 @@ from PIL import Image
 from imgbatch.batch import tables
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
+from imgbatch.batch.objects import Inventory
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tables import Planned, outcome_of
 from imgbatch.batch.thumbnails import MOST_KEPT
@@ -38,7 +39,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(name: str, size_bytes: int = 10, modified_ns: int = 1, **rest: bytes) -> Planned:
-    return Planned(Found(name, size_bytes, modified_ns, 0o644), Path("out", name), **rest)
+    there_bytes = Inventory(Path("out")).size_of(name)
+    return Planned(Found(name, size_bytes, modified_ns, 0o644), there_bytes, **rest)
 
 
 def written(index: int, bytes_out: int = 4, **rest: object) -> Outcome:
@@ -67,7 +69,7 @@ def test_what_was_planned_comes_out_in_order(path: Path) -> None:
     journal = Journal.create(path, ABOUT)
     assert journal.plan([planned("b.jpg"), planned("deep/a.jpg", 7, 8)]) == []
     first, second = journal.open_files(-1, 10)
-    assert tuple(second)[1:] == (b"deep/a.jpg", 7, 8, 0o644)
+    assert tuple(second)[1:] == (b"deep/a.jpg", 7, 8, 0o644, "")
     assert indices(journal, after=first["id"]) == [second["id"]]
     journal.close()
 
@@ -83,7 +85,7 @@ def test_a_file_whose_fate_is_plain_is_no_job(path: Path) -> None:
     journal = Journal.create(path, ABOUT)
     pipe = Found("pipe", failure=Failure(Code.NOT_AN_IMAGE, "it is a pipe"))
     gone = Found("gone", failure=Failure(Code.UNREADABLE_FILE, "it is gone"))
-    settled = journal.plan([Planned(pipe, Path("pipe")), Planned(gone, Path("gone"))])
+    settled = journal.plan([Planned(pipe), Planned(gone)])
     assert [outcome.status for _, outcome in settled] == [Status.SKIPPED, Status.FAILED]
     assert [outcome.attempts for _, outcome in settled] == [0, 0]
     assert indices(journal) == []
@@ -172,7 +174,7 @@ def test_what_was_finished_survives_a_kill(path: Path, tmp_path: Path) -> None:
         from imgbatch.batch.scan import Found
         journal = Journal.create(pathlib.Path({str(path)!r}), {about(tmp_path)!r})
         journal.plan([
-            Planned(Found(f"{{n}}.jpg", 10, 1, 0o644), pathlib.Path("out", f"{{n}}.jpg"))
+            Planned(Found(f"{{n}}.jpg", 10, 1, 0o644))
             for n in range(9)
         ])
         for index in range(1, 6):
@@ -377,7 +379,7 @@ def test_the_journal_is_plain_sqlite(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         rows = dict(connection.execute("SELECT key, value FROM about"))
     connection.close()
-    assert rows["format"] == "2"
+    assert rows["format"] == "3"
 
 
 def jpeg(width: int = 48, height: int = 36) -> bytes:
@@ -442,7 +444,7 @@ def test_another_version_s_journal_is_refused_with_a_sentence(path: Path, tmp_pa
     finished_run(path, tmp_path, planned("a.jpg"))
     changed_by_hand(
         path,
-        "UPDATE about SET value = '3' WHERE key = 'format'",
+        "UPDATE about SET value = '4' WHERE key = 'format'",
         "ALTER TABLE files ADD COLUMN later TEXT",
     )
     sentence = "of another version of imgbatch"

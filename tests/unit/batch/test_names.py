@@ -8,6 +8,7 @@ import pytest
 from tests.support.photos import encoded
 
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
+from imgbatch.batch.objects import Inventory
 from imgbatch.errors import Code, UsageError
 from imgbatch.recipe import OutputFormat
 
@@ -79,10 +80,10 @@ def test_files_that_are_there_are_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / f"{number}.jpg").touch()
     names = [f"{number}.png" for number in range(5)]
     with pytest.raises(UsageError) as caught:
-        refuse_existing(names, tmp_path, Naming(OutputFormat.JPEG))
+        refuse_existing(names, Inventory(tmp_path), Naming(OutputFormat.JPEG))
     assert caught.value.code is Code.OUTPUTS_EXIST
     assert "0.jpg, 1.jpg, 2.jpg and more" in caught.value.sentence
-    refuse_existing(names, tmp_path, Naming())
+    refuse_existing(names, Inventory(tmp_path), Naming())
 
 
 def test_this_file_system_is_asked_and_nothing_is_left(tmp_path: Path) -> None:

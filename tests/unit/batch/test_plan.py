@@ -14,6 +14,7 @@ from tests.support.programs import wait_until
 from imgbatch.batch.journal import Journal
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.names import Naming
+from imgbatch.batch.objects import Inventory
 from imgbatch.batch.plan import Planner, checksum_of
 from imgbatch.batch.scan import Found
 from imgbatch.batch.tally import Tally
@@ -43,7 +44,9 @@ def planner_of(
     tally: Tally | None = None,
     **rest: Any,
 ) -> Planner:
-    return Planner(journal, found, folders.source, folders.target, naming, tally or Tally(), **rest)
+    return Planner(
+        journal, found, folders.source, Inventory(folders.target), naming, tally or Tally(), **rest
+    )
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ def test_the_exit_status_says_how_it_ended(
 
 def test_both_files_are_written_from_the_journal(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "imgbatch-report.journal", {})
-    journal.plan([Planned(Found("a.jpg", 10, 1, 0o644), tmp_path / "a.jpg")])
+    journal.plan([Planned(Found("a.jpg", 10, 1, 0o644))])
     report(tmp_path).write(journal.files())
     journal.close()
     fields = json.loads((tmp_path / "imgbatch-report.json").read_text())

@@ -137,19 +137,19 @@ FILES = {
 
 @pytest.mark.parametrize("suffix", FILES)
 def test_a_name_that_says_what_the_content_is_has_no_note(suffix):
-    assert name_notes(Path(f"photo.{suffix}"), FILES[suffix][:HEAD_BYTES]) == ()
+    assert name_notes(f".{suffix}", FILES[suffix][:HEAD_BYTES]) == ()
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif", "webp", "BMP"])
 def test_a_name_that_says_another_format_is_noted(suffix):
-    notes = name_notes(Path(f"photo.{suffix}"), FILES["png"][:HEAD_BYTES])
+    notes = name_notes(f".{suffix}", FILES["png"][:HEAD_BYTES])
     assert notes == (Note.NAME_SAYS_ANOTHER_FORMAT,)
 
 
 @pytest.mark.parametrize("name", ["photo", "photo.dat"])
 def test_names_that_say_nothing_have_no_note(name):
-    assert name_notes(Path(name), FILES["png"][:HEAD_BYTES]) == ()
+    assert name_notes(Path(name).suffix, FILES["png"][:HEAD_BYTES]) == ()
 
 
 def test_a_file_without_content_has_no_note():
-    assert name_notes(Path("photo.jpg"), b"") == ()
+    assert name_notes(".jpg", b"") == ()

@@ -160,10 +160,10 @@ def test_an_image_that_takes_too_long_costs_its_worker(make: MakePool) -> None:
 def test_no_image_pays_for_a_kernel_that_is_compiled(make: MakePool) -> None:
     watched = make(1, time_limit_seconds=0.2).start()
     worker = watched.say("compile")
-    watched.until(lambda: worker.figures.compiling)
+    watched.until(lambda: worker.figures.waits_for)
     watched.until(lambda: "compile" in watched.messages)
     assert watched.exits == []
-    assert not worker.figures.compiling
+    assert not worker.figures.waits_for
 
 
 def test_a_worker_that_was_given_an_image_and_takes_no_notice_is_too_slow_as_well(

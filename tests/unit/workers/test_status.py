@@ -62,10 +62,10 @@ def test_an_image_that_is_done_is_no_longer_in_hand() -> None:
 def test_an_image_s_time_begins_again_when_a_kernel_is_compiled() -> None:
     ours, seen = pair()
     ours.begin("batch", 7)
-    for active in (True, False):
+    for why in ("a kernel", ""):
         before = time.monotonic()
-        ours.note_compiling(active)
-        assert (seen.read().compiling, seen.read().job) == (active, 7)
+        ours.note_waiting(why)
+        assert (seen.read().waits_for, seen.read().job) == (why, 7)
         assert seen.read().since_seconds >= before
 
 

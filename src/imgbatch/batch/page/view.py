@@ -90,11 +90,13 @@ def render(report: Report, journal: Journal) -> str:
 def _picture(report: Report, row: Row) -> Fields:
     """Return the fields of a photograph of the gallery, with its thumbnails in base64."""
     (file,) = report.entries([row])
-    path = report.target / report.naming.target(os.fsdecode(row["source"]))
+    target, link = report.target, report.naming.target(os.fsdecode(row["source"]))
+    if isinstance(target, Path):  # else it leads on from the page's copy in the store
+        link = os.path.relpath(target / link, report.path.parent)
     width, height = jpeg_size(row["after"]) or (0, 0)
     return {
         "file": file,
-        "link": quote(os.fsencode(os.path.relpath(path, report.path.parent))),
+        "link": quote(os.fsencode(link)),
         "before": b64encode(row["before"]).decode(),
         "after": b64encode(row["after"]).decode(),
         "width": width,

@@ -19,13 +19,14 @@ from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from selectors import EVENT_READ
 
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.local import PRELOAD, WORKER
-from imgbatch.errors import MAX_ATTEMPTS, Code, EngineError, OutputError
+from imgbatch.errors import MAX_ATTEMPTS, Code, EngineError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
 from imgbatch.workers.forkserver import ForkServer
@@ -175,7 +176,7 @@ class Scheduler:
                 worker.answered()
                 attempts = self.crashes.pop(message.index, 0) + 1
                 self.listener.finished(replace(message, machine=_host(), attempts=attempts))
-            case OutputError():
+            case EngineError():
                 worker.answered()
                 raise message
             case WorkerExit():
@@ -205,8 +206,8 @@ class Scheduler:
         busy = [worker for worker in self.pool.workers if worker.given]
         late = time.monotonic() - self.began > _SLOW_START_SECONDS
         why = None
-        if busy and all(worker.figures.compiling for worker in busy):
-            why = "compiling the kernels for this processor, once"
+        if busy and all(worker.figures.waits_for for worker in busy):
+            why = busy[0].figures.waits_for
         elif self.pool.workers and late and not self.pool.ready:
             why = "the first worker process is starting"
         if why != self.told:
@@ -216,8 +217,9 @@ class Scheduler:
 
 def _remove_temporary_files(worker: Worker) -> None:
     for job in worker.given:
-        with suppress(OSError):
-            temporary_path(job, worker.figures.pid).unlink()
+        if isinstance(job.target, Path):  # a store shows nothing that is not complete
+            with suppress(OSError):
+                temporary_path(job, worker.figures.pid).unlink()
 
 
 def _unstartable(problem: str) -> EngineError:

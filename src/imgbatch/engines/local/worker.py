@@ -1,7 +1,7 @@
 """A worker process of the local engine: reads, processes and writes one image after another.
 
 Image bytes never pass between it and the engine: it is given jobs, and answers each with an
-`Outcome`, or with the `OutputError` for which no further file can be written. None is its farewell.
+`Outcome`, or with the `EngineError` for which no further one can be done. None is its farewell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
-from imgbatch.errors import ImageError, OutputError, SkippedFile
+from imgbatch.errors import EngineError, ImageError, SkippedFile
 from imgbatch.images.failures import as_image_errors
 from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.images.limits import Limits
@@ -40,17 +40,17 @@ def main(
 
 def perform(
     job: Job, recipe: Recipe, max_bytes: int, policy: OutputPolicy, pipeline: Pipeline
-) -> Outcome | OutputError:
+) -> Outcome | EngineError:
     """Process one image and say what became of it; no image's failure is an exception here."""
     if job.may_be_written:
         policy = replace(policy, overwrite=True)
     try:
         with as_image_errors():
-            data = read_source(job, max_bytes)
+            data, attributes = read_source(job, max_bytes)
             room = (WIDTH_PIXELS, HEIGHT_PIXELS) if job.wants_thumbnails else None
             processed = pipeline.run(data, recipe, thumbnail_room=room)
-            bytes_out = write_output(job, [processed.data], policy)
-    except OutputError as error:
+            bytes_out = write_output(job, processed.data, policy, attributes)
+    except EngineError as error:
         return error
     except ImageError as error:
         status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
@@ -62,5 +62,5 @@ def perform(
         height_pixels=processed.height_pixels,
         bytes_out=bytes_out,
         thumbnails=processed.thumbnails,
-        notes=(*processed.notes, *name_notes(job.target, processed.data[:HEAD_BYTES])),
+        notes=(*processed.notes, *name_notes(job.target.suffix, processed.data[:HEAD_BYTES])),
     )

@@ -241,9 +241,8 @@ class Reader:
             recipe=self._recipe,
             wants_thumbnails=job.wants_thumbnails,
         )
-        return encode(
-            ticket, read_source(job, self._route.limits.max_bytes) if rides_along else b""
-        )
+        data = read_source(job, self._route.limits.max_bytes)[0] if rides_along else b""
+        return encode(ticket, data)
 
     # Images
 

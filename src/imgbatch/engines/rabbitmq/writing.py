@@ -152,7 +152,7 @@ class Writer:
             if write.is_last:
                 bytes_out = partial.file.finish()
                 del self._partial[job.index]
-                notes = name_notes(job.target, partial.head)
+                notes = name_notes(job.target.suffix, partial.head)
                 outcome = _outcome(write, None, bytes_out, notes)
                 transfer, pair = self._thumbnails.get(job.index, (None, None))
                 if transfer == result.transfer:  # of another worker's, they may be of other bits

@@ -1,0 +1,1 @@
+"""Objects in stores (S3, Google Cloud Storage, Azure): named, listed, read and written whole."""
