@@ -10,7 +10,7 @@ from imgbatch_kernels.arguments import check_factors, check_image, check_out, ch
 from imgbatch_kernels.coefficients import coefficients_of
 from imgbatch_kernels.compiled import is_executable, kernel
 from imgbatch_kernels.loops import KERNELS
-from imgbatch_kernels.threads import adjust_image
+from imgbatch_kernels.threads import adjust_image, adjust_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,11 +49,11 @@ def adjust(
         1/256; that of the centre is 1 and four times as much more.
     out
         Where the result goes: an array of the image's shape and dtype, with any strides. It may
-        be the image itself, and must not share memory with it otherwise. In place, and where image
-        or `out` is not in C order, the pixels are copied once more.
+        be the image itself, and must not share memory with it otherwise. Where image or `out` is
+        not in C order, the pixels are copied once more.
     threads
         At most so many threads; the result does not depend on it. Fewer are used for an image
-        that would not be done sooner.
+        that would not be done sooner, and one for an image that is copied or adjusted in place.
 
     Returns
     -------
@@ -85,10 +85,13 @@ def adjust(
             image, brightness=brightness, contrast=contrast, sharpness=sharpness, out=out
         )
     else:
-        is_plain = not is_in_place and _is_plain(image)
-        source = image if is_plain else np.array(image, order="C")
         target = out if _is_plain(out) else np.empty(image.shape, image.dtype)
-        adjust_image(source, target, coefficients, threads)
+        if _is_plain(image) and not is_in_place:
+            adjust_image(image, target, coefficients, threads)
+        else:
+            if not is_in_place or target is not out:
+                np.copyto(target, image)
+            adjust_in_place(target, coefficients)
         if target is not out:
             np.copyto(out, target)
     return out

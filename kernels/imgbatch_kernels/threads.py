@@ -35,6 +35,9 @@ SAMPLES_PER_BAND = 1_000_000
 BANDS_PER_THREAD = 8
 """How finely the work is shared out, so that all threads end at nearly the same time."""
 
+COPIED_BYTES = 2**20
+"""How much of an image that is adjusted in place is copied at a time; it stays in the caches."""
+
 _thread = threading.local()
 
 
@@ -52,11 +55,8 @@ def adjust_image(
     threads
         At least 1; fewer are used for an image that would not be done sooner.
     """
-    height, channels = image.shape[0], image.shape[2] if image.ndim == 3 else 1
-    size, samples = image.itemsize, image.shape[1] * channels
-    adjust = kernel("adjust-uint8" if size == 1 else "adjust-uint16")
-    lanes = _lanes(coefficients, size)
-    source, target, step = _address(image), _address(out), samples * size
+    height, adjust = image.shape[0], _kernel_of(image, coefficients)
+    source, target, step = _address(image), _address(out), image[0].nbytes
 
     def adjust_band(first: int, last: int) -> None:
         # At the border, rows reflect (101).
@@ -67,17 +67,55 @@ def adjust_image(
             target + first * step,
             source + above * step,
             source + below * step,
-            _scratch(scratch_samples(samples) * size),
-            _shape(last - first, samples, channels),
-            lanes,
+            last - first,
         )
 
     if threads == 1:
         adjust_band(0, height)
         return
-    count = min(height, height * samples // SAMPLES_PER_BAND, threads * BANDS_PER_THREAD)
+    count = min(height, image.size // SAMPLES_PER_BAND, threads * BANDS_PER_THREAD)
     bands = list(pairwise(height * i // max(1, count) for i in range(max(1, count) + 1)))
     run_all(adjust_band, bands, min(threads, len(bands)))
+
+
+def adjust_in_place(image: NDArray[Any], coefficients: Coefficients) -> None:
+    """Adjust an image that is in C order and aligned, a copy of some rows at a time.
+
+    Where each row is written over the one that has just been read, the processor loses track of
+    the stream: 5.8 ms for 12 megapixels. From a copy that its caches hold, it takes 4.7, and into
+    another array 4.5.
+    """
+    height, step = image.shape[0], image[0].nbytes
+    most_rows = min(height, max(1, COPIED_BYTES // step))
+    band = np.empty((1 + most_rows, *image.shape[1:]), image.dtype)
+    target, copy = _address(image), _address(band)
+    adjust = _kernel_of(image, coefficients)
+    for first in range(0, height, most_rows):
+        rows = min(most_rows, height - first)
+        last = first + rows
+        band[0] = band[most_rows]  # the last row of the band before, as it was
+        band[1 : 1 + rows] = image[first:last]
+        reflected = rows - 1 if height > 1 else 1
+        adjust(
+            copy + step,
+            target + first * step,
+            copy if first else target + min(1, height - 1) * step,
+            target + last * step if last < height else copy + reflected * step,
+            rows,
+        )
+
+
+def _kernel_of(image: NDArray[Any], coefficients: Coefficients) -> Callable[..., None]:
+    """Return the kernel for rows of an image: from and to addresses, beside rows, so many rows."""
+    samples, channels = image[0].size, image.shape[2] if image.ndim == 3 else 1
+    adjust = kernel(f"adjust-{image.dtype}")
+    lanes = _lanes(coefficients, image.itemsize)
+
+    def adjust_rows(source: int, target: int, above: int, below: int, rows: int) -> None:
+        scratch = _scratch(scratch_samples(samples) * image.itemsize)
+        adjust(source, target, above, below, scratch, _shape(rows, samples, channels), lanes)
+
+    return adjust_rows
 
 
 def _address(array: NDArray[Any]) -> int:

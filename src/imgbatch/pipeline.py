@@ -99,26 +99,24 @@ class Pipeline:
     ) -> Processed:
         source = inspect(data, limits)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
-        pixels, decoding_notes = self._adjust(picture.pixels, recipe.adjustment), picture.notes
-        before, after = (_thumbnail(source, it, thumbnail_room) for it in (picture.pixels, pixels))
+        before = _thumbnail(source, picture.pixels, thumbnail_room)
+        pixels = _adjusted(picture.pixels, recipe.adjustment)
+        after = _thumbnail(source, pixels, thumbnail_room)
         thumbnails = None if before is None or after is None else (before, after)
-        del picture  # of a giant, whose buffers are not kept, this frees the decoded pixels
         encoded = encode(pixels, source, recipe.encoding, self._buffers)
         shape = source.shape
-        notes = tuple(dict.fromkeys(str(note) for note in (*decoding_notes, *encoded.notes)))
+        notes = tuple(dict.fromkeys(str(note) for note in (*picture.notes, *encoded.notes)))
         parts = b"".join(encoded.parts)
         return Processed(parts, shape.width_pixels, shape.height_pixels, notes, thumbnails)
 
-    def _adjust(self, pixels: Pixels, adjustment: Adjustment) -> Pixels:
-        from imgbatch_kernels import adjust
 
-        if adjustment.is_neutral:
-            return pixels
-        # Not in place, where the kernel could not read and write in long even streams.
-        memory = self._buffers.bytes_of("adjusted", (pixels.nbytes,))
-        out = memory.view(pixels.dtype).reshape(pixels.shape)
-        adjust(pixels, **asdict(adjustment), out=out)
-        return out
+def _adjusted(pixels: Pixels, adjustment: Adjustment) -> Pixels:
+    """Return pixels adjusted in place, where decoders left them so that they can be."""
+    from imgbatch_kernels import adjust
+
+    if adjustment.is_neutral:
+        return pixels
+    return adjust(pixels, **asdict(adjustment), out=pixels if pixels.flags.writeable else None)
 
 
 def _thumbnail(source: Source, pixels: Pixels, room: tuple[int, int] | None) -> bytes | None:

@@ -37,6 +37,19 @@ def test_the_pixels_do_not_depend_on_the_number_of_threads(dtype, count, shape):
     np.testing.assert_array_equal(image, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("copied_rows", [1, 2, 3, 40])
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 7, 41])
+def test_an_image_in_place_is_the_same_however_much_of_it_is_copied_at_a_time(
+    dtype, copied_rows, height, monkeypatch
+):
+    image = make((height, 30, 4), dtype)
+    monkeypatch.setattr(threads, "COPIED_BYTES", copied_rows * image[0].nbytes)
+    expected = reference.adjust(image, **STRONG)
+    adjust(image, out=image, **STRONG)
+    np.testing.assert_array_equal(image, expected)
+
+
 def test_a_large_image_is_shared_by_threads_and_a_small_one_is_not(monkeypatch):
     used = []
     real = threads._scratch
@@ -91,11 +104,12 @@ def test_threads_still_work_in_a_forked_child():
 def test_no_temporary_is_as_large_as_the_image():
     import tracemalloc
 
-    image = make((1500, 1000, 3))
+    image = make((3000, 1000, 3))
     out = np.empty_like(image)
     adjust(image, out=out, **STRONG)
     tracemalloc.start()
     adjust(image, out=out, threads=2, **STRONG)
+    adjust(image, out=image, **STRONG)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < image.nbytes / 4
