@@ -379,5 +379,10 @@ def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
     from imgbatch.engines.local.engine import LocalEngine
 
     return LocalEngine(
-        settings.procs, settings.limits, policy, settings.image_timeout_seconds, server=ahead
+        settings.procs,
+        settings.limits,
+        policy,
+        settings.image_timeout_seconds,
+        server=ahead,
+        thumbnails=settings.html,
     )

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from imgbatch.images.limits import Limits
 from imgbatch.recipe import OutputFormat, Recipe
 from imgbatch.run import execute, planned_files
 from imgbatch.settings import Settings
+from imgbatch.workers.forkserver import ForkServer
 
 
 @pytest.fixture
@@ -235,6 +237,23 @@ def test_somebody_else_s_journal_makes_no_run_write_outside_the_output_folder(
     with pytest.raises(UsageError, match="no journal of imgbatch"):
         execute(Settings(photos, out, resume=True, html=False), Tally(), Stop())
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_workers_find_what_thumbnails_need_imported_if_there_will_be_some(
+    photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch, html: bool
+) -> None:
+    preloads = []
+
+    class Noted(ForkServer):
+        def __init__(self, preload: Sequence[str] = ()) -> None:
+            preloads.append(preload)
+            super().__init__(preload)
+
+    monkeypatch.setattr("imgbatch.engines.local.engine.ForkServer", Noted)
+    run_batch(photos, out, html=html)
+    (preload,) = preloads
+    assert ("imgbatch.images.display" in preload) == html
 
 
 def test_the_page_is_made_unless_it_is_not_wanted(photos: Path, out: Path) -> None:

@@ -72,11 +72,11 @@ def _started_ahead(given: Mapping[str, Any]) -> AbstractContextManager[ForkServe
     """Start what starts worker processes, if these options are those of a run on this machine."""
     if given.get("broker") or given.get("dry_run"):
         return nullcontext()
-    from imgbatch.engines.local import PRELOAD, THUMBNAILS
+    from imgbatch.engines.local import PRELOAD, PRELOAD_THUMBNAILS
     from imgbatch.workers.forkserver import ForkServer
 
     try:
-        return ForkServer(PRELOAD + (THUMBNAILS if given.get("html", True) else ()))
+        return ForkServer(PRELOAD_THUMBNAILS if given.get("html", True) else PRELOAD)
     except OSError:  # which is for the engine to say
         return nullcontext()
 

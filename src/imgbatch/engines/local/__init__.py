@@ -5,5 +5,5 @@ from imgbatch.workers import CODECS
 WORKER = "imgbatch.engines.local.worker:main"
 PRELOAD = ("imgbatch.engines.local.worker", *CODECS)
 """What its fork server imports."""
-THUMBNAILS = ("imgbatch.images.display", "cv2")
-"""What it imports as well if there are to be thumbnails, in 14 ms."""
+PRELOAD_THUMBNAILS = (*PRELOAD, "imgbatch.images.display", "cv2")
+"""What it imports if there are to be thumbnails, which takes 14 ms more."""

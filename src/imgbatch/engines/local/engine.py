@@ -25,7 +25,7 @@ from selectors import EVENT_READ
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome, Status
 from imgbatch.batch.write import OutputPolicy, temporary_path
 from imgbatch.engines.base import JobSource, Listener, Stop
-from imgbatch.engines.local import PRELOAD, WORKER
+from imgbatch.engines.local import PRELOAD, PRELOAD_THUMBNAILS, WORKER
 from imgbatch.errors import MAX_ATTEMPTS, Code, EngineError
 from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
@@ -56,6 +56,8 @@ class LocalEngine:
         What the worker processes run, as ``module:function``.
     server
         A fork server that was started already.
+    thumbnails
+        Whether there will be thumbnails to make.
     """
 
     name = "local"
@@ -68,6 +70,8 @@ class LocalEngine:
         image_timeout_seconds: float = 120.0,
         target: str = WORKER,
         server: ForkServer | None = None,
+        *,
+        thumbnails: bool = False,
     ) -> None:
         self._procs = procs
         self._limits = limits
@@ -75,12 +79,13 @@ class LocalEngine:
         self._image_timeout_seconds = image_timeout_seconds
         self._target = target
         self._server = server
+        self._preload = PRELOAD_THUMBNAILS if thumbnails else PRELOAD
 
     def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
         server, self._server = self._server, None
         try:
-            server = server or ForkServer(PRELOAD)
+            server = server or ForkServer(self._preload)
         except OSError as error:
             raise _unstartable(str(error.strerror)) from error
         pool = WorkerPool(

@@ -24,6 +24,7 @@ from imgbatch.images.limits import Limits
 from imgbatch.recipe import Recipe
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import Worker
+from imgbatch_kernels.compiled import kernel
 
 FRAGILE = "tests.support.fragile_worker:main"
 RECIPE = Recipe(Adjustment(contrast=20))
@@ -168,6 +169,7 @@ def test_an_image_that_asks_for_more_memory_than_there_may_be_fails_alone(
 ) -> None:
     sources = fill(tmp_path / "in", 3)
     sources[1].write_bytes(black_png(6000, 6000))  # 100 kB, and 108 MB of pixels
+    kernel("png-unfilter-3")  # there is not memory enough to compile it
     monkeypatch.setattr("imgbatch.engines.local.engine.worst_case_bytes", lambda _: 150 << 20)
     engine = LocalEngine(1, Limits(), OutputPolicy(folder=target))
     notes = run(engine, sources, target)
