@@ -12,7 +12,7 @@ from typing import Any
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.errors import BrokerError, Code, ProtocolError, VersionMismatch
 from imgbatch.protocol import BatchStatus, Discover, Received, ServerStatus, encode
 
@@ -72,15 +72,22 @@ class Observer:
         self._topology = topology
         self.heard = Heard()
         self._listening = threading.Event()
-        self._consumer = Consumer(address, "imgbatch-status-in", topology.declare_exchanges)
-        self._publisher = Publisher(address, "imgbatch-status-out", topology.declare_exchanges)
+        self._consumer = Consumer(address, "imgbatch-status-in", topology)
+        self._publisher = Publisher(address, "imgbatch-status-out", topology)
         self._subscription = Subscription(
             queue="announcements",
-            declare=partial(topology.declare_private_queue, exchange=topology.announcements),
+            declare=partial(
+                topology.declare_private_queue,
+                bindings=[
+                    (topology.to_clients, OWN_NAME),
+                    (topology.to_clients, STATUS),
+                    (topology.batches, STATUS),
+                ],
+            ),
             received=self._on_frame,
             unreadable=self._on_unreadable,
             prefetch=0,
-            private=partial(topology.private_queue, "status"),
+            private=partial(topology.private_name, "status"),
             started=self._listening.set,
         )
 
@@ -109,9 +116,8 @@ class Observer:
     def discover(self) -> None:
         """Ask all servers and clients to answer at once."""
         body = encode(Discover(self._subscription.queue))
-        # Batches listen where the machines announce themselves, and answer there.
-        for exchange in (self._topology.discover, self._topology.announcements):
-            self._publisher.post(Message(exchange, "", body, mandatory=False))
+        for exchange in (self._topology.to_servers, self._topology.batches):
+            self._publisher.post(Message(exchange, DISCOVER, body, mandatory=False))
 
     def stop(self) -> None:
         """Listen no more."""

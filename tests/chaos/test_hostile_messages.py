@@ -17,13 +17,14 @@ from typing import Any
 import msgpack
 import pika
 import pytest
+from tests.support.amqp import declare_exchanges
 from tests.support.brokers import Broker, Place
 from tests.support.frames import announcement, enlistment, forged, nonsense, ticket
 from tests.support.oracle import FACTORS, check
 from tests.support.programs import Programs
 from tests.support.slow_photos import large, slow
 
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.protocol import (
     Chunk,
     Fetch,
@@ -40,25 +41,47 @@ from imgbatch.protocol import (
 
 pytestmark = [pytest.mark.broker, pytest.mark.chaos]
 TOPOLOGY = Topology()
+EVERYWHERE = (
+    (TOPOLOGY.to_clients, ""),
+    (TOPOLOGY.to_clients, STATUS),
+    (TOPOLOGY.to_servers, DISCOVER),
+    (TOPOLOGY.batches, DISCOVER),
+)
+"""Exchanges and routing keys; in place of an empty one, a client's topic."""
 
 
 class Spy:
-    """Reads along what is sent to clients, and publishes what it likes."""
+    """Reads along what is sent to clients, and publishes what it likes.
 
-    def __init__(self, place: Place) -> None:
+    It may do all that RabbitMQ's own `guest` may.
+    """
+
+    def __init__(self, place: Place, broker: Broker) -> None:
+        self._place = place
+        self._broker = broker
+        self._topics: set[str] = set()
         self._connection = pika.BlockingConnection(pika.URLParameters(place.url))
         self._channel = self._connection.channel()
         self._queue = self._channel.queue_declare("", exclusive=True).method.queue
-        self._channel.exchange_declare(TOPOLOGY.clients, "topic", durable=True)
-        self._channel.queue_bind(self._queue, TOPOLOGY.clients, "#")
+        declare_exchanges(self._channel, TOPOLOGY)
 
     def next(self) -> tuple[str, bytes] | None:
         """Return the next message to a client, with its topic; None if there is none for now."""
+        if not self._topics:
+            self._bind()
         for method, _, body in self._channel.consume(
             self._queue, auto_ack=True, inactivity_timeout=0.2
         ):
             return None if method is None else (method.routing_key, body)
         raise AssertionError("the connection ended")
+
+    def _bind(self) -> None:
+        words = ("list_bindings", "-p", self._place.path[1:], "--no-table-headers")
+        lines = self._broker.control(*words, "source_name", "routing_key").splitlines()
+        for source, _, key in (line.partition("\t") for line in lines):
+            if source == TOPOLOGY.to_clients and key.startswith("imgbatch.client."):
+                self._topics.add(key)
+                self._channel.queue_bind(self._queue, TOPOLOGY.to_clients, key)
 
     def wait(self) -> tuple[str, bytes]:
         """Return the next message to a client, with its topic."""
@@ -102,16 +125,16 @@ def test_garbage_in_every_queue_and_exchange_disturbs_nobody(
     server = programs.server(place.url, procs=2, fragile=True)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     client.wait_for_results(5)
-    spy = Spy(place)
+    spy = Spy(place, broker)
     topic, _ = spy.wait()
     kinds = set()
     for name in queues(broker, place):
         kinds.add(name.split(".")[1])
         for body in junk():
             spy.publish("", name, body)
-    for exchange in (TOPOLOGY.clients, TOPOLOGY.announcements, TOPOLOGY.discover):
+    for exchange, key in EVERYWHERE:
         for body in junk():
-            spy.publish(exchange, topic, body)
+            spy.publish(exchange, key or topic, body)
     spy.close()
     assert kinds == {"batch", "client", "listener", "server", "worker"}
     assert client.wait() == 0, client.said()
@@ -137,10 +160,10 @@ def test_a_hundred_thousand_frames_of_well_formed_nonsense_harm_no_run(
     server = programs.server(place.url, procs=2, fragile=True)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     client.wait_for_results(3)
-    spy = Spy(place)
+    spy = Spy(place, broker)
     topic, _ = spy.wait()
     routes = [("", name) for name in queues(broker, place)]
-    routes += [(TOPOLOGY.clients, topic), (TOPOLOGY.announcements, ""), (TOPOLOGY.discover, "")]
+    routes += [(exchange, key or topic) for exchange, key in EVERYWHERE]
     noise = random.Random(0)
     bodies = [encode(*nonsense(noise)) for _ in range(2_000)]
     for number in range(FUZZ_FRAMES):
@@ -170,10 +193,10 @@ def test_names_that_no_queue_can_have_are_passed_over_and_cost_no_connection(
     (machine,) = wait_for_machine(place, programs)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     client.wait_for_results(3)
-    spy = Spy(place)
+    spy = Spy(place, broker)
     topic, body = spy.wait()
     batch = decode_bundle(body)[0].frame.batch  # type: ignore[union-attr]
-    work_queue = TOPOLOGY.work_queue(batch)
+    (work_queue,) = (name for name in queues(broker, place) if ".batch." in name)
     fetch = Fetch(batch, 10**9, "imgbatch.worker.nobody", 1, False, "nobody")
     for hostile_lease in (
         forged(enlistment(batch="a", queue="x"), topic=LONG),
@@ -182,9 +205,9 @@ def test_names_that_no_queue_can_have_are_passed_over_and_cost_no_connection(
     ):
         spy.publish("", machine["queue"], hostile_lease)
     for hostile_fetch in (forged(fetch, queue=LONG), forged(fetch, queue="imgbatch.#")):
-        spy.publish(TOPOLOGY.clients, topic, hostile_fetch)
+        spy.publish(TOPOLOGY.to_clients, topic, hostile_fetch)
     status = announcement(machine="liar", procs=1, digest=machine["digest"])
-    spy.publish(TOPOLOGY.announcements, "", forged(status, queue=LONG))
+    spy.publish(TOPOLOGY.to_clients, STATUS, forged(status, queue=LONG))
     spy.publish("", work_queue, forged(ticket(batch=batch, job=10**9), topic=LONG))
     spy.close()
     assert client.wait() == 0, client.said()
@@ -207,12 +230,14 @@ def test_a_lease_on_a_queue_that_may_not_be_used_costs_other_batches_nothing(
     client.wait_for_results(3)
     with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
         channel = connection.channel()
-        locked, other, long = (TOPOLOGY.work_queue(word) for word in ("l", "o", "x" * 200))
+        locked, other, long = (f"imgbatch.batch.{word}" for word in ("l", "o", "x" * 200))
         channel.queue_declare(locked, exclusive=True)
         channel.queue_declare(other, durable=True, arguments={"x-expires": 99_000})
         channel.queue_declare(long, exclusive=True)
         for number, queue in enumerate((locked, other, long)):
-            hostile = encode(enlistment(batch=f"hostile-{number}", queue=queue, topic="nobody"))
+            hostile = encode(
+                enlistment(batch=f"hostile-{number}", queue=queue, topic="imgbatch.client.c")
+            )
             channel.basic_publish("", machine["queue"], hostile)
         assert client.wait() == 0, client.said()
         channel.queue_delete(other)
@@ -227,9 +252,9 @@ def wait_for_machine(place: Place, programs: Programs) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def meddling(place: Place, meddle) -> Iterator[None]:
+def meddling(place: Place, broker: Broker, meddle) -> Iterator[None]:
     """Answer what is sent to clients with other messages, for as long as the block lasts."""
-    spy = Spy(place)
+    spy = Spy(place, broker)
     ending = threading.Event()
 
     def read() -> None:
@@ -272,7 +297,7 @@ def lies_about(frame: Frame) -> Iterator[tuple[Frame, bytes]]:
 
 
 def test_replayed_reordered_and_contradicting_results_change_no_byte(
-    place: Place, programs: Programs, tmp_path: Path
+    place: Place, broker: Broker, programs: Programs, tmp_path: Path
 ) -> None:
     """Time lost: that of the results which the lies broke off, done again, and 30 s where a
     replayed beginning took the place of a result that was arriving."""
@@ -292,15 +317,15 @@ def test_replayed_reordered_and_contradicting_results_change_no_byte(
             for lie, payload in lies_about(frame):
                 message = encode(lie, payload)
                 ours.add(message)
-                yield TOPOLOGY.clients, topic, message
+                yield TOPOLOGY.to_clients, topic, message
         held_back.append((topic, body))
         if len(held_back) == 8:
             ours.update(late for _, late in held_back)
             for late_topic, late in reversed(held_back):
-                yield TOPOLOGY.clients, late_topic, late
+                yield TOPOLOGY.to_clients, late_topic, late
             held_back.clear()
 
-    with meddling(place, meddle):
+    with meddling(place, broker, meddle):
         client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
         assert client.wait() == 0, client.said()
         check(client)
@@ -317,7 +342,7 @@ def test_tickets_and_chunks_that_come_twice_are_done_once(
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     client.wait_for_results(3)
     (work_queue,) = (name for name in queues(broker, place) if name.startswith("imgbatch.batch."))
-    spy, doubled = Spy(place), 0
+    spy, doubled = Spy(place, broker), 0
     with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
         channel = connection.channel()
         while client.is_alive and doubled < 12:

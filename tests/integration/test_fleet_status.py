@@ -6,11 +6,11 @@ import secrets
 import time
 
 import pytest
-from tests.support.amqp import plain_channel
+from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel
 from tests.support.brokers import Broker
 from tests.support.frames import announcement, news
 
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.fleet_status import Observer
 from imgbatch.protocol import Discover, decode, encode
 
@@ -21,10 +21,9 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
     topology = Topology(f"test-{secrets.token_hex(4)}.")
     observer = Observer(broker.url, topology.prefix)
     with plain_channel(broker.url) as channel:
-        for exchange in (topology.discover, topology.announcements):
-            channel.exchange_declare(exchange, "fanout", durable=True)
+        declare_exchanges(channel, topology)
         heard = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(heard, topology.discover)
+        channel.queue_bind(heard, topology.to_servers, DISCOVER)
         observer.start(30.0)
         try:
             observer.discover()
@@ -35,8 +34,9 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
             assert isinstance(discover, Discover)
             assert topology.is_ours(discover.queue)
             later = b"\x95\x03" + encode(announcement())[2:]
-            for body in (b"garbage", later, encode(announcement()), encode(news())):
-                channel.basic_publish(topology.announcements, "", body)
+            for body in (b"garbage", later, encode(announcement())):
+                channel.basic_publish(topology.to_clients, STATUS, body)
+            channel.basic_publish(topology.batches, STATUS, encode(news()))
             while not observer.heard.fields(time.monotonic())["batches"]:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -45,5 +45,4 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
         (machine,) = observer.heard.fields(time.monotonic())["machines"]
         assert machine["machine"] == announcement().machine
         assert "version 2" in observer.heard.foreign
-        for exchange in (topology.discover, topology.announcements, topology.clients):
-            channel.exchange_delete(exchange)
+        delete_exchanges(channel, topology)

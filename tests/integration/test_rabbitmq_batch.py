@@ -25,7 +25,7 @@ from tests.support.proxy import proxy_to
 from tests.support.rabbitmq import free_port
 from tests.support.slow_photos import slow
 
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.protocol import Lease, ServerStatus, encode
 
 pytestmark = pytest.mark.broker
@@ -452,13 +452,13 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
         version="3.0.0", digest="d", components={}, images=0, busy_seconds=0.0,
         images_per_second=0.0, batches=0, leaving=False,
     )  # fmt: skip
-    publish(place, TOPOLOGY.announcements, "", of_version_3(encode(announcement)))
+    publish(place, TOPOLOGY.to_clients, STATUS, of_version_3(encode(announcement)))
     both = "a peer speaks version 3 of the protocol, this one version 2"
     wait_until(lambda: both in client.said(), "the client tells the versions")
     server = programs.server(place.url)
     wait_until(lambda: "connected to the broker" in server.said(), "the server listens")
-    enlistment = Lease("b", TOPOLOGY.work_queue("b"), "t", 30, "h")
-    publish(place, TOPOLOGY.discover, "", of_version_3(encode(enlistment)))
+    enlistment = Lease("b", "imgbatch.batch.b", "imgbatch.client.c", 30, "h")
+    publish(place, TOPOLOGY.to_servers, DISCOVER, of_version_3(encode(enlistment)))
     wait_until(lambda: both in server.said(), "the server tells the versions")
     assert client.wait() == 0, client.said()
     check(client)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
-from tests.support.amqp import plain_channel
+from tests.support.amqp import declare_exchanges, plain_channel
 from tests.support.batches import ListedJobs, Notes, jobs_of
 from tests.support.brokers import Broker, own_node
 from tests.support.frames import announcement, result
@@ -20,7 +20,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.batch.write import OutputFile, OutputPolicy
 from imgbatch.broker.consumer import Consumer
 from imgbatch.broker.publisher import Publisher
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import STATUS, Topology
 from imgbatch.engines.base import Stop
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import BrokerError, Code
@@ -129,15 +129,16 @@ class Liar:
 
     def __init__(self, channel: BlockingChannel) -> None:
         self._channel = channel
-        self._inbox = TOPOLOGY.private_queue("server")
+        self._inbox = TOPOLOGY.private_name("server")
         channel.queue_declare(self._inbox, exclusive=True)
+        channel.queue_bind(self._inbox, TOPOLOGY.to_servers, self._inbox)
 
     def take_lease(self) -> None:
         status = announcement(machine="liar", queue=self._inbox, procs=1)
         wait_until(lambda: self._announce(status), "a client leases the machine")
 
     def _announce(self, status: ServerStatus) -> bool:
-        self._channel.basic_publish(TOPOLOGY.announcements, "", encode(status))
+        self._channel.basic_publish(TOPOLOGY.to_clients, STATUS, encode(status))
         body = self._channel.basic_get(self._inbox, auto_ack=True)[2]
         if body is not None:
             (received,) = decode_bundle(body)
@@ -158,7 +159,7 @@ class Liar:
         ticket = decode_bundle(found[0])[0].frame
         assert isinstance(ticket, Ticket)
         answer = result(batch=batch, job=ticket.job, machine="liar", size_bytes=len(data))
-        self._channel.basic_publish(TOPOLOGY.clients, ticket.topic, encode(answer, data))
+        self._channel.basic_publish(TOPOLOGY.to_clients, ticket.topic, encode(answer, data))
         return ticket.attempt
 
 
@@ -173,7 +174,7 @@ def test_what_is_no_image_is_not_written_whoever_says_that_it_is_a_result(
         target=engine_at(url, target).run, args=(jobs, RECIPE, notes, Stop()), daemon=True
     )
     with plain_channel(url) as channel:
-        TOPOLOGY.declare_exchanges(channel)  # type: ignore[arg-type]
+        declare_exchanges(channel, TOPOLOGY)
         liar = Liar(channel)
         run.start()
         liar.take_lease()

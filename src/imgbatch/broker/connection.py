@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pika import SelectConnection, exceptions
@@ -35,6 +36,10 @@ PRECONDITION_FAILED = 406
 NOT_ALLOWED = 530
 
 
+def _open_at_once(_connection: Any, ready: Callable[[], object]) -> None:
+    ready()
+
+
 class Connection:
     """A connection with one channel.
 
@@ -51,6 +56,9 @@ class Connection:
         Called on the connection's thread when the channel is gone: with the reason, for people, and
         with the code if the broker closed this channel, and it alone, for something that was sent
         on it; otherwise with 0.
+    prepare
+        Called on the connection's thread with each of pika's connections, and with what opens the
+        channel on it, to be called when it is ready.
 
     Attributes
     ----------
@@ -75,6 +83,7 @@ class Connection:
         name: str,
         on_up: Callable[[Channel], None],
         on_down: Callable[[str, int], None] = lambda _reason, _channel_error: None,
+        prepare: Callable[[Any, Callable[[], object]], None] = _open_at_once,
     ) -> None:
         self.channel: Channel | None = None
         self.problem: str | None = f"connecting to the broker at {address}"
@@ -85,6 +94,7 @@ class Connection:
         self._name = name
         self._on_up = on_up
         self._on_down = on_down
+        self._prepare = prepare
         self._loop: Any = None
         self._connection: SelectConnection | None = None
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -211,7 +221,8 @@ class Connection:
         if self._closing:
             connection.close()
         else:
-            connection.channel(on_open_callback=self._on_channel_open)
+            ready = partial(connection.channel, on_open_callback=self._on_channel_open)
+            self.run_callback(lambda: self._prepare(connection, ready))
 
     def _on_channel_open(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._on_channel_close)

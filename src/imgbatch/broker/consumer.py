@@ -19,6 +19,7 @@ from pika.channel import Channel
 
 from imgbatch.broker.address import Address
 from imgbatch.broker.connection import Connection
+from imgbatch.broker.topology import Topology
 from imgbatch.errors import ProtocolError
 from imgbatch.protocol import Received, decode_bundle
 
@@ -110,8 +111,8 @@ class Consumer:
         The broker's.
     name
         For the broker's tools and the log.
-    prepare
-        Called on each new connection's channel before the subscriptions are renewed.
+    topology
+        What exchanges there are.
     lost
         Called when a connection is gone: what it delivered and was not answered will come again.
     """
@@ -120,11 +121,12 @@ class Consumer:
         self,
         address: Address,
         name: str,
-        prepare: Callable[[Channel], None] = lambda _channel: None,
+        topology: Topology,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self.connection = Connection(address, name, self._on_up, lambda *_why: lost())
-        self._prepare = prepare
+        self.connection = Connection(
+            address, name, self._on_up, lambda *_why: lost(), topology.declare_exchanges
+        )
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
@@ -280,7 +282,6 @@ class Consumer:
 
     def _on_up(self, channel: Channel) -> None:
         channel.add_on_cancel_callback(self._on_cancel)
-        self._prepare(channel)
         for subscription in list(self._subscriptions):
             self._open(subscription)
 

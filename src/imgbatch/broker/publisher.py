@@ -21,6 +21,7 @@ from pika.channel import Channel
 
 from imgbatch.broker.address import Address
 from imgbatch.broker.connection import PRECONDITION_FAILED, Connection
+from imgbatch.broker.topology import Topology
 from imgbatch.errors import BrokerError, Code
 
 log = logging.getLogger(__name__)
@@ -80,8 +81,10 @@ class Publisher:
         The broker's.
     name
         For the broker's tools and the log.
+    topology
+        What exchanges there are.
     declare
-        Declares what is published to, on each new channel.
+        Declares queues that are published to, on each new channel.
     window_bytes
         How much may be unconfirmed before `publish` waits.
     """
@@ -90,10 +93,13 @@ class Publisher:
         self,
         address: Address,
         name: str,
-        declare: Callable[[Channel], None],
+        topology: Topology,
+        declare: Callable[[Channel], None] = lambda _channel: None,
         window_bytes: int = WINDOW_BYTES,
     ) -> None:
-        self.connection = Connection(address, name, self._on_up, self._on_down)
+        self.connection = Connection(
+            address, name, self._on_up, self._on_down, topology.declare_exchanges
+        )
         self._address = address
         self._declare = declare
         self._window_bytes = window_bytes

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.errors import BrokerError
 from imgbatch.protocol import (
     Discover,
@@ -134,16 +134,17 @@ class Supervisor:
         self._throughput = Throughput()
         address = Address(settings.broker)
         name = f"imgbatch-server-{self._machine}"
-        self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
-        self._consumer = Consumer(
-            address, f"{name}-in", self._topology.declare_exchanges, lost=self._on_lost
-        )
+        self._publisher = Publisher(address, f"{name}-out", self._topology)
+        self._consumer = Consumer(address, f"{name}-in", self._topology, lost=self._on_lost)
         self._inbox = Subscription(
             queue="",
-            declare=partial(self._topology.declare_private_queue, exchange=self._topology.discover),
+            declare=partial(
+                self._topology.declare_private_queue,
+                bindings=[(self._topology.to_servers, key) for key in (OWN_NAME, DISCOVER)],
+            ),
             received=self._on_received,
             prefetch=0,
-            private=partial(self._topology.private_queue, "server"),
+            private=partial(self._topology.private_name, "server"),
             started=self._on_listening,
         )
 
@@ -243,7 +244,7 @@ class Supervisor:
             frame: Frame = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
             if exited.with_server:  # which is no image's fault
                 frame = Returned(batch, (job,), self._machine)
-            self._post(self._topology.clients, self._leases[batch][0].topic, frame)
+            self._post(self._leases[batch][0].topic, frame)
 
     def _tell_workers(self, command: WorkerCommand) -> None:
         for worker in self._pool.workers:
@@ -269,7 +270,7 @@ class Supervisor:
                 if self._is_heard and self._topology.is_ours(queue):
                     self._answers_left -= 1
                     if self._answers_left >= 0:
-                        self._post("", queue, self._status())
+                        self._post(queue, self._status())
             case Lease():
                 self._on_lease(frame)
             case LeaseEnd(batch=batch):
@@ -279,7 +280,9 @@ class Supervisor:
 
     def _on_lease(self, lease: Lease) -> None:
         known, _ = self._leases.get(lease.batch, (None, 0.0))
-        if not self._topology.is_ours(lease.queue):
+        if not self._topology.is_ours(lease.topic):
+            log.warning("passed over a Lease: %r is no topic of imgbatch's", lease.topic)
+        elif not self._topology.is_ours(lease.queue):
             self._refuse(lease, f"{lease.queue!r} is no queue of imgbatch's")
         elif known is None and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
@@ -293,7 +296,7 @@ class Supervisor:
 
     def _refuse(self, lease: Lease, why: str) -> None:
         refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), why)
-        self._post(self._topology.clients, lease.topic, refused)
+        self._post(lease.topic, refused)
 
     def _end_lease(self, batch: str) -> None:
         if self._leases.pop(batch, None) is not None:
@@ -302,8 +305,9 @@ class Supervisor:
 
     # What is told
 
-    def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
-        self._publisher.post(Message(exchange, routing_key, encode(frame), mandatory=False))
+    def _post(self, routing_key: str, frame: Frame) -> None:
+        body = encode(frame)
+        self._publisher.post(Message(self._topology.to_clients, routing_key, body, mandatory=False))
 
     @property
     def _is_heard(self) -> bool:
@@ -318,7 +322,7 @@ class Supervisor:
             self._answers_left, self._answers_until_seconds = MOST_ANSWERS, now + 1.0
         if now >= self._status_due_seconds and self._is_heard:
             self._status_due_seconds = now + STATUS_SECONDS
-            self._post(self._topology.announcements, "", self._status())
+            self._post(STATUS, self._status())
 
     def _status(self, *, leaving: bool = False) -> ServerStatus:
         return ServerStatus(
@@ -341,7 +345,7 @@ class Supervisor:
     def _drain(self) -> None:
         log.info("%s: leaving; finishing %d images", self._machine, self._pool.busy)
         if self._inbox.queue:  # or it was never connected, and is not known
-            self._post(self._topology.announcements, "", self._status(leaving=True))
+            self._post(STATUS, self._status(leaving=True))
         for worker in self._pool.workers:
             self._pool.dismiss(worker)
         deadline = time.monotonic() + DRAIN_SECONDS

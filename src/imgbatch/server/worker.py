@@ -21,11 +21,11 @@ from imgbatch.broker.address import Address
 from imgbatch.broker.bundler import Bundler
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher, Settlement
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import OWN_NAME, Topology
 from imgbatch.errors import DamagedPayload, ProtocolError
 from imgbatch.fingerprint import warm_up
 from imgbatch.logs import log_to_stderr
-from imgbatch.protocol import Received, encode
+from imgbatch.protocol import Received, Ticket, encode
 from imgbatch.protocol import worker_session as session
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
@@ -84,16 +84,21 @@ class Worker:
         self._busy_seconds = time.monotonic()
         address = Address(settings.broker)
         name = f"imgbatch-worker-{machine}-{os.getpid()}"
-        self._publisher = Publisher(address, f"{name}-out", self._topology.declare_exchanges)
-        self._bundler = Bundler(self._publisher, self._topology.clients)
-        self._consumer = Consumer(address, f"{name}-in", lost=self._on_connection_lost)
+        self._publisher = Publisher(address, f"{name}-out", self._topology)
+        self._bundler = Bundler(self._publisher, self._topology.to_clients)
+        self._consumer = Consumer(
+            address, f"{name}-in", self._topology, lost=self._on_connection_lost
+        )
         self._inbox = Subscription(
             queue="",
-            declare=self._topology.declare_private_queue,
+            declare=partial(
+                self._topology.declare_private_queue,
+                bindings=[(self._topology.to_servers, OWN_NAME)],
+            ),
             received=self._on_private,
             unreadable=self._on_unreadable_piece,
             prefetch=0,
-            private=partial(self._topology.private_queue, "worker"),
+            private=partial(self._topology.private_name, "worker"),
             started=self._on_connected,
         )
 
@@ -140,7 +145,7 @@ class Worker:
         if len(made.data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
             self._bundler.add(ticket.topic, b"".join(frames), answered)
         else:
-            messages = (Message(self._topology.clients, ticket.topic, frame) for frame in frames)
+            messages = (Message(self._topology.to_clients, ticket.topic, frame) for frame in frames)
             self._publisher.publish_all(messages, answered)
         self._consumer.connection.call_threadsafe(lambda: self._on_computed(pending))
 
@@ -156,7 +161,7 @@ class Worker:
             # The broker takes no result so large. It would take no other worker's, either.
             failure = self._answerer.failure(pending.ticket, time.monotonic(), fatal_error)
             (frame,) = frames_of(failure, b"")
-            message = Message(self._topology.clients, pending.ticket.topic, frame)
+            message = Message(self._topology.to_clients, pending.ticket.topic, frame)
             self._publisher.post(message, partial(self._on_settled, pending))
         else:
             self._on_settled(pending, settlement)
@@ -183,7 +188,7 @@ class Worker:
                 case session.Reject(Delivery() as delivery):
                     self._consumer.reject(delivery)
                 case session.Send(topic, frame, needed):
-                    message = Message(self._topology.clients, topic, encode(frame), needed)
+                    message = Message(self._topology.to_clients, topic, encode(frame), needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
                 case session.LeaveBatch(batch):
                     sentence = "batch %s is left: its results are not taken any more"
@@ -256,6 +261,9 @@ class Worker:
         self._perform(self._session.connection_lost(time.monotonic()))
 
     def _on_ticket(self, batch: str, received: Received, delivery: Delivery) -> None:
+        if isinstance(received.frame, Ticket) and not self._topology.is_ours(received.frame.topic):
+            self._consumer.reject(delivery)  # its results would go to all clients, or to nobody
+            return
         now = self._busy_seconds = time.monotonic()
         redelivered = delivery.redelivered
         self._perform(self._session.take(batch, received, delivery, redelivered, now))

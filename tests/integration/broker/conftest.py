@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
-from tests.support.amqp import plain_channel
+from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel
 from tests.support.brokers import Broker
 
 from imgbatch.broker.address import Address
@@ -36,10 +36,12 @@ def channel(broker: Broker) -> Iterator[BlockingChannel]:
 @pytest.fixture
 def queue(channel: BlockingChannel, topology: Topology) -> Iterator[str]:
     """A durable queue, as a batch's work queue is one."""
-    name = topology.work_queue("b")
+    declare_exchanges(channel, topology)
+    name = topology.private_name("batch")
     topology.declare_work_queue(_Plain(channel), name)  # type: ignore[arg-type]
     yield name
     channel.queue_delete(name)
+    delete_exchanges(channel, topology)
 
 
 class _Plain:
@@ -50,6 +52,9 @@ class _Plain:
 
     def queue_declare(self, queue: str, callback: object = None, **arguments: object) -> None:
         self._channel.queue_declare(queue, **arguments)
+
+    def queue_bind(self, queue: str, exchange: str, routing_key: str) -> None:
+        self._channel.queue_bind(queue, exchange, routing_key)
 
 
 @pytest.fixture

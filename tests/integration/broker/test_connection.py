@@ -103,12 +103,11 @@ def test_a_channel_that_the_broker_closes_comes_back_on_a_new_connection(
     connection: Connection, owner: Owner, topology: Any, eventually: Eventually
 ) -> None:
     eventually(lambda: owner.ups)
-    connection.call_threadsafe(
-        lambda: connection.channel.queue_declare(topology.work_queue("gone"), passive=True)
-    )
+    gone = topology.private_name("gone")
+    connection.call_threadsafe(lambda: connection.channel.queue_declare(gone, passive=True))
     eventually(lambda: len(owner.ups) == 2)
     assert owner.disconnects[0][1] == 404
-    assert f"'{topology.work_queue('gone')}'" in owner.disconnects[0][0]
+    assert f"'{gone}'" in owner.disconnects[0][0]
     assert owner.ups[0].connection is not owner.ups[1].connection
 
 

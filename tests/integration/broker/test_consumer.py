@@ -54,8 +54,8 @@ def inbox() -> Inbox:
 
 
 @pytest.fixture
-def consumer(address: Address, inbox: Inbox) -> Iterator[Consumer]:
-    consumer = Consumer(address, "imgbatch-test-in", lost=inbox.on_lost)
+def consumer(address: Address, topology: Topology, inbox: Inbox) -> Iterator[Consumer]:
+    consumer = Consumer(address, "imgbatch-test-in", topology, lost=inbox.on_lost)
     consumer.start()
     yield consumer
     consumer.close()
@@ -74,8 +74,8 @@ def subscription(topology: Topology, queue: str, inbox: Inbox, **changes: Any) -
 
 
 def private(topology: Topology, inbox: Inbox, **changes: Any) -> Subscription:
-    declare = partial(topology.declare_private_queue, exchange="amq.topic", topic=topology.prefix)
-    make = partial(topology.private_queue, "test")
+    declare = partial(topology.declare_private_queue, bindings=[("amq.topic", topology.prefix)])
+    make = partial(topology.private_name, "test")
     fields = {"declare": declare, "prefetch": 0, "private": make}
     return subscription(topology, "", inbox, **(fields | changes))
 
@@ -215,7 +215,7 @@ def test_subscriptions_made_before_the_connection_and_after_a_cut_are_there(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    consumer = Consumer(address, "imgbatch-test-in", lost=inbox.on_lost)
+    consumer = Consumer(address, "imgbatch-test-in", topology, lost=inbox.on_lost)
     consumer.start()
     consumer.subscribe(subscription(topology, queue, inbox))
     put(channel, queue, b"1")
@@ -261,7 +261,7 @@ def test_a_queue_that_is_deleted_ends_its_own_subscription_only(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    other = topology.work_queue("other")
+    other = f"{topology.prefix}batch.other"
     consumer.subscribe(subscription(topology, other, inbox))
     consumer.subscribe(subscription(topology, queue, inbox))
     put(channel, queue, b"1")
@@ -285,12 +285,12 @@ def test_a_queue_that_may_not_be_used_ends_its_own_subscription_only(
     eventually: Eventually,
 ) -> None:
     """Not even their unanswered messages."""
-    channel.queue_declare(topology.work_queue("wrong"), exclusive=True)
+    channel.queue_declare(f"{topology.prefix}batch.wrong", exclusive=True)
     put(channel, queue, b"1")
     consumer.subscribe(subscription(topology, queue, inbox))
     eventually(lambda: inbox.bodies == [b"1"])
-    consumer.subscribe(subscription(topology, topology.work_queue("wrong"), inbox))
-    eventually(lambda: inbox.cancelled == [topology.work_queue("wrong")])
+    consumer.subscribe(subscription(topology, f"{topology.prefix}batch.wrong", inbox))
+    eventually(lambda: inbox.cancelled == [f"{topology.prefix}batch.wrong"])
     put(channel, queue, b"2")
     eventually(lambda: inbox.bodies == [b"1", b"2"])
     assert inbox.lost == 0
@@ -343,7 +343,7 @@ def test_a_message_that_is_held_for_too_long_ends_its_own_subscription_only(
     inbox: Inbox,
     eventually: Eventually,
 ) -> None:
-    other = topology.work_queue("other")
+    other = f"{topology.prefix}batch.other"
     for name in (queue, other):
         consumer.subscribe(subscription(topology, name, inbox))
     put(channel, queue, b"1")
@@ -397,9 +397,11 @@ def test_an_error_in_who_is_told_of_a_lost_queue_hides_no_lost_channel(
     def fail(_queue: str) -> None:
         raise RuntimeError("a bug")
 
-    channel.queue_declare(topology.work_queue("wrong"), exclusive=True)
+    channel.queue_declare(f"{topology.prefix}batch.wrong", exclusive=True)
     consumer.subscribe(subscription(topology, queue, inbox))
-    consumer.subscribe(subscription(topology, topology.work_queue("wrong"), inbox, cancelled=fail))
+    consumer.subscribe(
+        subscription(topology, f"{topology.prefix}batch.wrong", inbox, cancelled=fail)
+    )
     eventually(lambda: inbox.lost == 1)
     put(channel, queue, b"1")
     eventually(lambda: inbox.bodies == [b"1"])
@@ -489,7 +491,7 @@ def test_a_subscription_is_made_anew_if_messages_wait_in_its_queue(
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))  # the same queue, once
     put(channel, queue, b"1", b"2", b"3")
     eventually(lambda: inbox.bodies == [b"1"])
-    consumer.renew_if_ready(topology.work_queue("not subscribed to"))
+    consumer.renew_if_ready(f"{topology.prefix}batch.not subscribed to")
     consumer.renew_if_ready(queue)
     eventually(lambda: inbox.bodies == [b"1", b"2"])
     assert inbox.cancelled == []

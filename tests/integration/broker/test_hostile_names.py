@@ -32,11 +32,11 @@ def names_in(frame: Frame) -> list[str]:
 @ONE_RUN
 @given(frames=st.lists(any_frame(), min_size=10, max_size=20))
 def test_whatever_a_frame_may_say_is_settled_by_the_publisher(
-    address: Address, frames: list[Frame]
+    address: Address, topology: Topology, frames: list[Frame]
 ) -> None:
     told: list[Settlement] = []
     names = [name for frame in frames for name in names_in(frame)]
-    publisher = Publisher(address, "imgbatch-test-hostile", lambda _channel: None)
+    publisher = Publisher(address, "imgbatch-test-hostile", topology)
     publisher.start()
     for name in names:
         publisher.post(Message("", name, b"x"), told.append)
@@ -60,7 +60,7 @@ def test_whatever_a_frame_may_say_is_subscribed_to_or_ended_by_the_consumer(
     names = {name for frame in frames for name in names_in(frame)} | {"amq.gen-1", "a" * 255}
     ended: list[str] = []
     lost: list[bool] = []
-    consumer = Consumer(address, "imgbatch-test-hostile", lost=lambda: lost.append(True))
+    consumer = Consumer(address, "imgbatch-test-hostile", topology, lost=lambda: lost.append(True))
     consumer.start()
     for name in names:
         consumer.subscribe(

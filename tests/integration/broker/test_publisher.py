@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
-from tests.support.amqp import plain_channel, take_all
+from tests.support.amqp import delete_exchanges, plain_channel, take_all
 from tests.support.brokers import Broker, own_node
 from tests.support.rabbitmq import free_port
 
@@ -45,12 +45,11 @@ def settled() -> Settled:
 def publisher(
     address: Address, topology: Topology, channel: BlockingChannel
 ) -> Iterator[Publisher]:
-    publisher = Publisher(address, "imgbatch-test-out", topology.declare_exchanges)
+    publisher = Publisher(address, "imgbatch-test-out", topology)
     publisher.start()
     yield publisher
     publisher.close()
-    for exchange in (topology.clients, topology.announcements, topology.discover):
-        channel.exchange_delete(exchange)
+    delete_exchanges(channel, topology)
 
 
 def break_off(publisher: Publisher) -> None:
@@ -92,7 +91,7 @@ def test_whoever_has_flushed_knows_that_all_were_told(publisher: Publisher, queu
 def test_a_message_for_a_queue_that_is_not_there_comes_back(
     publisher: Publisher, topology: Topology, queue: str, settled: Settled
 ) -> None:
-    missing = topology.work_queue("missing")
+    missing = topology.private_name("batch")
     publisher.post(Message("", queue, b"here"), settled.of(0))
     publisher.post(Message("", missing, b"there"), settled.of(1))
     publisher.post(Message("", queue, b"here"), settled.of(2))
@@ -126,9 +125,12 @@ def test_what_is_on_its_way_when_the_connection_breaks_is_published_again_in_ord
 def test_nothing_is_lost_when_the_broker_closes_all_connections(
     broker: Broker, address: Address, topology: Topology, settled: Settled
 ) -> None:
-    queue, stop = topology.work_queue("b"), threading.Event()
+    queue, stop = topology.private_name("batch"), threading.Event()
     publisher = Publisher(
-        address, "imgbatch-test-cut", lambda channel: topology.declare_work_queue(channel, queue)
+        address,
+        "imgbatch-test-cut",
+        topology,
+        lambda channel: topology.declare_work_queue(channel, queue),
     )
     publisher.start()
 
@@ -199,7 +201,7 @@ def test_a_broker_that_takes_no_message_so_large_is_a_refusal_that_says_so(
 ) -> None:
     monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.01)
     with own_node(more_settings="max_message_size = 500000\n") as node:
-        publisher = Publisher(Address(node.url), "imgbatch-test-small", lambda _channel: None)
+        publisher = Publisher(Address(node.url), "imgbatch-test-small", Topology())
         publisher.start()
         publisher.post(Message("amq.topic", "q", bytes(400_000), mandatory=False), settled.of(0))
         publisher.post(Message("amq.topic", "q", bytes(600_000), mandatory=False), settled.of(1))
@@ -233,10 +235,10 @@ def test_connections_that_break_often_are_not_held_against_a_message(
 def test_an_exchange_that_was_deleted_is_declared_anew(
     publisher: Publisher, channel: BlockingChannel, topology: Topology, settled: Settled
 ) -> None:
-    publisher.post(Message(topology.discover, "", b"x", mandatory=False), settled.of(0))
+    publisher.post(Message(topology.to_servers, "", b"x", mandatory=False), settled.of(0))
     assert publisher.flush(30)
-    channel.exchange_delete(topology.discover)
-    publisher.post(Message(topology.discover, "", b"x", mandatory=False), settled.of(1))
+    channel.exchange_delete(topology.to_servers)
+    publisher.post(Message(topology.to_servers, "", b"x", mandatory=False), settled.of(1))
     assert publisher.flush(30)
     assert settled.outcomes() == dict.fromkeys(range(2), Settlement.CONFIRMED)
 
@@ -259,7 +261,7 @@ def test_while_nothing_is_confirmed_publishing_waits_at_the_window_and_posting_d
     queue: str, eventually: Eventually
 ) -> None:
     nobody = Address(f"amqp://127.0.0.1:{free_port()}/")
-    publisher = Publisher(nobody, "imgbatch-test-window", lambda _channel: None, window_bytes=1000)
+    publisher = Publisher(nobody, "imgbatch-test-window", Topology(), window_bytes=1000)
     publisher.start()
     sent: list[int] = []
 
@@ -282,7 +284,7 @@ def test_while_nothing_is_confirmed_publishing_waits_at_the_window_and_posting_d
 def test_a_message_larger_than_the_window_goes_alone(
     address: Address, channel: BlockingChannel, queue: str
 ) -> None:
-    publisher = Publisher(address, "imgbatch-test-large", lambda _channel: None, window_bytes=1000)
+    publisher = Publisher(address, "imgbatch-test-large", Topology(), window_bytes=1000)
     publisher.start()
     for _ in range(5):
         publisher.publish(Message("", queue, bytes(5000)))

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from tests.support import small_worker
-from tests.support.amqp import plain_channel, take_all
+from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel, take_all
 from tests.support.brokers import Broker
 from tests.support.frames import enlistment
 from tests.support.programs import wait_until
 
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.protocol import (
     Discover,
     Frame,
@@ -43,17 +43,12 @@ class Client:
         self.channel = channel
         self.topology = topology
         self.batch = secrets.token_hex(4)
-        self.topic = secrets.token_hex(4)
-        for exchange, kind in (
-            (topology.clients, "topic"),
-            (topology.announcements, "fanout"),
-            (topology.discover, "fanout"),
-        ):
-            channel.exchange_declare(exchange, kind, durable=True)
-        self.inbox = topology.private_queue("test")
+        self.topic = topology.private_name("client")
+        declare_exchanges(channel, topology)
+        self.inbox = topology.private_name("listener")
         channel.queue_declare(self.inbox, exclusive=True)
-        channel.queue_bind(self.inbox, topology.clients, self.topic)
-        channel.queue_bind(self.inbox, topology.announcements)
+        for key in (self.topic, self.inbox, STATUS):
+            channel.queue_bind(self.inbox, topology.to_clients, key)
 
     def hear(self, kind: type, holds: Callable[[Any], object] = lambda _frame: True) -> Any:
         """Return the next frame of a kind for which something holds."""
@@ -70,13 +65,14 @@ class Client:
         return found[0]
 
     def call(self) -> None:
-        self.channel.basic_publish(self.topology.discover, "", encode(Discover(self.inbox)))
+        body = encode(Discover(self.inbox))
+        self.channel.basic_publish(self.topology.to_servers, DISCOVER, body)
 
     def say(self, machine: ServerStatus, body: bytes) -> None:
-        self.channel.basic_publish("", machine.queue, body)
+        self.channel.basic_publish(self.topology.to_servers, machine.queue, body)
 
     def enlist(self, machine: ServerStatus, **changes: Any) -> None:
-        queue = self.topology.work_queue(self.batch)
+        queue = f"{self.topology.prefix}batch.{self.batch}"
         fields = {"batch": self.batch, "topic": self.topic, "queue": queue}
         self.say(machine, encode(enlistment(**(fields | changes))))
 
@@ -90,8 +86,7 @@ def topology() -> Topology:
 def client(broker: Broker, topology: Topology) -> Iterator[Client]:
     with plain_channel(broker.url) as channel:
         yield Client(channel, topology)
-        for exchange in (topology.clients, topology.announcements, topology.discover):
-            channel.exchange_delete(exchange)
+        delete_exchanges(channel, topology)
 
 
 @pytest.fixture
@@ -129,8 +124,9 @@ def test_a_machine_announces_itself_and_answers_a_call(
 
 def test_who_asks_is_answered_at_once_and_alone(client: Client, machine: ServerStatus) -> None:
     """Hundreds of machines answer, and everybody else would have to read all that."""
-    asking = client.topology.private_queue("asking")
+    asking = client.topology.private_name("asking")
     client.channel.queue_declare(asking, exclusive=True)  # hears no announcement
+    client.channel.queue_bind(asking, client.topology.to_clients, asking)
     client.inbox, announced = asking, client.inbox
     client.call()
     assert client.hear(ServerStatus).machine == machine.machine
@@ -140,8 +136,9 @@ def test_who_asks_is_answered_at_once_and_alone(client: Client, machine: ServerS
 def test_however_often_a_machine_is_asked_it_answers_ten_times_a_second(
     client: Client, machine: ServerStatus
 ) -> None:
-    asking = client.topology.private_queue("asking")
+    asking = client.topology.private_name("asking")
     client.channel.queue_declare(asking, exclusive=True)
+    client.channel.queue_bind(asking, client.topology.to_clients, asking)
     announced, client.inbox = client.inbox, asking
     begun = time.monotonic()
     while time.monotonic() - begun < 2.5:
@@ -254,6 +251,6 @@ def test_workers_are_told_of_another_queue_of_the_same_batch(
     client: Client, machine: ServerStatus
 ) -> None:
     for name in "ab":
-        queue = client.topology.work_queue(name)
+        queue = f"{client.topology.prefix}batch.{name}"
         client.enlist(machine, batch="one image", queue=queue)
     client.hear(ServerStatus, lambda frame: frame.images == 4)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
-from tests.support.amqp import plain_channel
+from tests.support.amqp import declare_exchanges, plain_channel
 from tests.support.brokers import Broker
 from tests.support.frames import ticket
 from tests.support.photos import encoded
@@ -78,13 +78,14 @@ class Client:
         self.topology = topology
         self.heard: deque[Received] = deque()
         self.batch = secrets.token_hex(4)
-        self.topic = secrets.token_hex(4)
-        self.queue = topology.work_queue(self.batch)
+        self.topic = topology.private_name("client")
+        self.queue = topology.private_name("batch")
         arguments = {"x-expires": 60_000}
         channel.queue_declare(self.queue, durable=True, arguments=arguments)
-        channel.exchange_declare(topology.clients, "topic", durable=True)
+        declare_exchanges(channel, topology)
+        channel.queue_bind(self.queue, topology.batches, self.queue)
         self.inbox = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(self.inbox, topology.clients, self.topic)
+        channel.queue_bind(self.inbox, topology.to_clients, self.topic)
 
     def ticket(self, **changes: Any) -> Ticket:
         fields = {
@@ -99,14 +100,14 @@ class Client:
         self.put(encode(frame, image))
 
     def put(self, body: bytes) -> None:
-        self.channel.basic_publish("", self.queue, body)
+        self.channel.basic_publish(self.topology.batches, self.queue, body)
 
     def answer(self, fetch: Fetch, image: bytes) -> None:
         chunk = Chunk(fetch.batch, fetch.job, fetch.transfer, 0, len(image))
         self.say(fetch, chunk, image)
 
     def say(self, fetch: Fetch, frame: Frame, payload: bytes = b"") -> None:
-        self.channel.basic_publish("", fetch.queue, encode(frame, payload))
+        self.channel.basic_publish(self.topology.to_servers, fetch.queue, encode(frame, payload))
 
     def hear(self) -> Received:
         """Return the next frame that the worker sends to this client."""
@@ -321,7 +322,7 @@ def test_a_damaged_piece_is_asked_for_again(client: Client, serve: Callable[[], 
     fetch = client.expect(Fetch)
     body = bytearray(encode(Chunk(fetch.batch, 6, fetch.transfer, 0, len(IMAGE)), IMAGE))
     body[-10] ^= 1
-    client.channel.basic_publish("", fetch.queue, bytes(body))
+    client.channel.basic_publish(client.topology.to_servers, fetch.queue, bytes(body))
     again = client.expect(Fetch)
     assert (again.job, again.begins) == (6, False)
     client.answer(again, IMAGE)
@@ -417,7 +418,7 @@ def test_garbage_in_a_workers_own_queue_is_passed_over(
     ]
     for lie in lies:
         client.say(fetch, lie, b"x")
-    client.channel.basic_publish("", fetch.queue, b"garbage")
+    client.channel.basic_publish(client.topology.to_servers, fetch.queue, b"garbage")
     client.answer(fetch, IMAGE)
     client.expect_result(14)
 

@@ -11,6 +11,7 @@ from imgbatch.broker import bundler as bundler_module
 from imgbatch.broker.address import DEFAULT_URL, Address
 from imgbatch.broker.bundler import LONGEST_WAIT_SECONDS, Bundler
 from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.broker.topology import Topology
 from imgbatch.protocol.slicing import BUNDLE_BYTES, MOST_FRAMES_PER_BUNDLE
 
 
@@ -18,7 +19,7 @@ class Outbox(Publisher):
     """Takes messages, and settles them when the test says so."""
 
     def __init__(self) -> None:
-        super().__init__(Address(DEFAULT_URL), "imgbatch-test-out", lambda _channel: None)
+        super().__init__(Address(DEFAULT_URL), "imgbatch-test-out", Topology())
         self.sent: list[tuple[Message, Callable[[Settlement], None]]] = []
 
     def publish(

@@ -10,20 +10,18 @@ from imgbatch.broker.topology import Topology
 def test_one_prefix_covers_every_name() -> None:
     topology = Topology("studio.")
     names = [
-        topology.clients,
-        topology.announcements,
-        topology.discover,
-        topology.work_queue("b"),
-        topology.private_queue("worker"),
+        topology.to_clients,
+        topology.to_servers,
+        topology.batches,
+        topology.private_name("batch"),
+        topology.private_name("worker"),
     ]
     assert all(name.startswith("studio.") for name in names)
     assert len(set(names)) == 5
-    assert topology.work_queue("b") == "studio.batch.b"
-    assert Topology().clients == "imgbatch.clients"
 
 
-def test_private_queues_have_a_new_name_each_time() -> None:
-    assert len({Topology().private_queue("client") for _ in range(100)}) == 100
+def test_private_names_are_new_each_time() -> None:
+    assert len({Topology().private_name("client") for _ in range(100)}) == 100
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from imgbatch.batch.write import OutputPolicy
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher
-from imgbatch.broker.topology import Topology
+from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.rabbitmq.machines import AGREED_SECONDS, MachineRegistry
 from imgbatch.engines.rabbitmq.reading import Reader, Route
@@ -71,8 +71,8 @@ LEASE_SECONDS = 30
 """How long a machine goes on without hearing from the client: six renewals."""
 STATUS_SECONDS = 3.0
 MACHINES_SECONDS = 1.0
-MOST_ANSWERS = 10
-"""In each turn, to those who ask for the run's status."""
+ASKED_STATUS_SECONDS = 1.0
+"""How often the run tells its status, at most and if it is asked; else each `STATUS_SECONDS`."""
 INBOX_PREFETCH = 16
 """Frames of at most 1 MiB that wait here to be written."""
 
@@ -150,27 +150,32 @@ class _Run:
     ) -> None:
         self.error: BaseException | None = None
         self._listener = listener
-        self._topology = Topology(options.prefix)
+        self._topology = topology = Topology(options.prefix)
         batch = listener.tally.batch = uuid.uuid4().hex
         self._route = Route(
-            batch, uuid.uuid4().hex, self._topology.work_queue(batch), recipe, limits
+            batch,
+            topology.private_name("client"),
+            topology.private_name("batch"),
+            topology,
+            recipe,
+            limits,
         )
         self._session = ClientSession(batch)
         self._machines = MachineRegistry(options.machines, options.mixed_fleet)
         address = Address(options.broker)
         name = f"imgbatch-client-{batch}"
-        self._publisher = Publisher(address, f"{name}-out", self._declare)
-        self._consumer = Consumer(
-            address, f"{name}-in", self._topology.declare_exchanges, lost=self._on_connection_lost
-        )
-        declare = self._topology.declare_private_queue
+        self._publisher = Publisher(address, f"{name}-out", topology, self._declare)
+        self._consumer = Consumer(address, f"{name}-in", topology, lost=self._on_connection_lost)
         self._inbox = Subscription(
             queue="inbox",
-            declare=partial(declare, exchange=self._topology.clients, topic=self._route.topic),
+            declare=partial(
+                topology.declare_private_queue,
+                bindings=[(topology.to_clients, self._route.topic)],
+            ),
             received=self._on_frame,
             unreadable=self._on_unreadable,
             prefetch=INBOX_PREFETCH,
-            private=partial(self._topology.private_queue, "client"),
+            private=partial(topology.private_name, "client"),
         )
         self._announcements = self._listening_to_announcements()
         self._writer = Writer(policy, listener, self._on_written, self._abort)
@@ -185,8 +190,8 @@ class _Run:
         )
         self._begun_seconds = time.monotonic()
         self._stall = StallDetector(address, options.timeout_seconds, self._begun_seconds)
-        self._status_due_seconds = 0.0
-        self._asking: set[str] = set()
+        self._status_seconds = 0.0
+        self._is_asked = False
         self._leased: dict[str, ServerStatus] = {}
         self._over = threading.Event()
         self._done = 0
@@ -195,15 +200,21 @@ class _Run:
         self._listening = False
 
     def _listening_to_announcements(self) -> Subscription:
+        topology = self._topology
         return Subscription(
             queue="announcements",
             declare=partial(
-                self._topology.declare_private_queue, exchange=self._topology.announcements
+                topology.declare_private_queue,
+                bindings=[
+                    (topology.to_clients, OWN_NAME),
+                    (topology.to_clients, STATUS),
+                    (topology.batches, DISCOVER),
+                ],
             ),
             received=self._on_announcement,
             unreadable=self._on_unreadable_announcement,
             prefetch=0,
-            private=partial(self._topology.private_queue, "listener"),
+            private=partial(topology.private_name, "listener"),
             started=self._on_listening,
         )
 
@@ -272,8 +283,7 @@ class _Run:
     # On the publisher's thread
 
     def _declare(self, channel: Channel) -> None:
-        # On every new channel: exchanges and the batch's queue are there before anything is sent.
-        self._topology.declare_exchanges(channel)
+        # On every new channel: the batch's queue is there before anything is sent.
         self._topology.declare_work_queue(channel, self._route.work_queue)
         self._consumer.connection.call_threadsafe(self._renew)
 
@@ -298,7 +308,7 @@ class _Run:
                 case session.Renew():
                     self._renew()
                 case session.SendCancel(queue, frame):
-                    self._post("", queue, frame)
+                    self._post(self._topology.to_servers, queue, frame)
                 case session.Warn(sentence):
                     log.warning("%s", sentence)
         if self._session.is_over:
@@ -342,8 +352,8 @@ class _Run:
                 self._lease()
                 if self._machines.is_collecting(now):
                     self._consumer.connection.call_later(AGREED_SECONDS, self._lease)
-        elif isinstance(frame, Discover) and len(self._asking) < MOST_ANSWERS:
-            self._asking.add(frame.queue)
+        elif isinstance(frame, Discover):
+            self._is_asked = True
 
     def _on_unreadable_announcement(self, _delivery: Delivery, error: ProtocolError) -> None:
         log.warning("passed over an announcement: %s", error)
@@ -378,11 +388,9 @@ class _Run:
                     raise connection.fatal_error
             self._lease()
             self._perform(self._session.tick(now, connected=self._problem is None))
-            if now >= self._status_due_seconds:
+            pause_seconds = ASKED_STATUS_SECONDS if self._is_asked else STATUS_SECONDS
+            if now - self._status_seconds >= pause_seconds:
                 self._announce_status(ended=False)
-            for queue in filter(self._topology.is_ours, self._asking):
-                self._post("", queue, self._status(ended=False))
-            self._asking.clear()
             self._report_stall(now)
         except ImgbatchError as error:
             self._abort(error)
@@ -390,7 +398,8 @@ class _Run:
     def _renew(self) -> None:
         """Keep leases and the work queue from expiring; look for machines if there are none."""
         if self._listening and not self._leased and not self._publisher.connection.problem:
-            self._post(self._topology.discover, "", Discover(self._announcements.queue))
+            discover = Discover(self._announcements.queue)
+            self._post(self._topology.to_servers, DISCOVER, discover)
         self._lease(renew=True)
         # Not on the publisher's connection: an alarm would keep the queue from living on.
         channel = self._consumer.connection.channel
@@ -404,14 +413,14 @@ class _Run:
         if not self._listening or self._publisher.connection.problem:
             return
         for forgotten in self._machines.update(now):
-            self._post("", forgotten.queue, LeaseEnd(route.batch))
+            self._post(self._topology.to_servers, forgotten.queue, LeaseEnd(route.batch))
         before = {} if renew else self._leased
         self._leased = {machine.machine: machine for machine in self._machines.leased}
         host = socket.gethostname()
         lease = Lease(route.batch, route.work_queue, route.topic, LEASE_SECONDS, host)
         for name, machine in self._leased.items():
             if name not in before:
-                self._post("", machine.queue, lease)
+                self._post(self._topology.to_servers, machine.queue, lease)
         self._perform(self._session.workers_changed(self._machines.procs))
 
     def _report_machines(self) -> None:
@@ -441,8 +450,9 @@ class _Run:
     def _announce_status(self, *, ended: bool) -> None:
         if self._publisher.connection.problem:
             return
-        self._status_due_seconds = time.monotonic() + STATUS_SECONDS
-        self._post(self._topology.announcements, "", self._status(ended=ended))
+        self._status_seconds = time.monotonic()
+        self._is_asked = False
+        self._post(self._topology.batches, STATUS, self._status(ended=ended))
 
     def _status(self, *, ended: bool) -> BatchStatus:
         tally = self._listener.tally
@@ -460,7 +470,7 @@ class _Run:
 
     def _say_goodbye(self) -> None:
         for machine in self._leased.values():
-            self._post("", machine.queue, LeaseEnd(self._route.batch))
+            self._post(self._topology.to_servers, machine.queue, LeaseEnd(self._route.batch))
         self._announce_status(ended=True)
 
 

@@ -24,6 +24,7 @@ from imgbatch.batch.model import Job
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import changed, check_size, open_source, read_source, source_error
 from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.broker.topology import Topology
 from imgbatch.engines.base import JobSource
 from imgbatch.errors import ImageError
 from imgbatch.images.limits import Limits
@@ -55,6 +56,8 @@ class Route:
         Where its client listens.
     work_queue
         Its tickets' queue.
+    topology
+        By which exchanges.
     recipe
         What its tickets ask for.
     limits
@@ -64,6 +67,7 @@ class Route:
     batch: str
     topic: str
     work_queue: str
+    topology: Topology
     recipe: Recipe
     limits: Limits
 
@@ -220,7 +224,8 @@ class Reader:
             except ImageError as error:
                 self._tell(partial(ClientSession.fail, index=job.index, error=error))
         if tickets:
-            message = Message("", self._route.work_queue, b"".join(tickets.values()))
+            exchange, queue = self._route.topology.batches, self._route.work_queue
+            message = Message(exchange, queue, b"".join(tickets.values()))
 
             def settled(settlement: Settlement) -> None:
                 if settlement is not Settlement.CONFIRMED:
@@ -260,12 +265,13 @@ class Reader:
             self._tell(partial(ClientSession.fail, index=job.index, error=error))
 
     def _chunks(self, job: Job, send: SendImage) -> Iterator[Message]:
+        exchange = self._route.topology.to_servers
         with open_source(job) as file:
             # An empty file is one empty piece, since a worker waits for something.
             for offset in range(0, max(1, job.size_bytes), CHUNK_BYTES):
                 chunk = Chunk(self._route.batch, job.index, send.transfer, offset, job.size_bytes)
                 piece = _read_piece(job, file, min(CHUNK_BYTES, job.size_bytes - offset))
-                yield Message("", send.queue, encode(chunk, piece))
+                yield Message(exchange, send.queue, encode(chunk, piece))
 
 
 def _read_piece(job: Job, file: io.FileIO, length_bytes: int) -> bytes:

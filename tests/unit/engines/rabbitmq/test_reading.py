@@ -19,6 +19,7 @@ from tests.support.outbox import Outbox
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.model import Job
 from imgbatch.batch.tally import Tally
+from imgbatch.broker.topology import Topology
 from imgbatch.engines.rabbitmq.reading import Reader, Route, images_per_message
 from imgbatch.errors import Code, ImageError
 from imgbatch.images.limits import Limits
@@ -39,7 +40,12 @@ from imgbatch.recipe import Recipe
 LIMIT = 4 * CHUNK_BYTES
 PIXELS = 1_000_000
 ROUTE = Route(
-    "b", "topic", "imgbatch.batch.b", Recipe(Adjustment(brightness=7)), Limits(PIXELS, LIMIT)
+    "b",
+    "topic",
+    "imgbatch.batch.b",
+    Topology(),
+    Recipe(Adjustment(brightness=7)),
+    Limits(PIXELS, LIMIT),
 )
 QUEUE = "imgbatch.worker.1"
 
