@@ -121,8 +121,8 @@ def test_the_scaler_looks_at_the_queues_that_batches_have() -> None:
 
     (trigger,) = manifest("ScaledObject")["spec"]["triggers"]
     pattern, topology = re.compile(trigger["metadata"]["queueName"]), Topology()
-    assert pattern.search(topology.work_queue("0f1e2d3c"))
-    assert not pattern.search(topology.private_queue("worker"))
+    assert pattern.search(topology.private_name("batch"))
+    assert not pattern.search(topology.private_name("worker"))
 
 
 def test_a_pod_may_do_nothing_but_compute() -> None:
