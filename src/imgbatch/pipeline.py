@@ -7,19 +7,23 @@ tells two installations apart that would not.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import as_image_errors
-from imgbatch.images.formats import encode, inspect
+from imgbatch.images.formats import encode, encode_frames, inspect
 from imgbatch.images.limits import Limits
+from imgbatch.images.notes import Note
 from imgbatch.images.picture import Pixels
-from imgbatch.recipe import Encoding, Recipe
+from imgbatch.recipe import Encoding, Frames, Recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imgbatch.images.animation import Animation, Frame
     from imgbatch.images.picture import Source
 
 
@@ -97,7 +101,9 @@ class Pipeline:
         limits: Limits,
         thumbnail_room: tuple[int, int] | None,
     ) -> Processed:
-        source = inspect(data, limits)
+        source = inspect(data, limits, recipe.encoding.frames)
+        if source.shape.frames > 1 and recipe.encoding.frames is Frames.ALL:
+            return self._run_frames(cast("Animation", source), recipe, thumbnail_room)
         picture = source.decode(self._buffers, recipe.encoding.damaged)
         before = _thumbnail(source, picture.pixels, thumbnail_room)
         pixels = _adjusted(picture.pixels, recipe.adjustment)
@@ -108,6 +114,30 @@ class Pipeline:
         notes = tuple(dict.fromkeys(str(note) for note in (*picture.notes, *encoded.notes)))
         parts = b"".join(encoded.parts)
         return Processed(parts, shape.width_pixels, shape.height_pixels, notes, thumbnails)
+
+    def _run_frames(
+        self, source: Animation, recipe: Recipe, thumbnail_room: tuple[int, int] | None
+    ) -> Processed:
+        thumbnails, notes = list[bytes | None](), list[Note]()
+
+        def adjusted() -> Iterator[Frame]:
+            for frame in source.frames(self._buffers, recipe.encoding.damaged):
+                room = None if thumbnails else thumbnail_room
+                thumbnails.append(_thumbnail(source, frame.pixels, room))
+                pixels = _adjusted(frame.pixels, recipe.adjustment)
+                thumbnails.append(_thumbnail(source, pixels, room))
+                notes.extend(frame.notes)
+                yield replace(frame, pixels=pixels)
+
+        encoded = encode_frames(adjusted(), source, recipe.encoding, self._buffers)
+        before, after = thumbnails[:2]
+        return Processed(
+            b"".join(encoded.parts),
+            source.shape.width_pixels,
+            source.shape.height_pixels,
+            tuple(dict.fromkeys(map(str, (*notes, *encoded.notes)))),
+            None if before is None or after is None else (before, after),
+        )
 
 
 def _adjusted(pixels: Pixels, adjustment: Adjustment) -> Pixels:

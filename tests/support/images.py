@@ -158,6 +158,11 @@ def bmp(image: Any = None, **options: Any) -> bytes:
     return pillow_file(pixels() if image is None else image, "BMP", **options)
 
 
+def avif(image: Any = None, **options: Any) -> bytes:
+    """Return an AVIF."""
+    return pillow_file(pixels() if image is None else image, "AVIF", **options)
+
+
 def opened(file: bytes) -> Image.Image:
     """Return a file as Pillow sees it, decoded."""
     image = Image.open(io.BytesIO(file))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgbatch.images.picture import Shape
 
 
-READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP and HEIC"
+READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP, HEIC and AVIF"
 """For sentences."""
 
 _NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")
@@ -98,10 +98,10 @@ def unsupported(what: str) -> RefusedImage:
 
 
 def several_pictures(what: str) -> RefusedImage:
-    """Return the error for a file that would be flattened to one of its pictures."""
+    """Return the error for a file whose pictures can't all be written."""
     return RefusedImage(
         Code.ANIMATED_IMAGE,
-        f"{what}; imgbatch processes files of one picture, and does not choose among several",
+        f"{what}; use --frames first to write the first picture alone",
     )
 
 

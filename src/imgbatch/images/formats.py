@@ -6,6 +6,8 @@ Adding one is an entry of `FORMATS`, and a folder or file of the same name with 
     Check a file's structure without decoding a pixel, and return its `Source`.
 ``write(pixels, source, encoding, buffers)``
     Encode pixels, with the metadata of their source, as `Encoded`.
+
+and, if it has animations, ``write_frames(frames, source, encoding, buffers)``.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from imgbatch.errors import Code, DamagedImage, SkippedFile
-from imgbatch.images.failures import unsupported_format
-from imgbatch.images.notes import Note
-from imgbatch.recipe import Encoding, OutputFormat
+from imgbatch.images.failures import several_pictures, unsupported_format
+from imgbatch.images.notes import Note, notes_where
+from imgbatch.recipe import Encoding, Frames, OutputFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
+    from imgbatch.images.animation import Animation, Frame
     from imgbatch.images.buffers import Buffers
     from imgbatch.images.limits import Limits
     from imgbatch.images.picture import Encoded, Pixels, Source
@@ -59,6 +63,7 @@ FORMATS = {
     "png": Format((".png",), rb"\x89PNG\r\n\x1a\n"),
     "tiff": Format((".tif", ".tiff"), rb"II\*\0|MM\0\*"),
     "webp": Format((".webp",), rb"RIFF.{4}WEBP"),
+    "avif": Format((".avif", ".avifs"), rb".{4}ftypavi[fs]"),
     # Of HEIF's brands those of HEVC, and those that leave open what the pictures are coded in.
     "heif": Format((".heic", ".heif", ".hif"), rb".{4}ftyp(he[ivs]|mi[fa]|msf1)", "jpeg"),
     # A text may begin with BM, too; a BMP goes on with the size of its second header, below 256.
@@ -70,7 +75,6 @@ IMAGE_SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in kn
 _NOT_PROCESSED = {
     rb"GIF8[79]a": "a GIF",
     rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51": "JPEG 2000",
-    rb".{4}ftypavi[fs]": "AVIF",
     rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     rb".{4}ftypcrx |IIRO|IIU\0|FUJIFILMCCD-RAW": "a camera's raw file",
     rb"8BPS": "a Photoshop document",
@@ -107,8 +111,13 @@ def detect_format(data: memoryview) -> str:
     raise SkippedFile(Code.NOT_AN_IMAGE, "the file's content is no image format imgbatch knows")
 
 
-def inspect(data: memoryview, limits: Limits) -> Source:
+def inspect(data: memoryview, limits: Limits, frames: Frames = Frames.ALL) -> Source:
     """Check a file's structure and size against the limits, without decoding a pixel.
+
+    Parameters
+    ----------
+    frames
+        How many of its pictures will be decoded.
 
     Raises
     ------
@@ -117,7 +126,8 @@ def inspect(data: memoryview, limits: Limits) -> Source:
     """
     limits.check_bytes(len(data))
     source: Source = _module(detect_format(data)).read(data)
-    limits.check_shape(source.shape)
+    one = replace(source.shape, frames=1)
+    limits.check_shape(one if frames is Frames.FIRST else source.shape)
     return source
 
 
@@ -130,12 +140,39 @@ def encode(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers)
         If the format can't hold such an image.
     """
     asked = encoding.output_format
-    own = FORMATS[source.file_format].written_as
-    name = (own or source.file_format) if asked is OutputFormat.KEEP else asked.value
+    name = _written_format(source, encoding)
     encoded: Encoded = _module(name).write(pixels, source, encoding, buffers)
-    if own and asked is OutputFormat.KEEP:
-        return replace(encoded, notes=(Note.FORMAT_CHANGED, *encoded.notes))
+    facts = {
+        Note.FORMAT_CHANGED: asked is OutputFormat.KEEP and name != source.file_format,
+        Note.FRAMES_DROPPED: source.shape.frames > 1,
+    }
+    return replace(encoded, notes=(*notes_where(facts), *encoded.notes))
+
+
+def encode_frames(
+    frames: Iterator[Frame], source: Animation, encoding: Encoding, buffers: Buffers
+) -> Encoded:
+    """Encode the frames of an animation in the format asked for, each before the next is decoded.
+
+    Raises
+    ------
+    RefusedImage
+        If the format has no animations; nothing is decoded then.
+    """
+    name = _written_format(source, encoding)
+    write_frames = getattr(_module(name), "write_frames", None)
+    if write_frames is None:
+        raise several_pictures(
+            f"a {name.upper()} can't hold the {source.shape.frames} frames of an animation"
+        )
+    encoded: Encoded = write_frames(frames, source, encoding, buffers)
     return encoded
+
+
+def _written_format(source: Source, encoding: Encoding) -> str:
+    if encoding.output_format is not OutputFormat.KEEP:
+        return encoding.output_format.value
+    return FORMATS[source.file_format].written_as or source.file_format
 
 
 def _module(name: str) -> ModuleType:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from imgbatch.errors import DamagedImage
+from imgbatch.images import avif
 from imgbatch.images.failures import beyond_repair, probe_memory, truncated, unsupported
-from imgbatch.images.isobmff import is_complete, largest_picture
+from imgbatch.images.isobmff import boxes, find, is_complete, largest_picture
 from imgbatch.images.limits import MEMORY_PER_DECODED_BYTE
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note, notes_where
@@ -26,6 +27,7 @@ from imgbatch.recipe import DamagedPolicy
 if TYPE_CHECKING:
     from pi_heif import HeifImage
 
+    from imgbatch.images.avif.decode import AvifSource
     from imgbatch.images.buffers import Buffers
 
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -111,8 +113,8 @@ class HeifSource:
         return Picture(pixels, notes_where(facts))
 
 
-def read(data: memoryview) -> HeifSource:
-    """Read a HEIF file's structure.
+def read(data: memoryview) -> HeifSource | AvifSource:
+    """Read a HEIF file's structure; of one that is coded by AV1, which makes it an AVIF, as such.
 
     Raises
     ------
@@ -123,6 +125,9 @@ def read(data: memoryview) -> HeifSource:
     """
     from pi_heif import open_heif
 
+    codecs = {kind for kind, _ in boxes(find(data, b"meta", b"iprp", b"ipco"))}
+    if b"av1C" in codecs and b"hvcC" not in codecs:
+        return avif.read(data)
     has_all = is_complete(data)
     try:
         with _as_image_errors():

@@ -13,7 +13,8 @@ Box = tuple[bytes, memoryview]
 def is_complete(data: memoryview) -> bool:
     """Whether all boxes of a file, and all pieces of which its pictures are made, end within it."""
     has_pictures = bool(find(data, b"meta") or find(data, b"moov"))
-    return has_pictures and _boxes_end(data) and _last_byte(data) <= len(data)
+    last_byte = max((offset + size for offset, size in pieces(data)), default=0)
+    return has_pictures and _boxes_end(data) and last_byte <= len(data)
 
 
 def boxes(data: memoryview) -> Iterator[Box]:
@@ -65,29 +66,28 @@ def _boxes_end(data: memoryview) -> bool:
     return position == len(data)
 
 
-def _last_byte(data: memoryview) -> int:
-    """Return where the last piece of any picture ends in a file, as its table of places says."""
+def pieces(data: memoryview) -> Iterator[tuple[int, int]]:
+    """Yield offset and size of each piece of the pictures in a file, by its table of places."""
     table = find(data, b"meta", b"iloc")
     if len(table) < 8:
-        return 0
+        return
     version = table[0]
-    offset_bytes, length_bytes = divmod(table[4], 16)
+    offset_bytes, size_bytes = divmod(table[4], 16)
     base_bytes, index_bytes = divmod(table[5], 16)
     if version == 0:
         index_bytes = 0
     number_bytes = 4 if version == 2 else 2
-    piece_bytes = index_bytes + offset_bytes + length_bytes
-    position, last = 6 + number_bytes, 0
-    while position < len(table) and piece_bytes:
+    step = index_bytes + offset_bytes + size_bytes
+    position = 6 + number_bytes
+    while position < len(table) and step:
         position += number_bytes
         is_in_file = version == 0 or _number(table, position, 2) & 15 == 0
         position += 2 if version == 0 else 4
         base = _number(table, position, base_bytes)
-        pieces = _number(table, position + base_bytes, 2)
+        count = _number(table, position + base_bytes, 2)
         position += base_bytes + 2
-        for at in range(position + index_bytes, position + pieces * piece_bytes, piece_bytes):
-            offset = _number(table, at, offset_bytes)
-            end = base + offset + _number(table, at + offset_bytes, length_bytes)
-            last = max(last, end if is_in_file and at < len(table) else 0)
-        position += pieces * piece_bytes
-    return last
+        end = min(position + count * step, len(table))
+        for at in range(position + index_bytes, end if is_in_file else 0, step):
+            offset = base + _number(table, at, offset_bytes)
+            yield offset, _number(table, at + offset_bytes, size_bytes)
+        position += count * step

@@ -14,6 +14,7 @@ class Note(StrEnum):
     FORMAT_CHANGED = "format-changed"
     # pixels
     ALPHA_FLATTENED = "alpha-flattened"
+    FRAMES_DROPPED = "frames-dropped"
     DEPTH_REDUCED = "depth-reduced"
     CMYK_CONVERTED = "cmyk-converted"
     PALETTE_EXPANDED = "palette-expanded"

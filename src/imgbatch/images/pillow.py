@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from importlib import import_module
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from imgbatch.images import failures
+from imgbatch.images.animation import Frame
 from imgbatch.images.picture import Pixels, Shape
 
 _COMPLAINTS = (
@@ -40,9 +42,10 @@ def opened(
     RefusedImage
         If Pillow says that it knows no such kind.
     """
-    plugin = import_module(f"PIL.{name.capitalize()}ImagePlugin")
+    pillow_name = name.capitalize() if name.isupper() else name
+    plugin = import_module(f"PIL.{pillow_name}ImagePlugin")
     try:
-        with getattr(plugin, f"{name.capitalize()}ImageFile")(io.BytesIO(data)) as image:
+        with getattr(plugin, f"{pillow_name}ImageFile")(io.BytesIO(data)) as image:
             yield image
     except _COMPLAINTS as error:
         if "nsupported" in str(error):
@@ -93,9 +96,34 @@ def decode_by_pillow(
             image.load()
         if image.mode == "CMYK":
             return cmyk_to_srgb(image, icc)
-        mode = _MODES[shape.channels]
-        pixels = np.array(image if image.mode == mode else image.convert(mode))
-        return pixels.reshape(*pixels.shape[:2], -1)
+        return _pixels(image, shape)
+
+
+def frames_by_pillow(
+    data: bytes | memoryview, name: str, shape: Shape, *, is_strict: bool
+) -> Iterator[Frame]:
+    """Decode the frames of an animation, one after the other, as a viewer shows them.
+
+    Raises
+    ------
+    DamagedImage
+        If Pillow found another size, or can't decode one.
+    """
+    with opened(data, name, is_strict=is_strict) as image:
+        if image.size != (shape.width_pixels, shape.height_pixels):
+            raise failures.damaged(
+                f"the {name} has another size for its decoder than in its header"
+            )
+        for number in range(shape.frames):
+            image.seek(number)
+            image.load()
+            yield Frame(_pixels(image, shape), Fraction(image.info.get("duration", 0), 1000))
+
+
+def _pixels(image: ImageFile, shape: Shape) -> Pixels:
+    mode = _MODES[shape.channels]
+    pixels = np.array(image if image.mode == mode else image.convert(mode))
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> Pixels:

@@ -34,6 +34,7 @@ from imgbatch.recipe import Encoding, OutputFormat
         (images.bmp(), "bmp"),
         (heifs.sample("phone"), "heif"),
         (b"\0\0\0\x18ftypmif1", "heif"),
+        (images.avif(), "avif"),
     ],
 )
 def test_formats_are_known_by_their_content(file, expected):
@@ -45,7 +46,6 @@ def test_formats_are_known_by_their_content(file, expected):
     [
         (images.pillow_file(images.pixels(), "GIF"), "GIF"),
         (images.pillow_file(images.pixels(), "JPEG2000"), "JPEG 2000"),
-        (images.pillow_file(images.pixels(), "AVIF"), "AVIF"),
         (images.pillow_file(images.pixels(), "ICO"), "icon"),
         (b"\xff\x0a\0\0", "JPEG XL"),
         (b"8BPS\0\1", "Photoshop"),
@@ -108,6 +108,7 @@ FILE_OF = {
     "png": images.png_of(images.pixels()),
     "tiff": images.tiff(),
     "webp": images.webp(),
+    "avif": images.avif(),
     "heif": heifs.sample("phone"),
     "bmp": images.bmp(),
 }
@@ -130,6 +131,7 @@ FILES = {
     "tif": images.tiff(),
     "TIFF": images.tiff(),
     "webp": images.webp(),
+    "avif": images.avif(),
     "HEIC": heifs.sample("grey"),
     "BMP": images.bmp(),
 }

@@ -432,6 +432,8 @@ def described(kind: str, size: int) -> bytes:
     if kind == "webp":
         xmp = images.XMP + b" " * size
         return images.webp(exif=exif, xmp=xmp, icc_profile=profile, lossless=True)
+    if kind == "avif":
+        return images.avif(exif=exif, xmp=images.XMP, icc_profile=profile)
     return heifs.sample("phone") if kind == "heif" else images.bmp(dpi=(300, 300))
 
 
