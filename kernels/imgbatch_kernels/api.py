@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgbatch_kernels.arguments import check_factors, check_image, check_out, check_threads
 from imgbatch_kernels.coefficients import coefficients_of
 from imgbatch_kernels.compiled import is_executable, kernel
 from imgbatch_kernels.loops import KERNELS
 from imgbatch_kernels.threads import adjust_image, adjust_in_place
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 
 def adjust(

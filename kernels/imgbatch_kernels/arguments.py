@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from operator import index
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgbatch_kernels.coefficients import FACTOR_RANGES
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 _OVERLAP_SEARCH_STEPS = 10_000

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgbatch_kernels.compiled import is_executable, kernel
 from imgbatch_kernels.loops import ADAPTIVE, AVERAGE, NONE, PAETH, PIXEL_BYTES, SUB, UP
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["ADAPTIVE", "AVERAGE", "NONE", "PAETH", "SUB", "UP", "filter_rows", "unfilter_rows"]
 

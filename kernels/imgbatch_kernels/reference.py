@@ -6,16 +6,14 @@ work. It needs `cv2`; the rest of the package does not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from imgbatch_kernels.arguments import check_factors, check_image, check_out
 from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def adjust(

@@ -36,15 +36,14 @@ class Photograph:
 
     Parameters
     ----------
-    data, source
-        Its bytes, and what they are.
+    source
+        What its bytes are.
     orientation
         1..8, as EXIF numbers them.
     icc
         Its colour profile, if it is one that the decoded pixels have.
     """
 
-    data: bytes
     source: Source
     orientation: int = UPRIGHT
     icc: bytes | None = None
@@ -74,7 +73,7 @@ def open_photograph(data: bytes, limits: Limits) -> Photograph:
         If it is no image that imgbatch reads, too large, or damaged.
     """
     source = inspect(memoryview(data), limits)
-    return Photograph(data, source, *_view_of(source))
+    return Photograph(source, *_view_of(source))
 
 
 def _view_of(source: Source) -> tuple[int, bytes | None]:
@@ -107,10 +106,8 @@ def scaled_pixels(photograph: Photograph, width: int, height: int) -> Pixels:
     """
     if photograph.is_sideways:
         width, height = height, width
-    decoded = _scaled_jpeg(photograph, width, height)
-    if decoded is None:
-        decoded = photograph.source.decode(Buffers(), DamagedPolicy.STRICT).pixels
-    return upright(_shrunk(decoded, width, height), photograph.orientation)
+    picture = photograph.source.decode(Buffers(), DamagedPolicy.STRICT)
+    return upright(_shrunk(picture.pixels, width, height), photograph.orientation)
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -123,33 +120,6 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         turned = turned[::-1]
     return np.ascontiguousarray(turned)  # type: ignore[return-value]
-
-
-def _scaled_jpeg(photograph: Photograph, width: int, height: int) -> Pixels | None:
-    """Decode a JPEG to no less than what fits, which saves most of the inverse transforms.
-
-    None for other formats, and for what only the full decoder can do, or explain.
-    """
-    import simplejpeg
-
-    shape = photograph.source.shape
-    scale = min(width / shape.width_pixels, height / shape.height_pixels)
-    if photograph.source.file_format != "jpeg" or scale >= 1:
-        return None
-    colourspaces = {"Gray": "GRAY", "YCbCr": "RGB", "RGB": "RGB"}
-    try:
-        header = simplejpeg.decode_jpeg_header(photograph.data)
-        if header[2] not in colourspaces or header[:2] != shape.array_shape[:2]:
-            return None
-        decoded: Pixels = simplejpeg.decode_jpeg(
-            photograph.data,
-            colourspaces[header[2]],
-            min_width=round(shape.width_pixels * scale),
-            min_height=round(shape.height_pixels * scale),
-        )
-    except ValueError:
-        return None
-    return decoded
 
 
 def _shrunk(pixels: Pixels, width: int, height: int, how: str = "INTER_AREA") -> Pixels:

@@ -17,8 +17,7 @@ from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.png import decode as png_decode
 from imgbatch.images.png.container import parse_png
-from imgbatch.images.png.decode import decode_intact
-from imgbatch.images.png.plain import decode_plain
+from imgbatch.images.png.decode import decode_intact, decode_plain
 from imgbatch_kernels.png import filter_rows
 
 IMAGE = images.pixels()
