@@ -378,8 +378,10 @@ def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
         return RabbitEngine(settings.rabbit, settings.limits, policy)
     from imgbatch.engines.local.engine import LocalEngine
 
+    # While some wait for a store, others compute.
+    in_store = folder is None or isinstance(settings.source, ObjectPath)
     return LocalEngine(
-        settings.procs,
+        2 * settings.procs if in_store else settings.procs,
         settings.limits,
         policy,
         settings.image_timeout_seconds,

@@ -65,7 +65,8 @@ class Settings:
     image_timeout_seconds
         How long a worker may take for one image.
     procs
-        Worker processes of the local engine; by default one for each usable core.
+        Worker processes of the local engine, of which there are twice as many where photographs lie
+        in a store; by default one for each usable core.
     rabbit
         Use the machines behind a broker instead.
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_http import Fault, faulty_http
 from tests.support.photos import encoded, fill
-from tests.support.programs import Programs, programs_in
+from tests.support.programs import Programs, programs_in, wait_until
 from tests.support.s3 import Bucket
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.pipeline import process
 from imgbatch.run import run_batch
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 REPORT = ["imgbatch-report.csv", "imgbatch-report.html", "imgbatch-report.json"]
 
@@ -143,6 +145,69 @@ def test_resume_does_only_what_changed_or_is_missing(bucket: Bucket) -> None:
     )
     assert results(bucket).keys() == {f"IMG_000{number}.jpg" for number in range(3)}
     assert listing(bucket)["IMG_0000.jpg"] == before["IMG_0000.jpg"]
+
+
+def test_a_dry_run_only_tells(bucket: Bucket, programs: Programs, here: Path) -> None:
+    bucket.fill("in", 7)
+    told = programs.client(f"{bucket.url}/in", f"{bucket.url}/out", "--dry-run")
+    assert told.wait() == 0
+    assert f"IMG_0006.jpg -> {bucket.url}/out/IMG_0006.jpg" in told.said()
+    assert "7 files" in told.said()
+    assert bucket.keys("out") == set()
+    assert list(here.iterdir()) == []
+
+
+def test_objects_are_taken_as_they_come(bucket: Bucket, programs: Programs) -> None:
+    bucket.fill("in", 1)
+    client = programs.client(f"{bucket.url}/in", f"{bucket.url}/out", "--watch")
+    wait_until(lambda: bucket.keys("out") == {"IMG_0000.jpg"}, "the first result")
+    bucket.fill("in", 2)
+    wait_until(lambda: len(bucket.keys("out")) == 2, "the second result")
+    client.send(signal.SIGINT)
+    assert client.wait() == 0
+    told = json.loads(bucket.get("out/imgbatch-report.json"))
+    assert told["images"]["total"] == 2
+
+
+def test_refused_credentials_end_the_run_with_a_sentence_that_helps(
+    bucket: Bucket, programs: Programs, tmp_path: Path
+) -> None:
+    fill(tmp_path / "in", 1)
+    for places in ((f"{bucket.url}/in", "out"), (tmp_path / "in", f"{bucket.url}/out")):
+        env = {"AWS_SECRET_ACCESS_KEY": "not-the-secret"}
+        client = programs.client(*places, env=env)
+        assert client.wait() == 3
+        assert f"{bucket.url} refuses this machine's credentials" in client.said()
+        assert "not-the-secret" not in client.said()
+
+
+def test_waiting_for_a_store_is_told_and_charged_to_no_image(
+    bucket: Bucket, programs: Programs, tmp_path: Path
+) -> None:
+    bucket.fill("in", 2)
+    with faulty_http(bucket.server.port) as proxy:
+        proxy.chosen = lambda _method, path: path.endswith(".jpg")
+        proxy.faults = [Fault.SLOW_DOWN] * 12
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
+        words = ["--image-timeout", 1, "--procs", 1, "--progress", "plain"]
+        client = programs.client(f"{bucket.url}/in", tmp_path / "out", *words, env=env)
+        assert client.wait() == 0
+    assert f"waiting for {bucket.url}: it answers 503 SlowDown" in client.said()
+    assert {file["attempts"] for file in client.report()["files"]} == {1}
+
+
+def test_a_killed_run_leaves_whole_objects_and_goes_on(bucket: Bucket, programs: Programs) -> None:
+    photos = bucket.fill("in", 12, ".png", width=300, height=200)
+    words = [f"{bucket.url}/in", f"{bucket.url}/out", "--brightness", 20, "--procs", 1]
+    client = programs.client(*words)
+    wait_until(lambda: len(bucket.keys("out")) > 1, "some results")
+    client.send_all(signal.SIGKILL)
+    expected = brighter(photos)
+    there = results(bucket)
+    assert 1 < len(there) < 12
+    assert there.items() <= expected.items()
+    assert programs.client(*words, "--resume").wait() == 0
+    assert results(bucket) == expected
 
 
 def listing(bucket: Bucket) -> dict[str, object]:
