@@ -57,7 +57,7 @@ test-rabbitmq4: $(INSTALLED)-test system-test ## the broker tests against Rabbit
 	scripts/with-rabbitmq4 $(BIN)/tox run -e rabbitmq4
 
 .PHONY: test-slow
-test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: the codec with a million frames
+test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: a million frames, the container image, alert rules
 	$(BIN)/tox run -e slow
 
 .PHONY: bench
@@ -84,7 +84,7 @@ system-test:
 
 .PHONY: system-slow
 system-slow:
-	@scripts/install-debian debootstrap
+	@scripts/install-debian debootstrap prometheus systemd
 
 .PHONY: system-bench
 system-bench: system-test
