@@ -61,7 +61,7 @@ class Format:
 FORMATS = {
     "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff"),
     "png": Format((".png",), rb"\x89PNG\r\n\x1a\n"),
-    "tiff": Format((".tif", ".tiff"), rb"II\*\0|MM\0\*"),
+    "tiff": Format((".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]"),
     "webp": Format((".webp",), rb"RIFF.{4}WEBP"),
     "avif": Format((".avif", ".avifs"), rb".{4}ftypavi[fs]"),
     # Of HEIF's brands those of HEVC, and those that leave open what the pictures are coded in.
@@ -80,7 +80,6 @@ _NOT_PROCESSED = {
     rb"8BPS": "a Photoshop document",
     rb"\x8aMNG\r\n\x1a\n": "an MNG animation",
     rb"\x8bJNG\r\n\x1a\n": "JNG",
-    rb"II\+\0|MM\0\+": "a BigTIFF",
     rb"\0\0\x01\0": "an icon",
     rb"v/1\x01": "OpenEXR",
     rb"#\?RADIANCE": "Radiance HDR",
@@ -126,7 +125,7 @@ def inspect(data: memoryview, limits: Limits, frames: Frames = Frames.ALL) -> So
     """
     limits.check_bytes(len(data))
     source: Source = _module(detect_format(data)).read(data)
-    one = replace(source.shape, frames=1)
+    one = replace(source.shape, frames=1, others=())
     limits.check_shape(one if frames is Frames.FIRST else source.shape)
     return source
 
@@ -157,14 +156,14 @@ def encode_frames(
     Raises
     ------
     RefusedImage
-        If the format has no animations; nothing is decoded then.
+        If the format has no animations, or no pages; nothing is decoded then.
     """
     name = _written_format(source, encoding)
     write_frames = getattr(_module(name), "write_frames", None)
-    if write_frames is None:
-        raise several_pictures(
-            f"a {name.upper()} can't hold the {source.shape.frames} frames of an animation"
-        )
+    are_pages = source.file_format == "tiff"
+    if write_frames is None or are_pages != (name == "tiff"):
+        what = "pages of a TIFF" if are_pages else "frames of an animation"
+        raise several_pictures(f"a {name.upper()} can't hold the {source.shape.frames} {what}")
     encoded: Encoded = write_frames(frames, source, encoding, buffers)
     return encoded
 

@@ -67,7 +67,9 @@ class Limits:
         pixels = shape.width_pixels * shape.height_pixels
         size = f"{shape.width_pixels} x {shape.height_pixels}"
         if shape.frames > 1:
-            pixels = shape.frames * max(pixels, FRAME_PIXELS)
+            shapes = (shape, *shape.others)
+            counted = [max(it.width_pixels * it.height_pixels, FRAME_PIXELS) for it in shapes]
+            pixels = sum(counted) if shape.others else shape.frames * counted[0]
             size = f"{shape.frames} frames of {size}"
         if pixels <= self.max_pixels and shape.memory_bytes <= self.memory_bytes:
             return

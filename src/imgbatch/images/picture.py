@@ -37,7 +37,9 @@ class Shape:
     memory_per_byte
         How much memory the codec takes for each decoded byte, with all buffers.
     frames
-        How many pictures of this size there are, one after the other.
+        How many pictures there are, one after the other: of this size, but for the others.
+    others
+        The shapes of all but the first, if they may differ: those of pages.
     """
 
     width_pixels: int
@@ -46,6 +48,7 @@ class Shape:
     bits_per_sample: int = 8
     memory_per_byte: int = field(default=MEMORY_PER_DECODED_BYTE, compare=False)
     frames: int = 1
+    others: tuple[Shape, ...] = field(default=(), compare=False)
 
     @property
     def array_shape(self) -> tuple[int, int, int]:
@@ -63,6 +66,9 @@ class Shape:
 
         Frames are decoded one after the other; of the earlier ones only what they became is kept.
         """
+        if self.others:
+            sizes_bytes = [shape.size_bytes for shape in (self, *self.others)]
+            return max(sizes_bytes) * self.memory_per_byte + 2 * sum(sizes_bytes)
         return self.size_bytes * (self.memory_per_byte + self.frames - 1)
 
 

@@ -7,7 +7,7 @@ EXIF is such a structure as well, which is how it travels in other formats.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,18 @@ class Directory:
     following: int = 0
     is_big: bool = False
 
+    def as_classic(self) -> Directory:
+        """Return the same without what only a BigTIFF can hold."""
+        if not self.is_big:
+            return self
+        entries = {}
+        for tag, entry in self.entries.items():
+            if entry.directory is not None:
+                entries[tag] = Entry(LONG, bytes(4), entry.directory.as_classic())
+            elif entry.kind < LONG8:
+                entries[tag] = entry
+        return Directory(self.order, entries)
+
     def numbers(self, tag: int) -> tuple[int, ...]:
         """Return a field of whole numbers without a sign; empty if it is missing or of another."""
         entry = self.entries.get(tag)
@@ -111,10 +123,24 @@ class DirectoryReader:
             raise truncated("the TIFF ends within its header")
         self._unread_bytes = len(data)
 
-    def first(self) -> Directory:
-        """Return the directory that the header points to; raises as `read` does."""
-        offset = self._structs[2]
-        return self.read(*offset.unpack_from(self._data, self._header_bytes - offset.size))
+    def chain(self) -> Iterator[Directory]:
+        """Yield the directories that follow each other, from the one that the header points to.
+
+        Raises
+        ------
+        DamagedImage
+            As `read` does, and if one comes twice.
+        """
+        pointer, seen = self._structs[2], set[int]()
+        (offset,) = pointer.unpack_from(self._data, self._header_bytes - pointer.size)
+        while offset not in seen:
+            seen.add(offset)
+            directory = self.read(offset)
+            yield directory
+            offset = directory.following
+            if offset == 0:
+                return
+        raise beyond_repair("the TIFF's directories follow each other in a circle")
 
     def read(self, offset: int, depth: int = 0) -> Directory:
         """Return the directory at an offset, and those its fields point to.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import accumulate
+
 import numpy as np
 
+from imgbatch.images.animation import Frame
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.deflate import deflate_bytes
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.images.tiff import tags
-from imgbatch.images.tiff.container import Directory, header, serialise
-from imgbatch.images.tiff.decode import TiffSource
+from imgbatch.images.tiff.container import Directory, Entry, header, serialise
+from imgbatch.images.tiff.decode import Page, TiffSource
 from imgbatch.images.tiff.layout import Layout
 from imgbatch.images.tiff.metadata import kept_fields
 from imgbatch.recipe import Encoding, PngLevel
@@ -18,24 +23,64 @@ from imgbatch.recipe import Encoding, PngLevel
 _STRIP_BYTES = 2**18
 
 
-def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:  # noqa: ARG001
-    """Encode 8- or 16-bit pixels in strips: as they are if the source's were, else deflated."""
+def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
+    """Encode 8- or 16-bit pixels with the fields of the first page."""
+    return write_frames(iter([Frame(pixels, Fraction(0))]), source, encoding, buffers)
+
+
+def write_frames(
+    frames: Iterator[Frame],
+    source: Source,
+    encoding: Encoding,
+    buffers: Buffers,  # noqa: ARG001
+) -> Encoded:
+    """Encode pages in strips: as they are if the source's were, else deflated."""
     assert isinstance(source, TiffSource)  # there is no --format tiff
-    order, compression = source.directory.order, source.layout.compression
-    is_plain = compression == tags.UNCOMPRESSED
-    notes = [] if compression in tags.KEPT_COMPRESSIONS else [Note.COMPRESSION_CHANGED]
-    kept, dropped = kept_fields(
-        source.directory, is_ink=source.is_ink, strip=encoding.strip_metadata
-    )
-    notes += [Note.METADATA_DROPPED] if dropped else []
+    order, is_big = source.pages[0].directory.order, source.pages[0].directory.is_big
+    end = len(header(order, 0, is_big=is_big))
+    strips: list[bytes] = []
+    directories: list[Directory] = []
+    notes: list[Note] = []
+    for page, frame in zip(source.pages, frames, strict=False):
+        page_strips, layout = _strips(frame.pixels, page, end, encoding.png_level)
+        kept, page_notes = _kept_fields(page, encoding, is_among_others=len(source.pages) > 1)
+        directories.append(Directory(order, kept | layout.fields(order), is_big=is_big))
+        strips += page_strips
+        end = layout.end
+        notes += page_notes
+    start = end = end + end % 2
+    tables = []
+    for number, directory in enumerate(directories, 1):
+        tables.append(serialise(directory, start, is_followed=number < len(directories)))
+        start += len(tables[-1])
+    padding = bytes(end - sum(map(len, strips)) - len(header(order, 0, is_big=is_big)))
+    return Encoded([header(order, end, is_big=is_big), *strips, padding, *tables], tuple(notes))
+
+
+def _kept_fields(
+    page: Page, encoding: Encoding, *, is_among_others: bool
+) -> tuple[dict[int, Entry], list[Note]]:
+    """Return the fields of a page that stay, and notes on what does not."""
+    kept, dropped = kept_fields(page.directory, is_ink=page.is_ink, strip=encoding.strip_metadata)
+    if is_among_others and tags.SUBFILE_KIND in page.directory.entries:
+        kept[tags.SUBFILE_KIND] = page.directory.entries[tags.SUBFILE_KIND]
+    facts = {
+        Note.COMPRESSION_CHANGED: page.layout.compression not in tags.KEPT_COMPRESSIONS,
+        Note.METADATA_DROPPED: dropped,
+    }
+    return kept, [*notes_where(facts)]
+
+
+def _strips(pixels: Pixels, page: Page, start: int, level: PngLevel) -> tuple[list[bytes], Layout]:
+    """Return the strips of a page, to stand at an offset, and how they lie there."""
     height, width, channels = pixels.shape
+    is_plain = page.layout.compression == tags.UNCOMPRESSED
     rows = max(1, _STRIP_BYTES // pixels[0].nbytes)
     strips = [
-        _encode_strip(pixels[start : start + rows], order, is_plain, encoding.png_level)
-        for start in range(0, height, rows)
+        _encode_strip(pixels[first : first + rows], page.directory.order, is_plain, level)
+        for first in range(0, height, rows)
     ]
-    sizes = [len(strip) for strip in strips]
-    *starts, end = np.cumsum([8, *sizes]).tolist()
+    starts = accumulate(map(len, strips), initial=start)
     layout = Layout(
         width,
         height,
@@ -46,10 +91,9 @@ def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) 
         predictor=1 if is_plain else 2,
         extra=() if channels % 2 else (2,),
         block_pixels=(width, rows),
-        blocks=tuple(zip(starts, sizes, strict=True)),
+        blocks=tuple(zip(starts, map(len, strips), strict=False)),
     )
-    directory = serialise(Directory(order, kept | layout.fields(order)), end + end % 2)
-    return Encoded([header(order, end + end % 2), *strips, bytes(end % 2), directory], tuple(notes))
+    return strips, layout
 
 
 def _encode_strip(rows: Pixels, order: str, is_plain: bool, level: PngLevel) -> bytes:

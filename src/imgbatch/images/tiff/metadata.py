@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 from imgbatch.images.metadata import ORIENTATION_TAG, Metadata, Resolution
 from imgbatch.images.tiff import tags
@@ -18,7 +19,8 @@ def metadata_of(directory: Directory, *, is_ink: bool) -> Metadata:
     }
     exif = None
     if kept:
-        exif = header(directory.order, 8) + serialise(Directory(directory.order, kept), 8)
+        beside = replace(directory, entries=kept).as_classic()
+        exif = header(directory.order, 8) + serialise(beside, 8)
     return Metadata(
         exif=exif,
         xmp=directory.data(tags.XMP),

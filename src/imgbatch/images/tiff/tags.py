@@ -14,7 +14,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INK, LUMA_CHROMA = 0, 1, 2, 3, 5, 6
 COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, INK: 4, LUMA_CHROMA: 3}
 """Samples of a pixel, alpha aside, for each kind of colour that is read."""
 
-UNCOMPRESSED, DEFLATED = 1, 8
+UNCOMPRESSED, OLD_JPEG, DEFLATED = 1, 6, 8
 KEPT_COMPRESSIONS = frozenset((UNCOMPRESSED, DEFLATED, 32946))
 """32946 is the older number of the same compression as 8."""
 

@@ -27,7 +27,7 @@ values = st.dictionaries(
 
 
 def first_directory(file: memoryview) -> Directory:
-    return DirectoryReader(file).first()
+    return next(DirectoryReader(file).chain())
 
 
 def file_of(directory: Directory) -> memoryview:
