@@ -48,7 +48,7 @@ class Client:
         self.session = ClientSession("b")
         for index in range(2):
             target, wants = self.folder / f"{index}.jpg", index == 0
-            job = Job(index, Path("in"), target, 4, 10**9, 0o640, wants)
+            job = Job(index, Path("in"), target, 4, 10**9, 0o640, wants_thumbnails=wants)
             self.session.drawn([[(index, job)]], 0.0)
         policy = OutputPolicy(folder=self.folder)
         self.writer = Writer(policy, self.notes, self.progressed, self.errors.append)
