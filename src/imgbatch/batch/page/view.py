@@ -106,10 +106,19 @@ def _picture(report: Report, row: Row) -> Fields:
 
 @cache
 def page_template() -> Template:
-    """Return the page's template; to import Jinja2 and compile it takes 35 ms, once."""
-    from jinja2 import Environment, StrictUndefined
+    """Return the page's template; to import Jinja2 and load it takes 20 ms, to compile it 20 more.
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    It is kept compiled beside this module, as Python keeps the module.
+    """
+    from jinja2 import Environment, FileSystemBytecodeCache, FunctionLoader, StrictUndefined
+
+    kept = Path(__file__).with_name("__pycache__")
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(_text),
+        bytecode_cache=FileSystemBytecodeCache(str(kept)) if os.access(kept, os.W_OK) else None,
+    )
     environment.filters.update(
         below=_below,
         duration=duration,
@@ -129,7 +138,7 @@ def page_template() -> Template:
         shades=SHADES,
         usual=_USUAL,
     )
-    return environment.from_string(_text("batch/page/report.html"))
+    return environment.get_template("batch/page/report.html")
 
 
 def _text(name: str) -> str:
