@@ -57,8 +57,12 @@ test-rabbitmq4: $(INSTALLED)-test system-test ## the broker tests against Rabbit
 	scripts/with-rabbitmq4 $(BIN)/tox run -e rabbitmq4
 
 .PHONY: test-slow
-test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: a million frames, the container image, alert rules
+test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: a million frames, the container image, a release, alert rules
 	$(BIN)/tox run -e slow
+
+.PHONY: release-check
+release-check: $(INSTALLED)-test system-test ## build sdist, wheel and bill of materials in dist/, and try them far from the sources
+	$(BIN)/tox run -e release
 
 .PHONY: bench
 bench: $(INSTALLED)-bench system-bench ## all benchmarks, and docs/benchmarks.md anew
