@@ -66,7 +66,10 @@ def seeds() -> dict[str, bytes]:
         "tiff jpeg": images.tiff(rgb, compression="jpeg"),
         "tiff palette": images.pillow_file(palette, "TIFF", compression="packbits"),
         "tiff pages": images.pillow_file(
-            images.Image.fromarray(rgb), "TIFF", save_all=True, append_images=[images.Image.fromarray(rgb).resize((9, 7))]
+            images.Image.fromarray(rgb),
+            "TIFF",
+            save_all=True,
+            append_images=[images.Image.fromarray(rgb).resize((9, 7))],
         ),
         "tiff big": images.tiff(rgb, big_tiff=True, **described),
         "tiff cmyk": images.pillow_file(cmyk, "TIFF", compression="tiff_adobe_deflate"),
