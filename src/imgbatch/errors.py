@@ -54,6 +54,7 @@ class Code(StrEnum):
     CHANGED_FILE = "changed-file"
     OUTPUT_EXISTS = "output-exists"
     OUTPUT_UNWRITABLE = "output-unwritable"
+    PLACE_REFUSED = "place-refused"
     # the process that held it
     WORKER_CRASHED = "worker-crashed"
     IMAGE_TIMEOUT = "image-timeout"

@@ -32,7 +32,6 @@ from imgbatch.errors import (
     FileError,
     ImgbatchError,
     OutputError,
-    UsageError,
 )
 from imgbatch.settings import (
     Settings,
@@ -370,12 +369,10 @@ def _engine(settings: Settings, ahead: ForkServer | None) -> Engine:
     folder = settings.target if isinstance(settings.target, Path) else None
     policy = OutputPolicy(settings.preserve, overwrite, folder)
     if settings.rabbit is not None:
-        if folder is None or not isinstance(settings.source, Path):
-            sentence = "with --broker, INPUT and OUTPUT must be folders of this machine"
-            raise UsageError(Code.BAD_OPTION, sentence)
         from imgbatch.engines.rabbitmq import RabbitEngine
 
-        return RabbitEngine(settings.rabbit, settings.limits, policy)
+        places = base_of(settings.source), settings.target
+        return RabbitEngine(settings.rabbit, settings.limits, policy, *places)
     from imgbatch.engines.local.engine import LocalEngine
 
     # While some wait for a store, others compute.

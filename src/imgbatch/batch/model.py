@@ -34,12 +34,12 @@ class Job:
         What the scan saw of the source.
     mode
         The source's permission bits; 0 for an object.
-    etag
-        What the store said of an object's content; empty for a file.
     wants_thumbnails
         Whether its outcome should bring thumbnails for the report's page.
     may_be_written
         Whether a worker that had begun it is gone, and may have written the result.
+    etag
+        What the store said of an object's content; empty for a file.
     """
 
     index: int
@@ -48,9 +48,9 @@ class Job:
     size_bytes: int
     modified_ns: int
     mode: int
-    etag: str = ""
     wants_thumbnails: bool = False
     may_be_written: bool = False
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,13 @@ class OutputPolicy:
     folder: Path | None = None
 
 
-def read_source(job: Job, max_bytes: int) -> tuple[bytes | memoryview, Attributes]:
+def read_source(job: Job, max_bytes: int, folder: Path | None = None) -> tuple[Buffer, Attributes]:
     """Return a source's bytes, and the attributes that an object has.
+
+    Parameters
+    ----------
+    folder
+        In which a file must lie, links followed; None: anywhere.
 
     Raises
     ------
@@ -73,20 +78,28 @@ def read_source(job: Job, max_bytes: int) -> tuple[bytes | memoryview, Attribute
         If it is larger than `max_bytes`; nothing was allocated for it.
     """
     check_size(job.source, job.size_bytes, max_bytes)
+    data: Buffer
+    attributes: Attributes = {}
     if isinstance(job.source, ObjectPath):
-        return store.read(job.source, job.etag)
-    with open_source(job) as file:
-        try:
-            data = file.readall()
-        except OSError as error:
-            raise source_error(job, error) from error
+        data, attributes = store.read(job.source, job.etag)
+    else:
+        with open_source(job, folder) as file:
+            try:
+                data = file.readall()
+            except OSError as error:
+                raise source_error(job, error) from error
     if len(data) != job.size_bytes:
         raise changed(job)
-    return data, {}
+    return data, attributes
 
 
-def open_source(job: Job) -> io.FileIO:
+def open_source(job: Job, folder: Path | None = None) -> io.FileIO:
     """Open a source for reading, without a buffer, and make sure that it is what the scan saw.
+
+    Parameters
+    ----------
+    folder
+        In which it must lie, links followed; None: anywhere.
 
     Raises
     ------
@@ -103,6 +116,8 @@ def open_source(job: Job) -> io.FileIO:
     except OSError as error:
         raise source_error(job, error) from error
     try:
+        if folder is not None:
+            _check_within(descriptor, job, folder)
         _check_unchanged(job, os.fstat(descriptor))
     except BaseException:
         file.close()
@@ -277,6 +292,14 @@ def _host() -> str:
     """Return eight digits for this machine: process ids mean nothing on another."""
     name = socket.gethostname().encode("utf-8", "surrogateescape")
     return hashlib.blake2s(name, digest_size=4).hexdigest()
+
+
+def _check_within(descriptor: int, job: Job, folder: Path) -> None:
+    # Of what was opened, so that no link can be put there between a check and an open.
+    opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+    if not opened.is_relative_to(folder):
+        sentence = f"{job.source} leads out of {folder}, and is not read"
+        raise FileError(Code.PLACE_REFUSED, sentence)
 
 
 def _check_unchanged(job: Job, seen: os.stat_result) -> None:

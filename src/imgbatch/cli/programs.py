@@ -206,6 +206,11 @@ CLIENT = Program(
         Option("--machines N", "at most N at a time (default: all)", IntRange(1)),
         Option("--timeout S", "give up after S seconds without any (default: wait)", seconds),
         Option(
+            "--direct/--no-direct",
+            "have them read INPUT and write OUTPUT themselves, which all must have mounted at the "
+            "same path and allow (default: only what is in a store)",
+        ),
+        Option(
             "--mixed-fleet/--no-mixed-fleet",
             "also those whose results differ in some bits (default: no)",
         ),
@@ -259,6 +264,13 @@ SERVER = Program(
         "who and where",
         _BROKER,
         Option("--name NAME", "what people call this machine (default: its host name)", _name),
+        Option(
+            "--allow PLACE",
+            "let clients have this machine read and write there itself: s3://bucket, or a folder "
+            "that it shares with them; may be repeated (default: nowhere)",
+            FOLDER,
+            multiple=True,
+        ),
     ),
     _CERTIFICATES,
     Group(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
 from imgbatch.cli.programs import SERVER
 from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
+from imgbatch.storage.places import Location, ObjectPath
 from imgbatch.text import os_reason
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def _serve(given: dict[str, Any]) -> int:
     from imgbatch.server.supervisor import Supervisor
     from imgbatch.settings import filled
 
+    given["allow"] = _with_links_followed(given.get("allow", ()))
     settings = filled(ServerSettings, given)
     log_to_stderr(settings.verbose, settings.log_format)
     # Refuses what makes no sense, before anything is compiled.
@@ -45,6 +47,12 @@ def _serve(given: dict[str, Any]) -> int:
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     supervisor.run()
     return 0
+
+
+def _with_links_followed(places: Iterable[Location]) -> tuple[Location, ...]:
+    """Return places as they are called, which clients may do as well, and as they are."""
+    called = [it if isinstance(it, ObjectPath) else it.absolute() for it in places]
+    return tuple(dict.fromkeys([*called, *(it.resolve() for it in called)]))
 
 
 def _metrics(given: Mapping[str, Any]) -> Metrics | None:

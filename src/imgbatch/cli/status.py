@@ -85,6 +85,11 @@ def render(heard: Heard, broker: str) -> str:
         for machine in fields["machines"]:
             machine["busy"] = machine["busy"] or "idle"
         lines += _table(_MACHINE_COLUMNS, fields["machines"])
+        lines += [
+            f"{machine['machine']} reads and writes {', '.join(machine['allowed'])}"
+            for machine in fields["machines"]
+            if machine["allowed"]
+        ]
     else:
         lines.append("no server is listening; start one with: imgbatch-server --broker URL")
     if heard.foreign:

@@ -16,6 +16,7 @@ MOST_NUMBERS = 1_000
 """In a list of images."""
 
 
+MOST_PLACES = 10
 LONGEST_ROUTING_KEY_BYTES = 255
 _ROUTING_KEY = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -173,4 +174,6 @@ Amount = Annotated[float, RealNumber(LARGEST_NUMBER)]
 Flag = Annotated[bool, TrueOrFalse()]
 Names = Annotated[tuple[str, ...], ListOf(SHORT_TEXT, 100)]
 Numbers = Annotated[tuple[int, ...], ListOf(NUMBER, MOST_NUMBERS)]
+Places = Annotated[tuple[str, ...], ListOf(SENTENCE, MOST_PLACES)]
+"""URLs."""
 Plain = Annotated[Mapping[str, int | str | bool | None], PlainMap(50)]

@@ -16,7 +16,7 @@ fields can be added within a major version; a field that it knows is checked bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -29,6 +29,7 @@ from imgbatch.protocol.fields import (
     Numbers,
     OneOf,
     Pixels,
+    Places,
     Plain,
     Processes,
     RoutingName,
@@ -43,6 +44,7 @@ class ResultKind(StrEnum):
     """What a worker made of an image."""
 
     DONE = "done"
+    WRITTEN = "written"  # where the ticket wanted it
     FAILED = "failed"
     SKIPPED = "skipped"
 
@@ -70,6 +72,9 @@ class Ticket:
         The fields of a `imgbatch.recipe.Recipe`.
     wants_thumbnails
         The client would like `Thumbnails` with the result.
+    reference
+        The fields of a `imgbatch.storage.reference.Reference`, if the worker is to read the image
+        or to write the result itself; `size_bytes` is 0 where it reads.
     """
 
     batch: Name
@@ -80,6 +85,7 @@ class Ticket:
     max_pixels: Number
     recipe: Plain
     wants_thumbnails: Flag
+    reference: Plain = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +249,8 @@ class Lease:
         How long the machine works for the batch unless it is asked again.
     host
         Of the client, for people.
+    places
+        URLs of what the machine is to read and write itself.
     """
 
     batch: Name
@@ -250,6 +258,7 @@ class Lease:
     topic: RoutingName
     lease_seconds: Number
     host: Name
+    places: Places = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +317,8 @@ class ServerStatus:
         How many runs it works for at present.
     leaving
         It finishes what it has, and takes no more.
+    allowed
+        URLs of what it may read and write itself.
     """
 
     machine: Name
@@ -324,6 +335,7 @@ class ServerStatus:
     images_per_second: Amount
     batches: Number
     leaving: Flag
+    allowed: Places = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
-from imgbatch.errors import Code, ImageError, ImgbatchError, LimitExceeded, SkippedFile, UsageError
+from imgbatch.errors import Code, ImgbatchError, LimitExceeded, SkippedFile
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline, Processed
 from imgbatch.protocol import Chunk, Result, ResultKind, Thumbnails, Ticket, encode
@@ -37,10 +37,20 @@ class Answerer:
         self._limits = limits
         self._pipeline = Pipeline(limits)
 
-    def answer(self, ticket: Ticket, image: memoryview | None) -> tuple[Result, Processed]:
-        """Return what became of an image: its result, and what was made, empty if nothing was."""
+    def answer(
+        self, ticket: Ticket, image: memoryview | None, error: ImgbatchError | None = None
+    ) -> tuple[Result, Processed]:
+        """Return what became of an image: its result, and what was made, empty if nothing was.
+
+        Parameters
+        ----------
+        error
+            Why there is no image.
+        """
         begun_seconds = time.monotonic()
         try:
+            if error is not None:
+                raise error
             if image is None or ticket.size_bytes > self._limits.max_bytes:
                 raise LimitExceeded(
                     Code.TOO_MANY_BYTES,
@@ -50,8 +60,8 @@ class Answerer:
             recipe = Recipe.from_fields(ticket.recipe)
             room = (WIDTH_PIXELS, HEIGHT_PIXELS) if ticket.wants_thumbnails else None
             processed = self._pipeline.run(image, recipe, ticket.max_pixels, room)
-        except (ImageError, UsageError) as error:
-            return self.failure(ticket, begun_seconds, error), _NOTHING
+        except ImgbatchError as problem:
+            return self.failure(ticket, begun_seconds, problem), _NOTHING
         return self._result(ticket, begun_seconds, processed), processed
 
     def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:

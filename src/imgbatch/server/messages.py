@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from imgbatch.broker.address import DEFAULT_URL
 from imgbatch.cores import usable_cores
 from imgbatch.images.limits import Limits
+from imgbatch.storage.places import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,9 @@ class ServerSettings:
     ----------
     broker
         The broker's URL.
+    allow
+        Folders, with links followed, and places in stores that workers may read and write
+        themselves.
     procs
         Worker processes.
     name
@@ -37,6 +41,7 @@ class ServerSettings:
     """
 
     broker: str = DEFAULT_URL
+    allow: tuple[Location, ...] = ()
     procs: int = field(default_factory=usable_cores)
     name: str = field(default_factory=socket.gethostname)
     prefetch: int = 3

@@ -35,6 +35,7 @@ from imgbatch.protocol import (
     WorkerCrashed,
     encode,
 )
+from imgbatch.protocol.fields import MOST_PLACES
 from imgbatch.server.messages import (
     BatchGone,
     Drain,
@@ -44,6 +45,8 @@ from imgbatch.server.messages import (
     WorkerCommand,
 )
 from imgbatch.server.self_test import SelfTest
+from imgbatch.storage.places import refused_place, url_of
+from imgbatch.storage.reference import LONGEST_URL
 from imgbatch.version import __version__
 from imgbatch.workers import CODECS
 from imgbatch.workers.forkserver import ForkServer
@@ -286,6 +289,8 @@ class Supervisor:
             self._refuse(lease, f"{lease.queue!r} is no queue of imgbatch's")
         elif known is None and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
+        elif why := refused_place(lease.places, self._settings.allow):
+            self._refuse(lease, f"{self._settings.name}: {why}")
         else:
             seconds = min(lease.lease_seconds, LONGEST_LEASE_SECONDS)
             self._leases[lease.batch] = lease, time.monotonic() + seconds
@@ -340,6 +345,7 @@ class Supervisor:
             images_per_second=self._throughput.images_per_second,
             batches=len(self._leases),
             leaving=leaving,
+            allowed=tuple(url_of(it)[:LONGEST_URL] for it in self._settings.allow[:MOST_PLACES]),
         )
 
     def _drain(self) -> None:

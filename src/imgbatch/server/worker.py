@@ -1,8 +1,9 @@
 """One worker process: it takes tickets, gets their images, computes, and sends the results.
 
-Three threads. The consumer's owns the session, which decides all there is to decide, and hears the
+Five threads. The consumer's owns the session, which decides all there is to decide, and hears the
 supervisor; the publisher's sends; the main one computes, with the interpreter's lock released, so
-that heartbeats go on. They only hand things over: images through a queue, events to the session
+that heartbeats go on. Two more read the next image and write the last result, where their ticket
+only says where these lie. They only hand things over: images through queues, events to the session
 through `Connection.call_threadsafe`.
 """
 
@@ -11,9 +12,11 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -22,10 +25,13 @@ from imgbatch.broker.bundler import Bundler
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.broker.topology import OWN_NAME, Topology
-from imgbatch.errors import DamagedPayload, ProtocolError
+from imgbatch.errors import DamagedPayload, ImgbatchError, ProtocolError
 from imgbatch.fingerprint import warm_up
+from imgbatch.images.failures import as_image_errors
+from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.logs import log_to_stderr
-from imgbatch.protocol import Received, Ticket, encode
+from imgbatch.pipeline import Processed
+from imgbatch.protocol import Received, Result, ResultKind, Ticket, encode
 from imgbatch.protocol import worker_session as session
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
@@ -38,6 +44,11 @@ from imgbatch.server.messages import (
     ServerSettings,
     WorkerCommand,
 )
+from imgbatch.server.references import read_referenced, write_referenced
+from imgbatch.storage import store
+from imgbatch.storage.places import location_of_url
+from imgbatch.storage.reference import Reference
+from imgbatch.storage.store import Attributes
 from imgbatch.workers.process import Ready
 from imgbatch.workers.status import WorkerStatus
 
@@ -52,7 +63,27 @@ FLUSH_SECONDS = 20.0
 def main(settings: ServerSettings, machine: str, pipe: Connection, status: WorkerStatus) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
     log_to_stderr(settings.verbose, settings.log_format)
+    # Said by another thread than the one that computes, whose image it does not delay.
+    store.on_waiting = lambda why: log.info("%s", why) if why else None
     Worker(settings, machine, pipe, status).run()
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """An image that is to be computed, and what its ticket only names.
+
+    Parameters
+    ----------
+    attributes
+        Of the object that it was read from.
+    error
+        Why it could not be read.
+    """
+
+    pending: PendingTicket
+    reference: Reference = field(default_factory=Reference)
+    attributes: Attributes = field(default_factory=dict)
+    error: ImgbatchError | None = None
 
 
 class Worker:
@@ -79,7 +110,12 @@ class Worker:
         self._topology = Topology(settings.prefix)
         self._session = WorkerSession(machine, settings.limits.max_bytes)
         self._answerer = Answerer(machine, settings.limits)
-        self._images: queue.SimpleQueue[PendingTicket | None] = queue.SimpleQueue()
+        self._allowed = settings.allow
+        self._max_bytes = settings.limits.max_bytes
+        self._to_read: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._images: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._to_write: queue.Queue[tuple[Task, Result, Processed] | None] = queue.Queue(1)
+        self._writer = threading.Thread(target=self._write_results, name="writer", daemon=True)
         self._queues: dict[str, str] = {}
         self._busy_seconds = time.monotonic()
         address = Address(settings.broker)
@@ -111,25 +147,30 @@ class Worker:
         warm_up()
         self._pipe.send(Ready())
         connection = self._consumer.connection
+        threading.Thread(target=self._read_images, name="reader", daemon=True).start()
+        self._writer.start()
         self._publisher.start()
         self._consumer.start()
         self._consumer.subscribe(self._inbox)
         connection.watch(self._pipe.fileno(), self._on_order)
         connection.call_every(TICK_SECONDS, self._tick)
-        while (pending := self._images.get()) is not None:
-            self._process(pending)
+        while (task := self._images.get()) is not None:
+            self._process(task)
+        self._to_write.put(None)
+        self._writer.join()
         self._bundler.flush()
         self._publisher.flush(FLUSH_SECONDS)
         self._consumer.close()
         self._publisher.close()
 
-    def _process(self, pending: PendingTicket) -> None:
+    def _process(self, task: Task) -> None:
+        pending = task.pending
         ticket = pending.ticket
         self._status.begin(ticket.batch, ticket.job)
         self._status.observe(WAIT, time.monotonic() - pending.taken_seconds)
         if pending.fetched_seconds:
             self._status.observe(FETCH, pending.fetched_seconds - pending.first_asked_seconds)
-        result, made = self._answerer.answer(ticket, pending.image)
+        result, made = self._answerer.answer(ticket, pending.image, task.error)
         # Before the result is published: a broker that takes nothing for minutes is no reason to
         # kill the worker for being slow.
         self._status.end(result.seconds)
@@ -139,15 +180,71 @@ class Worker:
         log.debug(
             "image %d of batch %s: %s", ticket.job, ticket.batch, result.kind, extra=ids | told
         )
-        frames = frames_of(result, made.data, made.thumbnails)
+        if result.kind == ResultKind.DONE and task.reference.target:
+            self._to_write.put((task, result, made))
+        else:
+            self._publish(pending, result, made.data, made.thumbnails)
+        self._consumer.connection.call_threadsafe(lambda: self._on_computed(pending))
+
+    def _publish(
+        self,
+        pending: PendingTicket,
+        result: Result,
+        data: bytes,
+        thumbnails: tuple[bytes, bytes] | None,
+    ) -> None:
+        topic = pending.ticket.topic
+        frames = frames_of(result, data, thumbnails)
         answered = partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
-        if len(made.data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
-            self._bundler.add(ticket.topic, b"".join(frames), answered)
+        if len(data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
+            self._bundler.add(topic, b"".join(frames), answered)
         else:
-            messages = (Message(self._topology.to_clients, ticket.topic, frame) for frame in frames)
+            messages = (Message(self._topology.to_clients, topic, frame) for frame in frames)
             self._publisher.publish_all(messages, answered)
-        self._consumer.connection.call_threadsafe(lambda: self._on_computed(pending))
+
+    # On the reader's and the writer's threads
+
+    def _read_images(self) -> None:
+        while (task := self._to_read.get()) is not None:
+            try:
+                with as_image_errors():
+                    task.reference = Reference.from_fields(task.pending.ticket.reference)
+                    if task.reference.source:
+                        data, task.attributes = read_referenced(
+                            task.reference, self._allowed, self._max_bytes
+                        )
+                        task.pending.image = memoryview(data)
+            except ImgbatchError as error:
+                task.error = error
+            self._images.put(task)
+        self._images.put(None)
+
+    def _write_results(self) -> None:
+        while (item := self._to_write.get()) is not None:
+            task, result, made = item
+            pending, target = task.pending, task.reference.target
+            again = pending.redelivered or pending.ticket.attempt > 0
+            try:
+                with as_image_errors():
+                    size_bytes = write_referenced(
+                        task.reference, made.data, task.attributes, self._allowed, again=again
+                    )
+                notes = name_notes(location_of_url(target).suffix, made.data[:HEAD_BYTES])
+                result = replace(
+                    result,
+                    kind=ResultKind.WRITTEN,
+                    size_bytes=size_bytes,
+                    notes=(*result.notes, *notes),
+                )
+            except ImgbatchError as error:
+                begun_seconds = time.monotonic() - result.seconds
+                result = self._answerer.failure(pending.ticket, begun_seconds, error)
+            self._publish(pending, result, b"", made.thumbnails)
+            if self._to_write.empty():
+                self._bundler.flush()
+
+    # From any thread
 
     def _tell(self, event: Callable[[], list[session.Action]]) -> None:
         """Have the session hear of an event; from any thread."""
@@ -180,7 +277,8 @@ class Worker:
         for action in actions:
             match action:
                 case session.Compute(pending):
-                    self._images.put(pending)
+                    queued = self._to_read if pending.ticket.reference else self._images
+                    queued.put(Task(pending))
                 case session.Acknowledge(Delivery() as delivery):
                     self._consumer.acknowledge(delivery)
                 case session.Requeue(Delivery() as delivery):
@@ -219,7 +317,7 @@ class Worker:
                     self._unsubscribe(batch)
                 self._recall()
                 self._perform(self._session.drain(time.monotonic()))
-                self._images.put(None)
+                self._to_read.put(None)
 
     def _serve(self, order: Serve) -> None:
         self._session.serve(order.batch)
@@ -242,10 +340,11 @@ class Worker:
 
     def _recall(self) -> None:
         """Take back what was handed out and is not begun."""
-        with suppress(queue.Empty):
-            while (pending := self._images.get_nowait()) is not None:
-                self._session.recall(pending)
-            self._images.put(None)  # the end stays the last
+        for waiting in (self._to_read, self._images):
+            with suppress(queue.Empty):
+                while (task := waiting.get_nowait()) is not None:
+                    self._session.recall(task.pending)
+                waiting.put(None)  # the end stays the last
 
     def _on_queue_gone(self, batch: str, _queue: str) -> None:
         self._queues.pop(batch, None)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -105,7 +106,7 @@ def url_of(location: Location) -> str:
     from urllib.parse import quote
 
     if isinstance(location, ObjectPath):
-        return f"{location.store}/{quote(location.key)}"
+        return str(replace(location, key=quote(location.key)))
     return f"file://{quote(os.fsencode(location))}"
 
 
@@ -150,6 +151,19 @@ def lies_in(location: Location, place: Location) -> bool:
             and f"{location.key}/".startswith(f"{place.key}/" if place.key else "")
         )
     return isinstance(place, Path) and location.is_relative_to(place)
+
+
+def refused_place(urls: Iterable[str], allowed: Sequence[Location]) -> str | None:
+    """Return why not all of these places may be touched, as their names tell; None if they may."""
+    for url in urls:
+        try:
+            location = location_of_url(url)
+        except UsageError as error:
+            return error.sentence
+        if not any(lies_in(location, place) for place in allowed):
+            places = ", ".join(map(str, allowed)) or "nothing"
+            return f"{location} may not be touched by this server, whose --allow lists {places}"
+    return None
 
 
 def _local(rest: str, text: str) -> Path:

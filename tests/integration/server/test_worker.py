@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,8 @@ from imgbatch.protocol import (
 from imgbatch.recipe import Recipe
 from imgbatch.server.messages import Drain, Leave, Serve, ServerSettings
 from imgbatch.server.supervisor import WORKER
+from imgbatch.storage.places import url_of
+from imgbatch.storage.reference import Reference
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import WorkerPool
 
@@ -57,9 +60,21 @@ def topology() -> Topology:
 
 
 @pytest.fixture(scope="module")
-def pool(broker: Broker, topology: Topology) -> Iterator[WorkerPool]:
+def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder that the worker may read and write itself."""
+    folder = tmp_path_factory.mktemp("share").resolve()
+    (folder / "a.jpg").write_bytes(IMAGE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(broker: Broker, topology: Topology, share: Path) -> Iterator[WorkerPool]:
     settings = ServerSettings(
-        broker.url, prefix=topology.prefix, prefetch=PREFETCH, limits=Limits(max_bytes=LIMIT)
+        broker.url,
+        allow=(share,),
+        prefix=topology.prefix,
+        prefetch=PREFETCH,
+        limits=Limits(max_bytes=LIMIT),
     )
     pool = WorkerPool(ForkServer(), WORKER, (settings, "machine-1"), farewell=Drain(), logs=True)
     (worker,) = pool.fill(1)
@@ -438,3 +453,80 @@ def test_a_batch_that_is_left_gets_back_what_was_not_begun(
 def test_the_worker_has_lived_through_all_of_this(pool: WorkerPool) -> None:
     list(pool.listen(0.0))
     assert pool.ready == 1
+
+
+def reference(path: Path, target: Path) -> Reference:
+    seen = path.stat()
+    return Reference(url_of(path), url_of(target), seen.st_size, seen.st_mtime_ns, 0o644)
+
+
+def test_a_ticket_may_only_name_an_image_and_where_its_result_is_to_go(
+    client: Client, serve: Callable[[], None], share: Path
+) -> None:
+    serve()
+    named = reference(share / "a.jpg", share / "out" / "a.png")
+    client.offer(client.ticket(size_bytes=0, reference=named.to_fields()))
+    received = client.hear()
+    assert isinstance(received.frame, Result)
+    assert (received.frame.kind, received.frame.size_bytes) == ("written", len(RESULT))
+    assert received.frame.notes == ("name-says-another-format",)
+    assert received.payload == b""
+    assert (share / "out" / "a.png").read_bytes() == RESULT
+    client.offer(client.ticket(size_bytes=0, reference=named.to_fields()))
+    assert client.expect(Result).code == "output-exists"
+
+
+def test_an_image_that_is_named_again_is_begun_with_consent_and_written_again(
+    client: Client, serve: Callable[[], None], share: Path
+) -> None:
+    serve()
+    (share / "b.jpg").write_bytes(b"what a worker wrote that died")
+    named = reference(share / "a.jpg", share / "b.jpg").to_fields()
+    client.offer(client.ticket(size_bytes=0, attempt=1, reference=named))
+    client.answer(client.expect(Fetch), b"")
+    assert client.expect(Result).kind == "written"
+    assert (share / "b.jpg").read_bytes() == RESULT
+
+
+@pytest.mark.parametrize("source", [True, False])
+def test_half_of_it_may_travel(
+    client: Client, serve: Callable[[], None], share: Path, source: bool
+) -> None:
+    serve()
+    named = reference(share / "a.jpg", share / f"half-{source}.jpg")
+    half = replace(named, target="") if source else replace(named, source="", size_bytes=0)
+    size_bytes = 0 if source else len(IMAGE)
+    image = b"" if source else IMAGE
+    client.offer(client.ticket(size_bytes=size_bytes, reference=half.to_fields()), image)
+    received = client.hear()
+    assert isinstance(received.frame, Result)
+    assert received.frame.kind == ("done" if source else "written")
+    assert received.payload == (RESULT if source else b"")
+
+
+def test_places_that_are_not_allowed_are_neither_read_nor_written(
+    client: Client, serve: Callable[[], None], share: Path, tmp_path: Path
+) -> None:
+    serve()
+    (tmp_path / "secret.jpg").write_bytes(IMAGE)
+    (share / "link").symlink_to(tmp_path)
+    inside, outside = share / "a.jpg", tmp_path / "secret.jpg"
+    wrong = [
+        reference(outside, share / "x.jpg"),
+        reference(inside, tmp_path / "x.jpg"),
+        reference(inside, share / "link" / "x.jpg"),
+        replace(reference(inside, inside), source=f"file://{share}/link/secret.jpg"),
+        replace(reference(inside, inside), source=f"file://{share}-evil/a.jpg"),
+        replace(reference(inside, inside), source="s3://bucket/a.jpg"),
+    ]
+    for named in wrong:
+        client.offer(client.ticket(size_bytes=0, reference=named.to_fields()))
+        assert client.expect(Result).code == "place-refused"
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.jpg"]
+    assert not (share / "x.jpg").exists()
+    fields = reference(inside, share / "x.jpg").to_fields()
+    for nonsense in ({"source": 7}, fields | {"mode": -1}, fields | {"modified_ns": "soon"}):
+        client.offer(client.ticket(size_bytes=0, reference=nonsense))
+        assert client.expect(Result).code == "bad-option"
+    client.offer(client.ticket(), IMAGE)
+    client.expect_result(7)

@@ -39,4 +39,4 @@ def test_every_kind_and_limit_is_exported() -> None:
 
 
 def test_result_kinds_are_words_on_the_wire() -> None:
-    assert [str(kind) for kind in ResultKind] == ["done", "failed", "skipped"]
+    assert [str(kind) for kind in ResultKind] == ["done", "written", "failed", "skipped"]

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.batch.model import Outcome, Status
@@ -27,17 +28,15 @@ from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.rabbitmq.machines import AGREED_SECONDS, MachineRegistry
 from imgbatch.engines.rabbitmq.reading import Reader, Route
 from imgbatch.engines.rabbitmq.stall import RunSnapshot, StallDetector
-from imgbatch.engines.rabbitmq.writing import Writer
+from imgbatch.engines.rabbitmq.writing import Writer, may_be_written
 from imgbatch.errors import (
     Code,
     DamagedPayload,
-    ImageError,
     ImgbatchError,
     ProtocolError,
     UsageError,
     VersionMismatch,
 )
-from imgbatch.images.formats import HEAD_BYTES, detect_format
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import (
     BatchStatus,
@@ -49,7 +48,6 @@ from imgbatch.protocol import (
     LeaseRefused,
     Received,
     Result,
-    ResultKind,
     ServerStatus,
     WorkerCrashed,
     encode,
@@ -57,6 +55,7 @@ from imgbatch.protocol import (
 from imgbatch.protocol import client_session as session
 from imgbatch.protocol.client_session import ClientSession
 from imgbatch.recipe import Recipe
+from imgbatch.storage.places import Location, url_of
 
 if TYPE_CHECKING:
     from pika.channel import Channel
@@ -91,6 +90,8 @@ class RabbitOptions:
         How long no machine may take part before the run gives up; None for ever.
     mixed_fleet
         Machines that compute different bits may work together.
+    direct
+        Have the machines read and write the folders themselves, which all must have mounted.
     prefix
         Of all names on the broker.
     """
@@ -99,6 +100,7 @@ class RabbitOptions:
     machines: int | None = None
     timeout_seconds: float | None = None
     mixed_fleet: bool = False
+    direct: bool = False
     prefix: str = "imgbatch."
 
 
@@ -113,21 +115,32 @@ class RabbitEngine:
         What is too large to be sent; the servers have limits of their own.
     policy
         How results are put into the output folder.
+    source, target
+        INPUT and OUTPUT, of which machines are asked whether they may touch what is in a store, or
+        in folders that they are to use themselves.
     """
 
     name = "rabbitmq"
 
-    def __init__(self, options: RabbitOptions, limits: Limits, policy: OutputPolicy) -> None:
+    def __init__(
+        self,
+        options: RabbitOptions,
+        limits: Limits,
+        policy: OutputPolicy,
+        source: Location = Path(),
+        target: Location = Path(),
+    ) -> None:
         Address(options.broker).parameters("")  # refuses what makes no sense, before a run begins
         if options.machines is not None and options.machines < 1:
             raise UsageError(Code.BAD_OPTION, f"machines is {options.machines}; it takes 1 or more")
         self._options = options
         self._limits = limits
         self._policy = policy
+        self._places = (source, target)
 
     def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
-        run = _Run(self._options, self._limits, self._policy, recipe, listener, jobs)
+        run = _Run(self._options, self._limits, self._policy, recipe, listener, jobs, self._places)
         try:
             run.work(stop)
         finally:
@@ -147,6 +160,7 @@ class _Run:
         recipe: Recipe,
         listener: Listener,
         jobs: JobSource,
+        places: tuple[Location, Location],
     ) -> None:
         self.error: BaseException | None = None
         self._listener = listener
@@ -159,7 +173,12 @@ class _Run:
             topology,
             recipe,
             limits,
+            policy,
+            options.direct,
         )
+        referenced = [it for it in places if self._route.is_referenced(it)]
+        self._places = tuple(map(url_of, referenced))
+        self._machines_write = places[1] in referenced
         self._session = ClientSession(batch)
         self._machines = MachineRegistry(options.machines, options.mixed_fleet)
         address = Address(options.broker)
@@ -333,7 +352,9 @@ class _Run:
         ):
             self._consumer.acknowledge(delivery)
             return
-        if isinstance(frame, Result) and not _may_be_written(frame, received.payload):
+        if isinstance(frame, Result) and not may_be_written(
+            frame, received.payload, by_machines=self._machines_write
+        ):
             log.warning("%s sent what is no image as a result", frame.machine)
             self._perform(self._session.damaged(frame, delivery))
             return
@@ -417,7 +438,7 @@ class _Run:
         before = {} if renew else self._leased
         self._leased = {machine.machine: machine for machine in self._machines.leased}
         host = socket.gethostname()
-        lease = Lease(route.batch, route.work_queue, route.topic, LEASE_SECONDS, host)
+        lease = Lease(route.batch, route.work_queue, route.topic, LEASE_SECONDS, host, self._places)
         for name, machine in self._leased.items():
             if name not in before:
                 self._post(self._topology.to_servers, machine.queue, lease)
@@ -472,14 +493,3 @@ class _Run:
         for machine in self._leased.values():
             self._post(self._topology.to_servers, machine.queue, LeaseEnd(self._route.batch))
         self._announce_status(ended=True)
-
-
-def _may_be_written(result: Result, payload: memoryview) -> bool:
-    """Whether a result begins as a file of a known format, or says that there is none."""
-    if result.kind != ResultKind.DONE or not payload:
-        return True  # an empty one is refused by the session
-    try:
-        detect_format(payload[:HEAD_BYTES])
-    except ImageError:
-        return False
-    return True

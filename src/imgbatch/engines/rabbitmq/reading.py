@@ -15,14 +15,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
 from imgbatch.batch.model import Job
 from imgbatch.batch.tally import Tally
-from imgbatch.batch.write import changed, check_size, open_source, read_source, source_error
+from imgbatch.batch.write import (
+    OutputPolicy,
+    changed,
+    check_size,
+    open_source,
+    read_source,
+    source_error,
+)
 from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
 from imgbatch.engines.base import JobSource
@@ -39,6 +46,8 @@ from imgbatch.protocol.client_session import (
 )
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES, MOST_FRAMES_PER_BUNDLE
 from imgbatch.recipe import Recipe
+from imgbatch.storage.places import Location, ObjectPath, url_of
+from imgbatch.storage.reference import Reference
 
 Tell = Callable[[Callable[[ClientSession], list[Action]]], None]
 """Has the session hear of an event, on its own thread."""
@@ -62,6 +71,10 @@ class Route:
         What its tickets ask for.
     limits
         The largest file that is sent, and the largest image that is to be processed.
+    policy
+        How results are written.
+    direct
+        Whether workers read and write files themselves, as they do objects.
     """
 
     batch: str
@@ -70,6 +83,22 @@ class Route:
     topology: Topology
     recipe: Recipe
     limits: Limits
+    policy: OutputPolicy = field(default_factory=OutputPolicy)
+    direct: bool = False
+
+    def is_referenced(self, location: Location) -> bool:
+        """Whether workers read or write what lies there themselves."""
+        return self.direct or isinstance(location, ObjectPath)
+
+    def reference(self, job: Job) -> Reference:
+        """Return what a job's ticket tells of what does not travel; empty if all does."""
+        source, target = (
+            url_of(location) if self.is_referenced(location) else ""
+            for location in (job.source, job.target)
+        )
+        size_bytes = job.size_bytes if source else 0
+        seen = size_bytes, job.modified_ns, job.mode, job.etag
+        return Reference(source, target, *seen, self.policy.preserve, self.policy.overwrite)
 
 
 def images_per_message(tally: Tally, draw: Draw) -> int:
@@ -234,17 +263,20 @@ class Reader:
             self._publisher.publish(message, settled)
 
     def _ticket(self, job: Any, attempt: int) -> bytes:
+        reference = self._route.reference(job)
+        size_bytes = 0 if reference.source else job.size_bytes
         # Of a ticket that is not new, the image is asked for anyway.
-        rides_along = job.size_bytes <= CHUNK_BYTES and attempt == 0
+        rides_along = not reference.source and size_bytes <= CHUNK_BYTES and attempt == 0
         ticket = Ticket(
             batch=self._route.batch,
             job=job.index,
             attempt=attempt,
             topic=self._route.topic,
-            size_bytes=job.size_bytes,
+            size_bytes=size_bytes,
             max_pixels=self._route.limits.max_pixels,
             recipe=self._recipe,
             wants_thumbnails=job.wants_thumbnails,
+            reference=reference.to_fields() if reference.source or reference.target else {},
         )
         data = read_source(job, self._route.limits.max_bytes)[0] if rides_along else b""
         return encode(ticket, data)
@@ -266,6 +298,10 @@ class Reader:
 
     def _chunks(self, job: Job, send: SendImage) -> Iterator[Message]:
         exchange = self._route.topology.to_servers
+        if self._route.is_referenced(job.source):
+            consent = Chunk(self._route.batch, job.index, send.transfer, 0, 0)
+            yield Message(self._route.topology.to_servers, send.queue, encode(consent))
+            return
         with open_source(job) as file:
             # An empty file is one empty piece, since a worker waits for something.
             for offset in range(0, max(1, job.size_bytes), CHUNK_BYTES):

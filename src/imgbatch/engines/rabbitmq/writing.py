@@ -18,8 +18,8 @@ from typing import Any
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.write import OutputFile, OutputPolicy
 from imgbatch.engines.base import Listener
-from imgbatch.errors import Code, FileError, ImgbatchError, SkippedFile
-from imgbatch.images.formats import HEAD_BYTES, name_notes
+from imgbatch.errors import Code, EngineError, FileError, ImageError, ImgbatchError, SkippedFile
+from imgbatch.images.formats import HEAD_BYTES, detect_format, name_notes
 from imgbatch.protocol import Result, ResultKind
 from imgbatch.protocol.client_session import Discard, Fail, KeepThumbnails, Write
 
@@ -30,9 +30,17 @@ ACKNOWLEDGED_TOGETHER = 4
 broker. Of the inbox's prefetch, this many less one may be taken up by what is written already."""
 _STATUSES = {
     ResultKind.DONE: Status.WRITTEN,
+    ResultKind.WRITTEN: Status.WRITTEN,
     ResultKind.FAILED: Status.FAILED,
     ResultKind.SKIPPED: Status.SKIPPED,
 }
+_NO_MORE = {
+    Code.DISK_FULL,
+    Code.OUTPUT_FOLDER_UNWRITABLE,
+    Code.STORAGE_REFUSED,
+    Code.STORAGE_UNREACHABLE,
+}
+"""What workers say of the place that they write to, and not of an image."""
 Item = Write | KeepThumbnails | Discard | Fail | Callable[[], None]
 
 
@@ -137,8 +145,14 @@ class Writer:
         job: Any = write.job.handle
         result = write.result
         try:
+            if result.kind == ResultKind.WRITTEN:
+                self._finish(self._written(write, result.size_bytes))
+                return
             if result.kind != ResultKind.DONE:
                 failure = Failure(_code_of(result.code), result.sentence)
+                if failure.code in _NO_MORE:
+                    sentence = f"{result.machine}: {failure.sentence}"
+                    raise EngineError(failure.code, sentence)
                 self._finish(_outcome(write, failure))
                 return
             if write.is_first:
@@ -153,14 +167,17 @@ class Writer:
                 bytes_out = partial.file.finish()
                 del self._partial[job.index]
                 notes = name_notes(job.target.suffix, partial.head)
-                outcome = _outcome(write, None, bytes_out, notes)
-                transfer, pair = self._thumbnails.get(job.index, (None, None))
-                if transfer == result.transfer:  # of another worker's, they may be of other bits
-                    outcome = replace(outcome, thumbnails=pair)
-                self._finish(outcome)
+                self._finish(self._written(write, bytes_out, notes))
         except FileError as error:
             self._discard(job.index)
             self._finish(failed(job, error, write.attempts))
+
+    def _written(self, write: Write, bytes_out: int, notes: tuple[str, ...] = ()) -> Outcome:
+        outcome = _outcome(write, None, bytes_out, notes)
+        transfer, pair = self._thumbnails.get(outcome.index, (None, None))
+        if transfer == write.result.transfer:  # of another worker's, they may be of other bits
+            outcome = replace(outcome, thumbnails=pair)
+        return outcome
 
     def _keep_thumbnails(self, keep: KeepThumbnails) -> None:
         job: Any = keep.job.handle
@@ -177,6 +194,27 @@ class Writer:
         partial = self._partial.pop(index, None)
         if partial is not None:
             partial.file.discard()
+
+
+def may_be_written(result: Result, payload: memoryview, *, by_machines: bool) -> bool:
+    """Whether a result comes in the way that was asked for, as a file of a known format.
+
+    Parameters
+    ----------
+    by_machines
+        Whether they were to write it themselves.
+    """
+    if result.kind in {ResultKind.FAILED, ResultKind.SKIPPED}:
+        return True
+    if by_machines or result.kind == ResultKind.WRITTEN:
+        return by_machines and result.kind == ResultKind.WRITTEN
+    if not payload:
+        return True  # an empty one is refused by the session
+    try:
+        detect_format(payload[:HEAD_BYTES])
+    except ImageError:
+        return False
+    return True
 
 
 def failed(job: Job, error: ImgbatchError, attempts: int) -> Outcome:
