@@ -24,7 +24,8 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "message": record.getMessage(),
         }
-        line |= {name: vars(record)[name] for name in FIELDS if name in vars(record)}
+        carried = vars(record)
+        line |= {name: carried[name] for name in FIELDS if carried.get(name) not in {None, ""}}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

@@ -36,7 +36,8 @@ def status_of(metrics: Metrics, page: str) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/{page}", timeout=30) as got:
             return int(got.status)
     except HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 @pytest.fixture
