@@ -80,9 +80,6 @@ def kernel(name: str) -> Callable[..., None]:
     It takes addresses, or ctypes arrays, and holds no lock while it runs. With
     `NUMBA_DISABLE_JIT` set, the same loops run as plain Python, hundreds of times slower.
     """
-    ready = _ready.get(name)
-    if ready is not None:
-        return ready
     with _loading:
         if name not in _ready:
             _ready[name] = _interpreted(name) if _is_interpreted() else _loaded(name)
