@@ -167,7 +167,7 @@ CLIENT = Program(
         ),
         Option(
             "--frames",
-            "all pictures of animations, or the first alone (default: all)",
+            "all pictures of animations and all pages, or the first alone (default: all)",
             choice(Frames),
         ),
         Option(
