@@ -91,14 +91,6 @@ def test_a_read_only_output_is_refused(function):
         function(IMAGE, out=out)
 
 
-def test_an_output_that_repeats_samples_is_refused(function):
-    out = np.lib.stride_tricks.as_strided(
-        np.zeros((1, 5, 3), np.uint8), IMAGE.shape, (0, 3, 1), writeable=True
-    )
-    with pytest.raises(ValueError, match="a place for each sample"):
-        function(IMAGE, out=out)
-
-
 @pytest.mark.parametrize(
     "overlap",
     [
