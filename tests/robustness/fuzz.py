@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tests.support import images
+from tests.support import heifs, images
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import ImageError
@@ -75,6 +75,13 @@ def seeds() -> dict[str, bytes]:
         "tiff cmyk": images.pillow_file(cmyk, "TIFF", compression="tiff_adobe_deflate"),
         "webp": images.webp(rgba, **described),
         "webp lossless": images.webp(rgb, lossless=True),
+        "webp animated": images.animation("WEBP", lossless=True),
+        "gif": images.pillow_file(palette, "GIF", comment=b"of a picture"),
+        "gif animated": images.animation("GIF", disposal=2),
+        "avif": images.avif(rgba, **described),
+        "avif animated": images.animation("AVIF"),
+        "heif": heifs.sample("phone"),
+        "heif tiles": heifs.grid(2),
         "bmp": images.bmp(rgb),
         "bmp palette": images.pillow_file(palette, "BMP"),
         "poison": images.animation_with_short_frame(),

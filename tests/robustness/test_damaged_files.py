@@ -61,7 +61,7 @@ def test_memory_does_not_grow_over_3000_failing_decodes(tmp_path):
 
 
 @pytest.mark.parametrize("recipe", [STRICT, SALVAGE], ids=["strict", "salvage"])
-@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp", "bmp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "webp", "avif", "bmp"])
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -85,9 +85,8 @@ def test_a_length_that_claims_gigabytes_is_refused_before_a_decoder():
 
 
 def test_an_animation_that_would_crash_its_decoder_is_refused():
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(DamagedImage):
         Pipeline().run(images.animation_with_short_frame(), SALVAGE)
-    assert caught.value.code is Code.ANIMATED_IMAGE
 
 
 def test_an_animation_of_one_frame_is_a_still_picture():

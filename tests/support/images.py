@@ -163,6 +163,13 @@ def avif(image: Any = None, **options: Any) -> bytes:
     return pillow_file(pixels() if image is None else image, "AVIF", **options)
 
 
+def animation(kind: str, **options: Any) -> bytes:
+    """Return three frames in one of Pillow's formats."""
+    frames = [Image.fromarray(np.roll(pixels(), 5 * step, axis=1)) for step in range(3)]
+    options = {"save_all": True, "append_images": frames[1:], "duration": [80, 120, 40]} | options
+    return pillow_file(frames[0], kind, **options)
+
+
 def opened(file: bytes) -> Image.Image:
     """Return a file as Pillow sees it, decoded."""
     image = Image.open(io.BytesIO(file))

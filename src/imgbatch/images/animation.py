@@ -109,6 +109,9 @@ def composed(patches: Iterable[Patch], shape: Shape) -> Iterator[Frame]:
 def over(upper: Pixels, lower: Pixels) -> Pixels:
     """Return pixels laid over others, both with alpha (W3C PNG, third edition, 13.16)."""
     opaque = int(np.iinfo(upper.dtype).max)
+    coverage = upper[:, :, -1:]
+    if ((coverage == 0) | (coverage == opaque)).all():
+        return np.where(coverage, upper, lower)
     wide = np.uint64  # the product of three samples of 16 bits
     alpha, below = upper[:, :, -1:].astype(wide), lower[:, :, -1:].astype(wide)
     rest = below * (opaque - alpha)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgbatch.images.picture import Shape
 
 
-READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP, HEIC and AVIF"
+READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP, GIF, HEIC and AVIF"
 """For sentences."""
 
 _NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")

@@ -60,9 +60,10 @@ class Format:
 
 FORMATS = {
     "jpeg": Format((".jpg", ".jpeg", ".jpe", ".jfif"), rb"\xff\xd8\xff"),
-    "png": Format((".png",), rb"\x89PNG\r\n\x1a\n"),
+    "png": Format((".png", ".apng"), rb"\x89PNG\r\n\x1a\n"),
     "tiff": Format((".tif", ".tiff"), rb"II[*+]\0|MM\0[*+]"),
     "webp": Format((".webp",), rb"RIFF.{4}WEBP"),
+    "gif": Format((".gif",), rb"GIF8[79]a"),
     "avif": Format((".avif", ".avifs"), rb".{4}ftypavi[fs]"),
     # Of HEIF's brands those of HEVC, and those that leave open what the pictures are coded in.
     "heif": Format((".heic", ".heif", ".hif"), rb".{4}ftyp(he[ivs]|mi[fa]|msf1)", "jpeg"),
@@ -73,7 +74,6 @@ FORMATS = {
 IMAGE_SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 
 _NOT_PROCESSED = {
-    rb"GIF8[79]a": "a GIF",
     rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51": "JPEG 2000",
     rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
     rb".{4}ftypcrx |IIRO|IIU\0|FUJIFILMCCD-RAW": "a camera's raw file",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _SUBSAMPLINGS = {420: "420", 422: "422"}
 _LEAST_QUALITY, _MOST_QUALITY = 75, 95
-_COMPLAINTS = (ValueError, EOFError, SyntaxError, RuntimeError, OSError)
+_COMPLAINTS = (ValueError, EOFError, SyntaxError, RuntimeError, OSError, IndexError)
 """What pi_heif raises."""
 
 

@@ -18,6 +18,7 @@ class Note(StrEnum):
     DEPTH_REDUCED = "depth-reduced"
     CMYK_CONVERTED = "cmyk-converted"
     PALETTE_EXPANDED = "palette-expanded"
+    PALETTE_REDUCED = "palette-reduced"
     DEPTH_EXPANDED = "depth-expanded"
     SALVAGED = "salvaged"
     # encoding

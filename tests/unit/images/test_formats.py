@@ -35,6 +35,7 @@ from imgbatch.recipe import Encoding, OutputFormat
         (heifs.sample("phone"), "heif"),
         (b"\0\0\0\x18ftypmif1", "heif"),
         (images.avif(), "avif"),
+        (images.animation("GIF"), "gif"),
     ],
 )
 def test_formats_are_known_by_their_content(file, expected):
@@ -44,7 +45,6 @@ def test_formats_are_known_by_their_content(file, expected):
 @pytest.mark.parametrize(
     ("file", "name"),
     [
-        (images.pillow_file(images.pixels(), "GIF"), "GIF"),
         (images.pillow_file(images.pixels(), "JPEG2000"), "JPEG 2000"),
         (images.pillow_file(images.pixels(), "ICO"), "icon"),
         (b"\xff\x0a\0\0", "JPEG XL"),
@@ -108,6 +108,7 @@ FILE_OF = {
     "tiff": images.tiff(),
     "webp": images.webp(),
     "avif": images.avif(),
+    "gif": images.pillow_file(images.pixels(), "GIF"),
     "heif": heifs.sample("phone"),
     "bmp": images.bmp(),
 }
@@ -131,6 +132,7 @@ FILES = {
     "TIFF": images.tiff(),
     "webp": images.webp(),
     "avif": images.avif(),
+    "gif": images.animation("GIF"),
     "HEIC": heifs.sample("grey"),
     "BMP": images.bmp(),
 }

@@ -434,6 +434,8 @@ def described(kind: str, size: int) -> bytes:
         return images.webp(exif=exif, xmp=xmp, icc_profile=profile, lossless=True)
     if kind == "avif":
         return images.avif(exif=exif, xmp=images.XMP, icc_profile=profile)
+    if kind == "gif":
+        return images.pillow_file(images.pixels(), "GIF", comment=b"x")
     return heifs.sample("phone") if kind == "heif" else images.bmp(dpi=(300, 300))
 
 

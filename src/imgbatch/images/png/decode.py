@@ -69,13 +69,14 @@ class PngSource:
             )
         try:
             if structure.is_intact:
-                return Picture(decode_intact(structure, buffers), self._notes())
+                return Picture(decode_intact(structure, buffers), self.notes())
         except DamagedImage:
             if is_strict:
                 raise
-        return Picture(decode_salvaged(structure), (*self._notes(), Note.SALVAGED))
+        return Picture(decode_salvaged(structure), (*self.notes(), Note.SALVAGED))
 
-    def _notes(self) -> tuple[Note, ...]:
+    def notes(self) -> tuple[Note, ...]:
+        """Return what decoding changes."""
         header, end = self.structure.header, self.structure.end
         is_grey = header.colour_type == container.GREY
         facts = {
@@ -87,21 +88,14 @@ class PngSource:
         return notes_where(facts)
 
 
-def read(data: memoryview) -> PngSource:
-    """Check a PNG's structure.
+def source_of(structure: PngStructure) -> PngSource:
+    """Return a still picture of a structure.
 
     Raises
     ------
     DamagedImage
-        As `parse_png` does, and if a palette is missing.
-    RefusedImage
-        If it is animated, or of an unknown kind.
+        If a palette is missing.
     """
-    structure = container.parse_png(data)
-    frames = structure.first(b"acTL")
-    count = int.from_bytes(frames.body[:4], "big") if frames else 1
-    if count > 1 or structure.first(b"fdAT") is not None:
-        raise failures.several_pictures(f"the PNG is animated, with {count} frames")
     if structure.header.colour_type == container.PALETTE and structure.palette is None:
         raise failures.beyond_repair("the PNG has no palette")
     return PngSource(structure)

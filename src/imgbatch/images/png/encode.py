@@ -20,18 +20,23 @@ _COLOUR_TYPES = (container.GREY, container.GREY_ALPHA, container.RGB, container.
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
     """Encode 8- or 16-bit pixels, with the metadata of their source."""
-    height, width, channels = pixels.shape
-    colour_type = _COLOUR_TYPES[channels - 1]
-    header = container.Header(width, height, 8 * pixels.itemsize, colour_type, False)
-    before, after, notes = _metadata(source, encoding)
+    before, after, notes = metadata_chunks(source, encoding)
     image_data = compress_pixels(pixels, encoding.png_level, buffers)
-    file = container.join_png(header, [*before, (b"IDAT", image_data), *after])
+    file = container.join_png(header_of(pixels), [*before, (b"IDAT", image_data), *after])
     return Encoded([file], tuple(notes))
 
 
-def _metadata(
+def header_of(pixels: Pixels) -> container.Header:
+    """Return the header of a picture of these pixels."""
+    height, width, channels = pixels.shape
+    colour_type = _COLOUR_TYPES[channels - 1]
+    return container.Header(width, height, 8 * pixels.itemsize, colour_type, False)
+
+
+def metadata_chunks(
     source: Source, encoding: Encoding
 ) -> tuple[list[NamedChunk], list[NamedChunk], list[Note]]:
+    """Return the chunks before and after the image data, and notes on what has no place there."""
     if isinstance(source, PngSource):
         if encoding.strip_metadata:
             return stripped_chunks(source.structure), [], []

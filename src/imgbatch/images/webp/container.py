@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from imgbatch.images.failures import beyond_repair, truncated
 
-MOST_CHUNKS = 10_000
-PICTURE_CHUNKS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH"))
+MOST_CHUNKS = 100_000
+PICTURE_CHUNKS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"))
 _ALPHA_FLAG = 0x10
 
 
@@ -73,21 +73,26 @@ def parse_webp(data: memoryview) -> WebpStructure:
     if len(data) < 20:
         raise truncated("the WebP ends within its header")
     (size,) = struct.unpack_from("<I", data, 4)
-    chunks: list[tuple[bytes, memoryview]] = []
-    end = min(8 + size, len(data))
-    position = 12
-    while position + 8 <= end and len(chunks) < MOST_CHUNKS:
-        name = bytes(data[position : position + 4])
-        (length,) = struct.unpack_from("<I", data, position + 4)
-        body = data[position + 8 : min(position + 8 + length, end)]
-        if len(body) == length or name in (b"VP8 ", b"VP8L"):
-            chunks.append((name, body))
-        position += 8 + length + length % 2
-    structure = WebpStructure(0, 0, chunks, is_complete=len(data) >= max(8 + size, position))
+    chunks, length = split_chunks(data[12 : 8 + size])
+    structure = WebpStructure(0, 0, chunks, is_complete=len(data) >= max(8 + size, 12 + length))
     if not structure.is_animated:
         width, height = _picture_size(structure)
         structure = replace(structure, width_pixels=width, height_pixels=height)
     return structure
+
+
+def split_chunks(data: memoryview) -> tuple[list[tuple[bytes, memoryview]], int]:
+    """Return name and body of each chunk, and how many bytes there should be of them."""
+    chunks: list[tuple[bytes, memoryview]] = []
+    position = 0
+    while position + 8 <= len(data) and len(chunks) < MOST_CHUNKS:
+        name = bytes(data[position : position + 4])
+        (length,) = struct.unpack_from("<I", data, position + 4)
+        body = data[position + 8 : position + 8 + length]
+        if len(body) == length or name in (b"VP8 ", b"VP8L"):
+            chunks.append((name, body))
+        position += 8 + length + length % 2
+    return chunks, position
 
 
 def _picture_size(structure: WebpStructure) -> tuple[int, int]:

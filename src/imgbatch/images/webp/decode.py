@@ -10,7 +10,7 @@ from imgbatch.images.buffers import Buffers
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Shape
-from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp, parse_webp
+from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp
 from imgbatch.recipe import DamagedPolicy
 
 _METADATA = (b"EXIF", b"XMP ", b"ICCP")
@@ -37,6 +37,11 @@ class WebpSource:
             memory_per_byte=_LOSSLESS_MEMORY_PER_BYTE if structure.is_lossless else 6,
         )
 
+    @property
+    def lossy(self) -> memoryview | None:
+        """What is coded with loss, by whose quality the output is written; None if nothing is."""
+        return self.structure.first(b"VP8 ")
+
     def metadata(self) -> Metadata:
         """Return EXIF, XMP and ICC, each from the first chunk of its name."""
         found = [self.structure.first(name) for name in _METADATA]
@@ -58,19 +63,3 @@ class WebpSource:
         if pixels.shape != self.shape.array_shape:
             raise failures.damaged("the WebP's pixels are not as its headers say")
         return Picture(pixels)
-
-
-def read(data: memoryview) -> WebpSource:
-    """Check a WebP's structure.
-
-    Raises
-    ------
-    DamagedImage
-        As `parse_webp` does.
-    RefusedImage
-        If it is animated.
-    """
-    structure = parse_webp(data)
-    if structure.is_animated:
-        raise failures.several_pictures("the WebP is animated")
-    return WebpSource(data, structure)

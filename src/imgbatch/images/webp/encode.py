@@ -21,32 +21,32 @@ def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) 
     assert isinstance(source, WebpSource)  # there is no --format webp
     from PIL import Image, WebPImagePlugin  # noqa: F401  # else Pillow imports all its formats
 
+    options, notes = options_for(source, encoding)
+    output = io.BytesIO()
+    try:
+        Image.fromarray(pixels).save(output, "WEBP", exact=True, **options)
+    except ValueError as error:
+        if str(error) in _OUT_OF_MEMORY:
+            raise MemoryError from error
+        raise
+    return Encoded([output.getvalue()], tuple(notes))
+
+
+def options_for(source: WebpSource, encoding: Encoding) -> tuple[dict[str, Any], list[Note]]:
+    """Return metadata and quality, as Pillow's writer takes them, and notes on what is lost."""
     metadata = source.metadata()
     notes = []
     if encoding.strip_metadata:
         metadata = metadata.stripped()
     elif metadata.has_more:
         notes.append(Note.METADATA_DROPPED)
-    options: dict[str, Any] = {"lossless": True}
-    lossy = source.structure.first(b"VP8 ")
-    if lossy is not None and encoding.quality is None:
-        options = {"quality": quality_of(lossy)}
+    options: dict[str, Any] = {
+        "exif": metadata.exif or b"",
+        "xmp": metadata.xmp or b"",
+        "icc_profile": metadata.icc,
+    }
+    if source.lossy is None:
+        return options | {"lossless": True}, notes
+    if encoding.quality is None:
         notes.append(Note.QUALITY_ESTIMATED)
-    elif lossy is not None:
-        options = {"quality": encoding.quality}
-    output = io.BytesIO()
-    try:
-        Image.fromarray(pixels).save(
-            output,
-            "WEBP",
-            exact=True,
-            exif=metadata.exif or b"",
-            xmp=metadata.xmp or b"",
-            icc_profile=metadata.icc,
-            **options,
-        )
-    except ValueError as error:
-        if str(error) in _OUT_OF_MEMORY:
-            raise MemoryError from error
-        raise
-    return Encoded([output.getvalue()], tuple(notes))
+    return options | {"quality": encoding.quality or quality_of(source.lossy)}, notes

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import struct
-
 import pytest
 from tests.support import images
 
-from imgbatch.errors import Code, DamagedImage, RefusedImage
+from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Shape
@@ -27,19 +25,6 @@ def test_a_source_says_what_it_is_and_what_it_will_deliver():
 def test_a_palette_that_is_missing_is_damage():
     with pytest.raises(DamagedImage, match="palette"):
         read(images.png(b"\0\0", 1, 1, 8, 3))
-
-
-@pytest.mark.parametrize("frames", [2, 1000])
-def test_an_animation_is_refused_and_its_frames_counted(frames):
-    control = images.chunk(b"acTL", struct.pack(">II", frames, 0))
-    with pytest.raises(RefusedImage, match=str(frames)) as caught:
-        read(images.png_of(images.pixels(), before=(control,)))
-    assert caught.value.code is Code.ANIMATED_IMAGE
-
-
-def test_frames_without_an_announcement_are_an_animation_too():
-    with pytest.raises(RefusedImage):
-        read(images.png_of(images.pixels(), after=(images.chunk(b"fdAT", bytes(8)),)))
 
 
 def test_a_file_without_an_end_is_truncated_unless_it_is_to_be_salvaged():

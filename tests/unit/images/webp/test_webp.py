@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 from tests.support import images
 
-from imgbatch.errors import Code, DamagedImage, RefusedImage
+from imgbatch.errors import DamagedImage
 from imgbatch.images.picture import Shape
-from imgbatch.images.webp.decode import read as read_webp
+from imgbatch.images.webp import read as read_webp
 from imgbatch.images.webp.quality import quality_of
 from imgbatch.pipeline import Pipeline
 from imgbatch.recipe import Encoding, Recipe
@@ -67,17 +66,6 @@ def test_strip_leaves_profile_and_orientation():
 
 def test_a_file_without_metadata_stays_in_the_simple_form():
     assert run(images.webp()).data[12:16] == b"VP8 "
-
-
-def test_an_animation_is_refused():
-    frames = [
-        Image.fromarray(images.pixels(40, 40)),
-        Image.fromarray(images.pixels(40, 40, 3)[::-1]),
-    ]
-    file = images.pillow_file(frames[0], "WEBP", save_all=True, append_images=frames[1:])
-    with pytest.raises(RefusedImage) as caught:
-        read(file)
-    assert caught.value.code is Code.ANIMATED_IMAGE
 
 
 @pytest.mark.parametrize("length", [12, 19, 20, 25])
