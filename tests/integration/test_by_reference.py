@@ -124,6 +124,19 @@ def test_a_server_that_may_not_touch_a_place_says_so_and_does_nothing_there(
     assert machine["allowed"] == [f"{bucket.url}-evil", f"file://{share}/in"]
 
 
+def test_a_server_that_may_not_is_named_while_others_work(
+    programs: Programs, url: str, share: Path
+) -> None:
+    programs.server(url, "--allow", share, name="open")
+    programs.server(url, name="guarded")
+    programs.wait_for_machines(url, 2)
+    client = programs.client(share / "in", share / "out", "--direct", broker=url)
+    assert client.wait() == 1  # one is damaged
+    assert f"guarded: {share}/in may not be touched by this server" in client.said()
+    assert {machine["name"] for machine in programs.machines(url)} == {"open", "guarded"}
+    assert client.report()["machines_used"] == 1
+
+
 def test_credentials_that_one_machine_lacks_end_the_run_with_its_name(
     bucket: Bucket, programs: Programs, url: str
 ) -> None:

@@ -242,7 +242,7 @@ class Worker:
                 result = self._answerer.failure(pending.ticket, begun_seconds, error)
             self._publish(pending, result, b"", made.thumbnails)
             if self._to_write.empty():
-                self._bundler.flush()
+                self._consumer.connection.call_threadsafe(self._flush_if_idle)
 
     # From any thread
 
@@ -296,6 +296,9 @@ class Worker:
 
     def _on_computed(self, pending: PendingTicket) -> None:
         self._perform(self._session.computed(pending, time.monotonic()))
+        self._flush_if_idle()
+
+    def _flush_if_idle(self) -> None:
         if not self._session.computing:
             self._bundler.flush()  # it may be long until the next result
 

@@ -93,6 +93,8 @@ class MachineRegistry:
         """Have a machine not work for a while: it said itself why it can't."""
         machine = self._machines.get(machine_id)
         if machine is not None:
+            if machine.refusal != sentence:  # it is asked again and again
+                log.warning("%s", sentence)
             machine.refusal, machine.leased = sentence, False
             machine.refused_until_seconds = now_seconds + REFUSED_SECONDS
 
