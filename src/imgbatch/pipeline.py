@@ -8,7 +8,7 @@ tells two installations apart that would not.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.buffer import Buffer
@@ -21,10 +21,12 @@ from imgbatch.images.picture import Pixels
 from imgbatch.recipe import Encoding, Frames, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from imgbatch.images.animation import Animation, Frame
-    from imgbatch.images.picture import Source
+    from imgbatch.images.picture import Picture, Source
+
+_Decoded = TypeVar("_Decoded", "Frame", "Picture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +103,12 @@ class Pipeline:
         limits: Limits,
         thumbnail_room: tuple[int, int] | None,
     ) -> Processed:
-        source = inspect(data, limits, recipe.encoding.frames)
-        if source.shape.frames > 1 and recipe.encoding.frames is Frames.ALL:
-            return self._run_frames(cast("Animation", source), recipe, thumbnail_room)
-        picture = source.decode(self._buffers, recipe.encoding.damaged)
-        before = _thumbnail(source, picture.pixels, thumbnail_room)
-        pixels = _adjusted(picture.pixels, recipe.adjustment)
-        after = _thumbnail(source, pixels, thumbnail_room)
-        thumbnails = None if before is None or after is None else (before, after)
-        encoded = encode(pixels, source, recipe.encoding, self._buffers)
-        shape = source.shape
-        notes = tuple(dict.fromkeys(str(note) for note in (*picture.notes, *encoded.notes)))
-        parts = b"".join(encoded.parts)
-        return Processed(parts, shape.width_pixels, shape.height_pixels, notes, thumbnails)
-
-    def _run_frames(
-        self, source: Animation, recipe: Recipe, thumbnail_room: tuple[int, int] | None
-    ) -> Processed:
+        encoding, buffers = recipe.encoding, self._buffers
+        source = inspect(data, limits, encoding.frames)
         thumbnails, notes = list[bytes | None](), list[Note]()
 
-        def adjusted() -> Iterator[Frame]:
-            for frame in source.frames(self._buffers, recipe.encoding.damaged):
+        def adjusted(decoded: Iterable[_Decoded]) -> Iterator[_Decoded]:
+            for frame in decoded:
                 room = None if thumbnails else thumbnail_room
                 thumbnails.append(_thumbnail(source, frame.pixels, room))
                 pixels = _adjusted(frame.pixels, recipe.adjustment)
@@ -129,7 +116,13 @@ class Pipeline:
                 notes.extend(frame.notes)
                 yield replace(frame, pixels=pixels)
 
-        encoded = encode_frames(adjusted(), source, recipe.encoding, self._buffers)
+        if source.shape.frames > 1 and encoding.frames is Frames.ALL:
+            animation = cast("Animation", source)
+            frames = adjusted(animation.frames(buffers, encoding.damaged))
+            encoded = encode_frames(frames, animation, encoding, buffers)
+        else:
+            (picture,) = adjusted([source.decode(buffers, encoding.damaged)])
+            encoded = encode(picture.pixels, source, encoding, buffers)
         before, after = thumbnails[:2]
         return Processed(
             b"".join(encoded.parts),
