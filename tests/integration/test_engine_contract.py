@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support import heifs, images
 from tests.support.batches import ListedJobs, Notes, jobs_of
 from tests.support.brokers import Broker
 from tests.support.photos import encoded, fill
@@ -85,6 +86,20 @@ def test_results_are_the_bytes_that_process_gives(
     build: Build, tmp_path: Path, target: Path, suffix: str
 ) -> None:
     sources = fill(tmp_path / "in", 3, suffix)
+    _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
+    for source in sources:
+        expected = process(source.read_bytes(), RECIPE.adjustment)
+        assert (target / source.name).read_bytes() == expected
+
+
+def test_phones_pictures_and_animations_are_the_bytes_that_process_gives(
+    build: Build, tmp_path: Path, target: Path
+) -> None:
+    files = {kind: images.animation(kind.upper()) for kind in ("gif", "png", "webp", "avif")}
+    files["heic"] = heifs.sample("phone")
+    sources = [tmp_path / f"a.{suffix}" for suffix in files]
+    for source, file in zip(sources, files.values(), strict=True):
+        source.write_bytes(file)
     _run(build(OutputPolicy(folder=target), Limits()), jobs_of(sources, target))
     for source in sources:
         expected = process(source.read_bytes(), RECIPE.adjustment)
