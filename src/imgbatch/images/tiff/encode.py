@@ -11,16 +11,17 @@ import numpy as np
 from imgbatch.images.animation import Frame
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.deflate import deflate_bytes
+from imgbatch.images.metadata import ORIENTATION_TAG
 from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.picture import Encoded, Pixels, Source
-from imgbatch.images.tiff import tags
+from imgbatch.images.tiff import container, tags
 from imgbatch.images.tiff.container import Directory, Entry, header, serialise
 from imgbatch.images.tiff.decode import Page, TiffSource
 from imgbatch.images.tiff.layout import Layout
-from imgbatch.images.tiff.metadata import kept_fields
 from imgbatch.recipe import Encoding, PngLevel
 
 _STRIP_BYTES = 2**18
+_POINTERS = (container.DIRECTORY, container.DIRECTORY8)
 
 
 def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) -> Encoded:
@@ -61,14 +62,20 @@ def _kept_fields(
     page: Page, encoding: Encoding, *, is_among_others: bool
 ) -> tuple[dict[int, Entry], list[Note]]:
     """Return the fields of a page that stay, and notes on what does not."""
-    kept, dropped = kept_fields(page.directory, is_ink=page.is_ink, strip=encoding.strip_metadata)
-    if is_among_others and tags.SUBFILE_KIND in page.directory.entries:
-        kept[tags.SUBFILE_KIND] = page.directory.entries[tags.SUBFILE_KIND]
+    entries = page.directory.entries
+    kept = {tag: entry for tag, entry in entries.items() if tag not in tags.STRUCTURE}
+    if encoding.strip_metadata:
+        kept = {tag: kept[tag] for tag in (tags.ICC, ORIENTATION_TAG) if tag in kept}
+    if page.is_ink:
+        kept.pop(tags.ICC, None)
+    fields = {t: e for t, e in kept.items() if e.kind not in _POINTERS or e.directory is not None}
     facts = {
         Note.COMPRESSION_CHANGED: page.layout.compression not in tags.KEPT_COMPRESSIONS,
-        Note.METADATA_DROPPED: dropped,
+        Note.METADATA_DROPPED: len(fields) < len(kept),
     }
-    return kept, [*notes_where(facts)]
+    if is_among_others and tags.SUBFILE_KIND in entries:
+        fields[tags.SUBFILE_KIND] = entries[tags.SUBFILE_KIND]
+    return fields, [*notes_where(facts)]
 
 
 def _strips(pixels: Pixels, page: Page, start: int, level: PngLevel) -> tuple[list[bytes], Layout]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-from imgbatch.images.metadata import ORIENTATION_TAG, Metadata, Resolution
+from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.tiff import tags
-from imgbatch.images.tiff.container import Directory, Entry, header, serialise
+from imgbatch.images.tiff.container import Directory, header, serialise
 
 
 def metadata_of(directory: Directory, *, is_ink: bool) -> Metadata:
@@ -40,18 +40,3 @@ def _resolution(directory: Directory) -> Resolution | None:
         return None
     x, y = (above / below for above, below in pairs)
     return Resolution(x, y, unit)
-
-
-def kept_fields(
-    directory: Directory, *, is_ink: bool, strip: bool
-) -> tuple[dict[int, Entry], bool]:
-    """Return the fields that stay, and whether one of a kind that can't be moved was dropped."""
-    entries = directory.entries
-    if strip:
-        kept = {tag: entries[tag] for tag in (tags.ICC, ORIENTATION_TAG) if tag in entries}
-    else:
-        kept = {tag: entry for tag, entry in entries.items() if tag not in tags.STRUCTURE}
-    if is_ink:
-        kept.pop(tags.ICC, None)
-    movable = {t: e for t, e in kept.items() if e.kind != 13 or e.directory is not None}
-    return movable, len(movable) < len(kept)
