@@ -56,6 +56,9 @@ KINDS = {
     "png 16": lambda _, deep: images.png_of(deep),
     "tiff": lambda rgb, _: images.tiff(rgb, compression="tiff_lzw"),
     "tiff 16": lambda _, deep: tiffs.tiff(deep, tiffs.Layout(compression=8, rows_per_strip=64)),
+    "tiff pages": lambda rgb, _: images.pillow_file(
+        Image.fromarray(rgb), "TIFF", save_all=True, append_images=[Image.fromarray(rgb)]
+    ),
     "webp": lambda rgb, _: images.webp(rgb, method=0),
     "webp lossless": lambda rgb, _: images.webp(rgb, lossless=True, method=0, quality=0),
     "bmp": lambda rgb, _: images.bmp(rgb),

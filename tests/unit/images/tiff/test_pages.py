@@ -278,3 +278,17 @@ def test_a_page_that_breaks_off_fails_the_file_or_is_salvaged():
     first, second = read_by_tifffile(processed.data)
     assert (first == images.pixels(40, 30)).all()
     assert not second[-10:].any()
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("damaged", DamagedPolicy)
+def test_wherever_a_file_of_pages_ends_too_early_it_is_damage_or_salvaged(bigtiff, damaged):
+    pages = [images.pixels(5, 4), images.pixels(3, 7, 1, 16)]
+    file = written_by_tifffile(pages, bigtiff=bigtiff)
+    for size in range(4, len(file)):
+        try:
+            processed = run(file[:size], Encoding(damaged=damaged))
+        except DamagedImage:
+            continue
+        assert damaged is DamagedPolicy.SALVAGE
+        assert "salvaged" in processed.notes
