@@ -17,7 +17,7 @@ from bench.harness.processes import measure, program, python
 from bench.harness.ratios import in_turn, timed
 from bench.harness.resources import cpu_seconds, peaks_of
 from bench.harness.results import Race
-from bench.peers import stub
+from bench.peers import steps, stub
 from bench.session import BROKER_ROUNDS, LOCAL_ROUNDS, PAPERS_SETS, TOO_SLOW, Pace, Session
 
 MACHINE_CORES = 0.4
@@ -196,6 +196,14 @@ def many_cores(session: Session) -> None:
         session.results.measures |= {prefix + name: value for name, value in found.items()}
 
 
+def small_change(session: Session) -> None:
+    """Measure what a run does beside its images' own work, step by step."""
+    folder, output = many_files(session), session.output
+    measure(python("bench.peers.steps", str(folder), str(output)), output)
+    found = json.loads((output / steps.FOUND).read_text())
+    session.results.measures |= {f"small change/{name}": one for name, one in found.items()}
+
+
 SUITES: dict[str, Callable[[Session], None]] = {
     **{f"local/{n}": partial(Session.race_locally, set_name=n) for n in LOCAL_ROUNDS},
     **{f"broker/{n}": partial(Session.race_through_broker, set_name=n) for n in BROKER_ROUNDS},
@@ -205,6 +213,7 @@ SUITES: dict[str, Callable[[Session], None]] = {
     "start": one_small_image,
     "protocol": protocol,
     "many cores": many_cores,
+    "small change": small_change,
     "memory/worker": worker_memory,
     "memory/client/local": partial(client_memory, engine="local"),
     "memory/client/rabbitmq": partial(client_memory, engine="rabbitmq"),
