@@ -72,6 +72,7 @@ class Code(StrEnum):
     OUTPUT_FOLDER_UNWRITABLE = "output-folder-unwritable"
     BROKER_UNREACHABLE = "broker-unreachable"
     BROKER_REFUSED = "broker-refused"
+    BROKER_UNTRUSTED = "broker-untrusted"
     NO_SERVER = "no-server"
     STORAGE_UNREACHABLE = "storage-unreachable"
     STORAGE_REFUSED = "storage-refused"

@@ -60,7 +60,7 @@ class Spy:
         self._place = place
         self._broker = broker
         self._topics: set[str] = set()
-        self._connection = pika.BlockingConnection(pika.URLParameters(place.url))
+        self._connection = pika.BlockingConnection(pika.URLParameters(place.administrators_url))
         self._channel = self._connection.channel()
         self._queue = self._channel.queue_declare("", exclusive=True).method.queue
         declare_exchanges(self._channel, TOPOLOGY)
@@ -228,7 +228,7 @@ def test_a_lease_on_a_queue_that_may_not_be_used_costs_other_batches_nothing(
     (machine,) = wait_for_machine(place, programs)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=place.url)
     client.wait_for_results(3)
-    with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
+    with pika.BlockingConnection(pika.URLParameters(place.administrators_url)) as connection:
         channel = connection.channel()
         locked, other, long = (f"imgbatch.batch.{word}" for word in ("l", "o", "x" * 200))
         channel.queue_declare(locked, exclusive=True)
@@ -343,7 +343,7 @@ def test_tickets_and_chunks_that_come_twice_are_done_once(
     client.wait_for_results(3)
     (work_queue,) = (name for name in queues(broker, place) if name.startswith("imgbatch.batch."))
     spy, doubled = Spy(place, broker), 0
-    with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
+    with pika.BlockingConnection(pika.URLParameters(place.administrators_url)) as connection:
         channel = connection.channel()
         while client.is_alive and doubled < 12:
             method, _, ticket = channel.basic_get(work_queue)

@@ -23,6 +23,7 @@ from tests.support.photos import encoded, fill
 from tests.support.programs import Client, Programs, environment, programs_in, wait_until
 from tests.support.proxy import proxy_to
 from tests.support.rabbitmq import free_port
+from tests.support.rights import CLIENT, login
 from tests.support.slow_photos import slow
 
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
@@ -71,7 +72,7 @@ def batches(place: Place, programs: Programs) -> list[dict[str, object]]:
 
 def publish(place: Place, exchange: str, routing_key: str, body: bytes) -> None:
     """Publish a message as any program could."""
-    with pika.BlockingConnection(pika.URLParameters(place.url)) as connection:
+    with pika.BlockingConnection(pika.URLParameters(place.administrators_url)) as connection:
         connection.channel().basic_publish(exchange, routing_key, body)
 
 
@@ -237,7 +238,7 @@ def test_a_wrong_password_is_one_sentence_and_exit_3(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
     fill(tmp_path / "in", 2)
-    url = place.url.replace("guest:guest", "guest:swordfish")
+    url = place.url.replace(login(CLIENT), "guest:swordfish")
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=url)
     server = programs.server(url)
     for program in (client, server):
@@ -250,14 +251,14 @@ def test_a_wrong_password_is_one_sentence_and_exit_3(
     assert "check user and password" in status.stderr
 
 
-def test_the_documented_permissions_are_enough_and_without_them_it_ends_at_once(
+def test_one_user_may_be_client_and_server_and_without_permissions_it_ends_at_once(
     broker: Broker, programs: Programs, tmp_path: Path
 ) -> None:
     place = broker.place()
     broker.control("add_user", "imgbatch", "a-secret")
     virtual_host = ("-p", place.path[1:], "imgbatch")
     broker.control("set_permissions", *virtual_host, "^$", "^$", "^$")
-    url = place.url.replace("guest:guest", "imgbatch:a-secret")
+    url = place.url.replace(login(CLIENT), "imgbatch:a-secret")
     fill(tmp_path / "in", 3)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, broker=url)
     server = programs.server(url)
@@ -266,7 +267,7 @@ def test_the_documented_permissions_are_enough_and_without_them_it_ends_at_once(
         assert "ACCESS_REFUSED" in program.said()
         assert "Traceback" not in program.said()
     ours = r"^imgbatch\..*$"
-    broker.control("set_permissions", *virtual_host, ours, r"^(imgbatch\..*|amq\.default)$", ours)
+    broker.control("set_permissions", *virtual_host, ours, ours, ours)
     programs.server(url)
     client = programs.client(tmp_path / "in", tmp_path / "out", *FACTORS, "--overwrite", broker=url)
     assert client.wait() == 0, client.said()

@@ -15,6 +15,7 @@ from tests.support.brokers import Broker, own_node
 from tests.support.frames import announcement, result
 from tests.support.photos import encoded, fill
 from tests.support.programs import Programs, programs_in, wait_until
+from tests.support.rights import SERVER, as_user
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.write import OutputFile, OutputPolicy
@@ -173,7 +174,7 @@ def test_what_is_no_image_is_not_written_whoever_says_that_it_is_a_result(
     run = threading.Thread(
         target=engine_at(url, target).run, args=(jobs, RECIPE, notes, Stop()), daemon=True
     )
-    with plain_channel(url) as channel:
+    with plain_channel(as_user(url, SERVER)) as channel:
         declare_exchanges(channel, TOPOLOGY)
         liar = Liar(channel)
         run.start()

@@ -14,6 +14,7 @@ import pytest
 from tests.support.brokers import Broker
 from tests.support.photos import fill
 from tests.support.programs import PATIENCE_SECONDS, environment
+from tests.support.rights import SERVER, as_user
 
 OTHERS = {
     "cv2", "deflate", "imgbatch", "imgbatch_kernels", "isal", "jinja2", "llvmlite", "markupsafe",
@@ -121,7 +122,7 @@ def test_a_server_and_its_clients_import_nothing_from_where_they_are_started(
 ) -> None:
     place = broker.place()
     out = trap.folder.parent / "out"
-    with trap.running("server", "--broker", place.url, "--procs", "1"):
+    with trap.running("server", "--broker", as_user(place.url, SERVER), "--procs", "1"):
         trap.run("client", ".", out, "--broker", place.url, *PHOTOGRAPHS)
         trap.run("status", "--broker", place.url)
     assert "<figure" in (out / "imgbatch-report.html").read_text()

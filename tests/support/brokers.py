@@ -10,30 +10,35 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 from tests.support.rabbitmq import Node, private_node, rabbitmq_is_installed
+from tests.support.rights import ADMINISTRATOR, CLIENT, as_user, definitions, login
 
 VARIABLE = "IMGBATCH_TEST_BROKER"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A virtual host on a broker, in which nobody else works."""
+    """A virtual host on a broker, in which nobody else works; its address is that of clients."""
 
     host: str
     port: int
     path: str
-    login: str = "guest:guest"
+    login: str = field(default_factory=lambda: login(CLIENT))
 
     @property
     def url(self) -> str:
         return self.through()
+
+    @property
+    def administrators_url(self) -> str:
+        return as_user(self.url, ADMINISTRATOR)
 
     def through(self, port: int | None = None, host: str | None = None, **query: int) -> str:
         """Return the address of this place at another host and port that lead to the broker."""
@@ -82,8 +87,7 @@ class Broker:
     def url_at(self, host: str, port: int, **query: int) -> str:
         """Return the address of its default place at another host and port that lead to it."""
         parts = urlsplit(self.url)
-        login = f"{parts.username}:{parts.password}"
-        return Place(host, port, parts.path, login).through(**query)
+        return Place(host, port, parts.path, _login_of(parts)).through(**query)
 
     def control(self, *words: str) -> str:
         """Run rabbitmqctl; see `Node.control`."""
@@ -93,22 +97,20 @@ class Broker:
         """Return a place that no test has used before; elsewhere there is only one."""
         if self._node is None:
             parts = urlsplit(self._elsewhere)
-            login = f"{parts.username}:{parts.password}"
-            return Place(parts.hostname or "localhost", self.port, parts.path, login)
+            return Place(parts.hostname or "localhost", self.port, parts.path, _login_of(parts))
         self._taken += 1
         assert self._taken <= self.PLACES
         return Place("127.0.0.1", self._node.port, f"/test-{self._taken}")
 
     def _make_places(self, node: Node) -> None:
-        names = [f"test-{number + 1}" for number in range(self.PLACES)]
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        definitions = {
-            "vhosts": [{"name": name} for name in names],
-            "permissions": [{"user": "guest", "vhost": name, **everything} for name in names],
-        }
         path = node.folder / "definitions.json"
-        path.write_text(json.dumps(definitions))
+        names = [f"test-{number + 1}" for number in range(self.PLACES)]
+        path.write_text(json.dumps(definitions(names)))
         node.control("import_definitions", str(node.inside(path)))
+
+
+def _login_of(parts: SplitResult) -> str:
+    return f"{parts.username}:{parts.password}"
 
 
 @contextmanager
@@ -123,8 +125,12 @@ def shared_broker() -> Iterator[Broker]:
 
 
 @contextmanager
-def own_node(listen: tuple[str, ...] = ("127.0.0.1",), more_settings: str = "") -> Iterator[Node]:
-    """Give a node that a test may kill, or have listen on more addresses."""
+def own_node(
+    listen: tuple[str, ...] = ("127.0.0.1",),
+    more_settings: str = "",
+    prepare: Callable[[Node], None] = lambda _node: None,
+) -> Iterator[Node]:
+    """Give a node that a test may kill, or set up in its own way."""
     named = os.environ.get(VARIABLE, "")
     if named.startswith("amqp"):
         pytest.skip(f"{VARIABLE} is a broker that the tests may not control")
@@ -134,5 +140,5 @@ def own_node(listen: tuple[str, ...] = ("127.0.0.1",), more_settings: str = "") 
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with private_node(listen, root, more_settings) as node:
+    with private_node(listen, root, more_settings, prepare) as node:
         yield node

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.children import fork_servers_of, workers_of
+from tests.support.rights import SERVER, as_user
 
 PATIENCE_SECONDS = 90.0
 """For what takes a second or two: the machine may be busy with something else."""
@@ -136,9 +137,12 @@ class Programs:
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> Program:
-        """Start imgbatch-server; with `fragile`, one whose images can ask for trouble."""
+        """Start imgbatch-server as the servers' user.
+
+        With `fragile`, its images can ask for trouble.
+        """
         module = [FRAGILE] if fragile else ["-m", "imgbatch.cli.server"]
-        words = ["--broker", broker, "--name", name, "--procs", procs, *options]
+        words = ["--broker", as_user(broker, SERVER), "--name", name, "--procs", procs, *options]
         return self._start([*prefix, sys.executable, *module, *map(str, words)], "server", env)
 
     @property
@@ -159,7 +163,7 @@ class Programs:
 
     def odd_server(self, broker: str, name: str) -> Program:
         """Start a server that claims to compute other bits than all others."""
-        return self._start([sys.executable, ODD, broker, name], "server", None)
+        return self._start([sys.executable, ODD, as_user(broker, SERVER), name], "server", None)
 
     def client(
         self,

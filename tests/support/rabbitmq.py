@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,12 +45,15 @@ class Node:
         The system whose RabbitMQ it is, entered by chroot; `folder` lies in it.
     more_settings
         Further lines of its rabbitmq.conf.
+    plugins
+        Those that are enabled.
     """
 
     folder: Path
     listen: tuple[str, ...] = ("127.0.0.1",)
     root: Path = Path("/")
     more_settings: str = ""
+    plugins: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     epmd_port: int = field(default_factory=free_port)
     distribution_port: int = field(default_factory=free_port)
@@ -119,7 +122,7 @@ class Node:
             "disk_free_limit.absolute = 50MB\nlog.file.level = warning\n"
             f"{self.more_settings}"
         )
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text(f"[{','.join(self.plugins)}].\n")
 
     def _wait_until_up(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -197,13 +200,21 @@ class Node:
 
 @contextmanager
 def private_node(
-    listen: tuple[str, ...] = ("127.0.0.1",), root: Path = Path("/"), more_settings: str = ""
+    listen: tuple[str, ...] = ("127.0.0.1",),
+    root: Path = Path("/"),
+    more_settings: str = "",
+    prepare: Callable[[Node], None] = lambda _node: None,
 ) -> Iterator[Node]:
-    """Run a node in a folder of its own for as long as the block lasts."""
+    """Run a node in a folder of its own for as long as the block lasts.
+
+    `prepare` is called when that folder is there, before the node is started.
+    """
     within = None if root == Path("/") else root / "var/tmp"
     folder = Path(tempfile.mkdtemp(prefix="imgbatch-rabbitmq-", dir=within))
     node = Node(folder / "node", listen, root, more_settings)
     try:
+        node.folder.mkdir()
+        prepare(node)
         node.start()
         yield node
     finally:

@@ -59,6 +59,12 @@ class Address:
     def __repr__(self) -> str:
         return f"Address({redact(self.url)!r})"
 
+    @property
+    def is_by_certificate(self) -> bool:
+        """Whether the broker is to know us by our certificate: there is one, and no user."""
+        parts = urlsplit(self.url)
+        return not parts.username and "certfile" in dict(parse_qsl(parts.query))
+
     def parameters(self, connection_name: str) -> URLParameters:
         """Return what pika connects with; `connection_name` is shown by the broker's tools.
 
@@ -89,6 +95,8 @@ class Address:
             ) from error
         if files:
             parameters.ssl_options = self._tls(files, str(parts.hostname))
+        if self.is_by_certificate:
+            parameters.credentials = pika.credentials.ExternalCredentials()
         if parameters.heartbeat is None:
             parameters.heartbeat = HEARTBEAT_SECONDS
         parameters.blocked_connection_timeout = BLOCKED_SECONDS

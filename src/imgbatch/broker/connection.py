@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import ssl
 import threading
 import time
 from collections import deque
@@ -15,12 +16,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pika import SelectConnection, exceptions
+from pika import SelectConnection
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 
 from imgbatch.broker import receive_buffer
 from imgbatch.broker.address import Address
+from imgbatch.broker.refusals import (
+    ACCESS_REFUSED,
+    is_refusal,
+    may_be_refusal,
+    refused,
+    untrusted,
+)
 from imgbatch.errors import BrokerError, Code
 
 log = logging.getLogger(__name__)
@@ -31,9 +39,7 @@ REFUSALS_BELIEVED = 3
 """A broker that goes down in the middle of a handshake looks like one that refuses the password,
 so a refusal that it did not spell out is believed when it comes three times in a row."""
 
-ACCESS_REFUSED = 403
 PRECONDITION_FAILED = 406
-NOT_ALLOWED = 530
 
 
 def _open_at_once(_connection: Any, ready: Callable[[], object]) -> None:
@@ -254,23 +260,13 @@ class Connection:
 
     def _on_open_error(self, _connection: SelectConnection, error: BaseException) -> None:
         cause = _root_cause(error)
-        may_be_refusal = isinstance(
-            cause, exceptions.ProbableAuthenticationError | exceptions.ProbableAccessDeniedError
-        )
-        self._unexplained_refusals = self._unexplained_refusals + 1 if may_be_refusal else 0
-        code = getattr(cause, "reply_code", 0)
-        is_refusal = (
-            code in (ACCESS_REFUSED, NOT_ALLOWED)
-            or isinstance(cause, exceptions.AuthenticationError)
-            or self._unexplained_refusals >= REFUSALS_BELIEVED
-        )
-        if is_refusal and not self.was_up:
-            why = "check user and password"
-            if code == NOT_ALLOWED:
-                why = f"{_describe(cause)}; check the virtual host, and that the user may use it"
-            self.fatal_error = BrokerError(
-                Code.BROKER_REFUSED, f"the broker at {self._address} refuses the connection: {why}"
-            )
+        self._unexplained_refusals = self._unexplained_refusals + 1 if may_be_refusal(cause) else 0
+        is_believed = self._unexplained_refusals >= REFUSALS_BELIEVED
+        if not self.was_up:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                self.fatal_error = untrusted(self._address, cause)
+            elif is_refusal(cause) or is_believed:
+                self.fatal_error = refused(self._address, cause)
         self.problem = (
             f"no broker is answering at {self._address} ({_describe(cause)}); start RabbitMQ "
             "there, or correct --broker"
