@@ -64,6 +64,10 @@ test-slow: $(INSTALLED)-test system-test system-slow ## what takes minutes: a mi
 release-check: $(INSTALLED)-test system-test ## build sdist, wheel and bill of materials in dist/, and try them far from the sources
 	$(BIN)/tox run -e release
 
+.PHONY: audit
+audit: $(INSTALLED)-test ## whether a package that users install with imgbatch has a known hole, as PyPI knows
+	$(BIN)/tox run -e audit
+
 .PHONY: bench
 bench: $(INSTALLED)-bench system-bench ## all benchmarks, and docs/benchmarks.md anew
 	$(BIN)/python -m bench.run
