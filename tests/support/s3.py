@@ -36,6 +36,14 @@ swift_hash_path_suffix = imgbatch
 name = one
 default = yes
 """
+# A busy machine is no failure: by default, a part that is silent for half a second is left out for
+# a minute, and a listing may lack what was written.
+_PATIENCE = """
+conn_timeout = 20
+node_timeout = 60
+container_update_timeout = 60
+error_suppression_limit = 1000000
+"""
 _RINGS = """
 import json, sys
 from swift.common.ring import RingBuilder
@@ -93,7 +101,7 @@ def _settings(folder: Path, part: str, port: int) -> str:
     text = "[DEFAULT]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items())
     # The sections' names are those that Swift looks for.
     text += f"[pipeline:main]\npipeline = {' '.join([*filters, part])}-server\n"
-    text += f"[app:{part}-server]\nuse = egg:swift#{part}\n"
+    text += f"[app:{part}-server]\nuse = egg:swift#{part}\n{_PATIENCE}"
     if part == "proxy":
         text += "allow_account_management = true\naccount_autocreate = true\n"
     for name, more in filters.items():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from imgbatch.batch.model import Status
 from imgbatch.batch.report import Report
 from imgbatch.recipe import Recipe
+from imgbatch.storage.places import ObjectPath
 from imgbatch.text import count, duration, size
 
 _LONGEST = 400
@@ -32,6 +33,8 @@ def summary_lines(report: Report, command: Sequence[str]) -> list[str]:
         )
     if report.saved:
         beside = ".csv and .html beside it" if report.page else ".csv beside it"
+        if isinstance(report.target, ObjectPath) and report.failure is None:
+            beside += f", and in {report.target}"
         lines.append(f"Report: {report.path} ({beside})")
     if report.page_failure is not None:
         lines.append(report.page_failure.sentence)
