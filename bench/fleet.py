@@ -47,14 +47,19 @@ class SimulatedWorkers:
 
         self._connection = pika.BlockingConnection(pika.URLParameters(url))
         self._channels: dict[tuple[str, str], Any] = {}
+        self._secrets: dict[str, bytes] = {}
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:
             self._connection.process_data_events(None)
 
-    def serve(self, machine: str, batch: str, queue: str) -> None:
+    def serve(self, machine: str, batch: str, secret: bytes) -> None:
         """Take tickets of a batch in a machine's name; from any thread."""
+        from imgbatch.broker.topology import Topology
+
+        self._secrets[batch] = secret
+        queue = Topology().work_queue(secret)
         self._connection.add_callback_threadsafe(partial(self._serve, machine, batch, queue))
 
     def leave(self, machine: str, batch: str) -> None:
@@ -81,16 +86,17 @@ class SimulatedWorkers:
         self, machine: str, channel: Any, method: Any, _properties: Any, body: bytes
     ) -> None:
         from imgbatch.broker.topology import Topology
-        from imgbatch.protocol import Result, ResultKind, Ticket, decode_bundle, encode
+        from imgbatch.protocol.codec import decode, encode
+        from imgbatch.protocol.frames import Result, ResultKind, Ticket
 
-        for received in decode_bundle(body):
+        for received in decode(body, self._secrets):
             ticket = received.frame
             assert isinstance(ticket, Ticket)
             size = len(received.payload)
             shape = (640, 427, size)
             ids = ticket.batch, ticket.job, 1
             result = Result(*ids, ResultKind.DONE, "", "", machine, *shape, 0.01, ())
-            answer = encode(result, received.payload)
+            answer = encode(result, received.payload, self._secrets)
             channel.basic_publish(Topology().to_clients, ticket.topic, answer)
         channel.basic_ack(method.delivery_tag)
 
@@ -115,7 +121,7 @@ class SimulatedPool:
         from imgbatch.server.messages import Leave, Serve
 
         if isinstance(command, Serve):
-            self.workers_of_process.serve(self._machine, command.batch, command.queue)
+            self.workers_of_process.serve(self._machine, command.batch, command.secret)
         elif isinstance(command, Leave):
             self.workers_of_process.leave(self._machine, command.batch)
 

@@ -40,7 +40,7 @@ SLOW_ROUNDS = 3
 TOO_SLOW = "too slow for a brief session"
 PACKAGES = (
     *("imgbatch", "numba", "numpy", "opencv-python-headless", "simplejpeg", "isal", "deflate"),
-    *("pika", "msgpack", "xxhash", "celery", "kombu", "amqp", "pillow", "pyvips"),
+    *("pika", "msgspec", "blake3", "celery", "kombu", "amqp", "pillow", "pyvips"),
 )
 DEBIAN = ("rabbitmq-server", "libvips42", "imagemagick", "graphicsmagick")
 

@@ -125,25 +125,31 @@ def protocol(session: Session) -> None:
 def frames_of(data: bytes | bytearray) -> Iterator[bytes]:
     """Yield what travels for one image that is larger than a chunk: its ticket, its pieces."""
     from imgbatch.adjustment import Adjustment
-    from imgbatch.protocol import Chunk, Ticket, encode
+    from imgbatch.protocol.codec import encode
+    from imgbatch.protocol.frames import Chunk, Ticket
     from imgbatch.recipe import Recipe
 
+    secrets = {"batch": bytes(32)}
     recipe = Recipe(Adjustment(**FACTORS)).to_fields()
-    yield encode(Ticket("batch", 7, 0, "client", len(data), 250_000_000, recipe, False))
+    yield encode(
+        Ticket("batch", 7, 0, "client", len(data), 250_000_000, recipe, False), b"", secrets
+    )
     for offset in range(0, len(data), CHUNK_BYTES):
         piece = memoryview(data)[offset : offset + CHUNK_BYTES]
-        yield encode(Chunk("batch", 7, 1, offset, len(data)), piece)
+        yield encode(Chunk("batch", 7, 1, offset, len(data)), piece, secrets)
 
 
 def image_of(bodies: list[bytes]) -> bytearray:
     """Return the image that frames carry, checked and put together."""
-    from imgbatch.protocol import Chunk, Ticket, decode
+    from imgbatch.protocol.codec import decode
+    from imgbatch.protocol.frames import Chunk, Ticket
 
-    ticket = decode(bodies[0]).frame
+    secrets = {"batch": bytes(32)}
+    ticket = decode(bodies[0], secrets)[0].frame
     assert isinstance(ticket, Ticket)
     image = bytearray(ticket.size_bytes)
     for body in bodies[1:]:
-        received = decode(body)
+        (received,) = decode(body, secrets)
         assert isinstance(received.frame, Chunk)
         begin = received.frame.offset_bytes
         image[begin : begin + len(received.payload)] = received.payload

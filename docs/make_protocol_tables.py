@@ -12,26 +12,30 @@ import inspect
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from msgspec.inspect import (
+    BoolType,
+    BytesType,
+    DictType,
+    EnumType,
+    FloatType,
+    IntType,
+    StrType,
+    StructType,
+    VarTupleType,
+    type_info,
+)
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.protocol import Chunk, Discover, encode
-from imgbatch.protocol.codec import KINDS, checks_of
-from imgbatch.protocol.fields import (
-    ListOf,
-    OneOf,
-    PlainMap,
-    RealNumber,
-    RoutingKey,
-    Text,
-    TrueOrFalse,
-    WholeNumber,
-)
+from imgbatch.protocol.codec import encode
+from imgbatch.protocol.frames import Chunk, Discover, Frame
 from imgbatch.recipe import Recipe
 
 PAGE = Path(__file__).with_name("protocol.md")
 _BLOCK = re.compile(r"(<!-- (table|bytes) of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+KINDS = {kind.__name__.lower(): kind for kind in get_args(Frame)}
 PARTICULAR = {
     "ticket.batch": "the run's id",
     "ticket.job": "the image's number in its run",
@@ -46,6 +50,7 @@ PARTICULAR = {
 }
 COMMON = {
     "batch": "the run's id",
+    "secret": "the run's secret, of which its id is made",
     "job": "the image's number in its run",
     "machine": "the id of the machine that says so",
     "host": "the name of the computer, for people",
@@ -69,30 +74,39 @@ COMMON = {
 }
 
 
-def type_of(check: Any) -> str:
+def type_of(kind: Any) -> str:
     """Return a type with its bounds in words."""
-    match check:
-        case WholeNumber(lowest=lowest, highest=highest):
+    match kind:
+        case IntType(ge=lowest, le=highest):
             power = (highest + 1).bit_length() - 1
             top = f"2^{power}" + (" - 1" if highest == 2**power - 1 else "")
             words = f"integer, {lowest}..{top}"
-        case RealNumber():
+        case FloatType():
             words = "number, 0..2^53"
-        case TrueOrFalse():
+        case BoolType():
             words = "true or false"
-        case OneOf(words=choices):
+        case EnumType(cls=choices):
             words = "one of " + ", ".join(f"`{word}`" for word in choices)
-        case Text(longest=longest):
-            words = f"text, at most {longest} characters"
-        case RoutingKey():
+        case StrType(pattern=str()):
             words = "name: 1 to 255 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`"
-        case ListOf(item=item, longest=longest):
+        case StrType(max_length=longest):
+            words = f"text, at most {longest} characters"
+        case BytesType(max_length=length):
+            words = f"{length} bytes"
+        case VarTupleType(item_type=item, max_length=longest):
             words = f"list of at most {longest}: {type_of(item)}"
-        case PlainMap(longest=longest):
+        case DictType(max_length=longest):
             words = f"map of at most {longest} plain values"
         case _:
-            raise TypeError(f"no words for {check}")
+            raise TypeError(f"no words for {kind}")
     return words
+
+
+def types_of(name: str) -> dict[str, Any]:
+    """Return the type of each field of a kind."""
+    kind = type_info(KINDS[name])
+    assert isinstance(kind, StructType)
+    return {field.name: field.type for field in kind.fields}
 
 
 def meanings_of(kind: type) -> dict[str, str]:
@@ -110,9 +124,9 @@ def table_of(name: str) -> str:
     """Return the table of a kind's fields."""
     meanings = COMMON | meanings_of(KINDS[name])
     lines = ["| field | holds | meaning |", "| --- | --- | --- |"]
-    for field, check in checks_of(name).items():
+    for field, kind in types_of(name).items():
         meaning = PARTICULAR.get(f"{name}.{field}", meanings[field]).replace("``", "`")
-        lines.append(f"| `{field}` | {type_of(check)} | {meaning[0].lower()}{meaning[1:]} |")
+        lines.append(f"| `{field}` | {type_of(kind)} | {meaning[0].lower()}{meaning[1:]} |")
     return "\n".join(lines)
 
 
@@ -130,16 +144,15 @@ def bytes_of(name: str) -> str:
         "chunk": Chunk(batch="b", job=7, transfer=3, offset_bytes=0, size_bytes=3),
     }[name]
     payload = b"" if name == "discover" else b"\x01\x02\x03"
-    body = encode(frame, payload)
-    kind_end = 11 + 1 + len(name)
-    head_end = len(body) - len(payload) - 5
+    body = encode(frame, payload, {"b": bytes(range(32))})
+    end = len(body) - len(payload)
     parts = [
-        (body[:1], "an array of five"),
-        (body[1:2], "version 2"),
-        (body[2:11], "checksum, always as uint 64, of all bytes behind it"),
-        (body[11:kind_end], f'kind: "{name}"'),
-        *_fields(body[kind_end:head_end]),
-        (body[head_end : head_end + 5], f"payload: {len(payload)} bytes, their number as bin 32"),
+        (body[:2], 'the letters "ib"'),
+        (body[2:3], "version 2"),
+        (body[3:5], f"{end - 25} bytes of fields"),
+        (body[5:9], f"{len(payload)} bytes of payload"),
+        (body[9:25], "hash"),
+        *_fields(body[25:end]),
     ]
     if payload:
         parts.append((payload, "the payload itself"))
@@ -150,14 +163,14 @@ def bytes_of(name: str) -> str:
 _WIDTH = 60
 
 
-def _fields(head: bytes) -> list[tuple[bytes, str]]:
+def _fields(fields: bytes) -> list[tuple[bytes, str]]:
     """Return the bytes of a map of fields, entry by entry."""
-    import msgpack
+    from msgspec import msgpack
 
-    count = head[0] & 0x0F
-    parts = [(head[:1], f"fields: a map of {count}")]
-    for name, value in msgpack.unpackb(head).items():
-        entry = msgpack.packb(name) + msgpack.packb(value)
+    count = fields[0] & 0x0F
+    parts = [(fields[:1], f"fields: a map of {count}")]
+    for name, value in msgpack.decode(fields).items():
+        entry = msgpack.encode(name) + msgpack.encode(value)
         shown = f'"{value}"' if isinstance(value, str) else value
         parts.append((entry, f"{name}: {shown}"))
     return parts

@@ -16,10 +16,10 @@
     │   ├── BrokerError           the broker can't be reached, or refuses us
     │   └── NoServerError         no server took part before --timeout
     └── ProtocolError         a peer's: what arrived is not a frame of ours
-        ├── MalformedFrame        not msgpack, or not the fields of its kind
+        ├── MalformedFrame        no frame, or not the fields of its kind
         ├── FrameTooLarge         announces more than our limits allow
         ├── VersionMismatch       another major version of the protocol
-        └── DamagedPayload        bytes whose checksum differs from the announced one
+        └── DamagedPayload        bytes whose hash does not hold
 
 The type says whose fault it was; the code, a stable word for programs, which failure; the
 sentence, for people, names the file or option and the way out.
@@ -163,7 +163,7 @@ class ProtocolError(ImgbatchError):
 
 
 class MalformedFrame(ProtocolError):
-    """The bytes are not msgpack, or not the fields that this kind of frame has."""
+    """The bytes are no frame, or not the fields that this kind of frame has."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(Code.MALFORMED_FRAME, sentence)
@@ -184,16 +184,7 @@ class VersionMismatch(ProtocolError):
 
 
 class DamagedPayload(ProtocolError):
-    """The bytes are not those that their checksum was made for.
+    """The hash of a frame does not hold: it is damaged, or its sender is no member of its batch."""
 
-    Parameters
-    ----------
-    sentence
-        For the log.
-    frame
-        What the damaged frame seems to say: a hint at what to ask for again.
-    """
-
-    def __init__(self, sentence: str, frame: object = None) -> None:
+    def __init__(self, sentence: str) -> None:
         super().__init__(Code.DAMAGED_PAYLOAD, sentence)
-        self.frame = frame

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import asdict
+
 from imgbatch.broker.address import Address
-from imgbatch.broker.consumer import Consumer, Delivery, Subscription
-from imgbatch.broker.publisher import Message, Publisher
+from imgbatch.broker.consumer import Delivery
+from imgbatch.broker.endpoint import Endpoint
 from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.errors import BrokerError, Code, ProtocolError, VersionMismatch
-from imgbatch.protocol import BatchStatus, Discover, Received, ServerStatus, encode
+from imgbatch.protocol.codec import Received
+from imgbatch.protocol.frames import BatchStatus, Discover, ServerStatus
 
 STALE_SECONDS = 10.0
 
@@ -44,11 +46,7 @@ class Heard:
         Machines come by name and batches by age.
         """
         present = [it for at, it in list(self._last.values()) if now_seconds - at < STALE_SECONDS]
-        machines = [
-            asdict(it) | {"components": dict(it.components)}
-            for it in present
-            if isinstance(it, ServerStatus) and not it.leaving
-        ]
+        machines = [asdict(it) for it in present if isinstance(it, ServerStatus) and not it.leaving]
         batches = [asdict(it) for it in present if isinstance(it, BatchStatus) and not it.ended]
         return {
             "machines": sorted(machines, key=itemgetter("name", "machine")),
@@ -68,27 +66,20 @@ class Observer:
     """
 
     def __init__(self, broker: str, prefix: str = "imgbatch.") -> None:
-        address, topology = Address(broker), Topology(prefix)
-        self._topology = topology
+        topology = Topology(prefix)
         self.heard = Heard()
         self._listening = threading.Event()
-        self._consumer = Consumer(address, "imgbatch-status-in", topology)
-        self._publisher = Publisher(address, "imgbatch-status-out", topology)
-        self._subscription = Subscription(
-            queue="announcements",
-            declare=partial(
-                topology.declare_private_queue,
-                bindings=[
-                    (topology.to_clients, OWN_NAME),
-                    (topology.to_clients, STATUS),
-                    (topology.batches, STATUS),
-                ],
-            ),
-            received=self._on_frame,
-            unreadable=self._on_unreadable,
-            prefetch=0,
-            private=partial(topology.private_name, "status"),
+        self._endpoint = Endpoint(Address(broker), topology, "imgbatch-status")
+        self._subscription = self._endpoint.listen(
+            "status",
+            self._on_frame,
+            [
+                (topology.to_clients, OWN_NAME),
+                (topology.to_clients, STATUS),
+                (topology.batches, STATUS),
+            ],
             started=self._listening.set,
+            unreadable=self._on_unreadable,
         )
 
     def start(self, timeout_seconds: float = 10.0) -> None:
@@ -99,34 +90,29 @@ class Observer:
         BrokerError
             If the broker can't be reached in time, or refuses us.
         """
-        self._consumer.start()
-        self._consumer.subscribe(self._subscription)
-        self._publisher.start()
+        self._endpoint.start()
         deadline = time.monotonic() + timeout_seconds
-        incoming, outgoing = self._consumer.connection, self._publisher.connection
-        while not (self._listening.is_set() and outgoing.was_up):
-            fatal_error = incoming.fatal_error or outgoing.fatal_error
-            if fatal_error is not None:
-                raise fatal_error
+        while not (self._listening.is_set() and self._endpoint.publisher.connection.was_up):
+            if self._endpoint.fatal_error is not None:
+                raise self._endpoint.fatal_error
             if time.monotonic() > deadline:
-                problem = incoming.problem or outgoing.problem or "the broker is silent"
+                problem = self._endpoint.problem or "the broker is silent"
                 raise BrokerError(Code.BROKER_UNREACHABLE, problem)
             time.sleep(0.02)
 
     def discover(self) -> None:
         """Ask all servers and clients to answer at once."""
-        body = encode(Discover(self._subscription.queue))
-        for exchange in (self._topology.to_servers, self._topology.batches):
-            self._publisher.post(Message(exchange, DISCOVER, body, mandatory=False))
+        topology = self._endpoint.topology
+        for exchange in (topology.to_servers, topology.batches):
+            self._endpoint.post(exchange, DISCOVER, Discover(self._subscription.queue))
 
     def stop(self) -> None:
         """Listen no more."""
-        self._consumer.close(2.0)
-        self._publisher.close(2.0)
+        self._endpoint.close(2.0)
 
     def _on_frame(self, received: Received, _delivery: Delivery) -> None:
         self.heard.hear(received.frame, time.monotonic())
 
-    def _on_unreadable(self, _delivery: Delivery, error: ProtocolError) -> None:
+    def _on_unreadable(self, error: ProtocolError) -> None:
         if isinstance(error, VersionMismatch):
             self.heard.foreign = str(error)

@@ -8,11 +8,11 @@ import time
 import pytest
 from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel
 from tests.support.brokers import Broker
-from tests.support.frames import announcement, news
+from tests.support.frames import announcement, news, read, written
 
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.fleet_status import Observer
-from imgbatch.protocol import Discover, decode, encode
+from imgbatch.protocol.frames import Discover
 
 pytestmark = pytest.mark.broker
 
@@ -30,13 +30,13 @@ def test_machines_and_batches_answer_a_call_and_garbage_is_passed_over(broker: B
             deadline = time.monotonic() + 30
             while (body := channel.basic_get(heard, auto_ack=True)[2]) is None:
                 assert time.monotonic() < deadline
-            discover = decode(body).frame
+            discover = read(body).frame
             assert isinstance(discover, Discover)
             assert topology.is_ours(discover.queue)
-            later = b"\x95\x03" + encode(announcement())[2:]
-            for body in (b"garbage", later, encode(announcement())):
+            later = b"ib\x03" + written(announcement())[3:]
+            for body in (b"garbage", later, written(announcement())):
                 channel.basic_publish(topology.to_clients, STATUS, body)
-            channel.basic_publish(topology.batches, STATUS, encode(news()))
+            channel.basic_publish(topology.batches, STATUS, written(news()))
             while not observer.heard.fields(time.monotonic())["batches"]:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -27,7 +27,8 @@ from tests.support.rights import CLIENT, login
 from tests.support.slow_photos import slow
 
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
-from imgbatch.protocol import Lease, ServerStatus, encode
+from imgbatch.protocol.codec import encode
+from imgbatch.protocol.frames import Discover, ServerStatus
 
 pytestmark = pytest.mark.broker
 PHOTOS = Path(__file__).parents[2] / "examples/photos"
@@ -458,8 +459,8 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
     wait_until(lambda: both in client.said(), "the client tells the versions")
     server = programs.server(place.url)
     wait_until(lambda: "connected to the broker" in server.said(), "the server listens")
-    enlistment = Lease("b", "imgbatch.batch.b", "imgbatch.client.c", 30, "h")
-    publish(place, TOPOLOGY.to_servers, DISCOVER, of_version_3(encode(enlistment)))
+    discover = of_version_3(encode(Discover("imgbatch.x")))
+    publish(place, TOPOLOGY.to_servers, DISCOVER, discover)
     wait_until(lambda: both in server.said(), "the server tells the versions")
     assert client.wait() == 0, client.said()
     check(client)
@@ -467,7 +468,7 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
 
 def of_version_3(frame: bytes) -> bytes:
     """Return a frame as a later version might begin it."""
-    return frame[:1] + b"\x03" + frame[2:]
+    return frame[:2] + b"\x03" + frame[3:]
 
 
 def test_what_cannot_be_read_is_one_line_each_and_the_rest_is_written(

@@ -26,7 +26,8 @@ from imgbatch.engines.base import Stop
 from imgbatch.engines.rabbitmq import RabbitEngine, RabbitOptions
 from imgbatch.errors import BrokerError, Code
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import Lease, ServerStatus, Ticket, decode_bundle, encode
+from imgbatch.protocol.codec import decode, encode
+from imgbatch.protocol.frames import Lease, ServerStatus, Ticket
 from imgbatch.recipe import Encoding, Recipe
 
 pytestmark = pytest.mark.broker
@@ -142,32 +143,35 @@ class Liar:
         self._channel.basic_publish(TOPOLOGY.to_clients, STATUS, encode(status))
         body = self._channel.basic_get(self._inbox, auto_ack=True)[2]
         if body is not None:
-            (received,) = decode_bundle(body)
+            (received,) = decode(body)
             assert isinstance(received.frame, Lease)
             self.lease = received.frame
         return body is not None
 
-    def answer(self, batch: str, data: bytes) -> int:
-        """Take a ticket, and answer it with a file; return how often it was offered before."""
+    def answer(self, data: bytes) -> int:
+        """Take a ticket, answer it with a file, and return its image's number."""
         found: list[bytes] = []
 
         def take() -> bool:
-            body = self._channel.basic_get(self.lease.queue, auto_ack=True)[2]
+            queue = TOPOLOGY.work_queue(self.lease.secret)
+            body = self._channel.basic_get(queue, auto_ack=True)[2]
             found.extend([] if body is None else [body])
             return bool(found)
 
         wait_until(take, "a ticket")
-        ticket = decode_bundle(found[0])[0].frame
+        secrets = {self.lease.batch: self.lease.secret}
+        ticket = decode(found[0], secrets)[0].frame
         assert isinstance(ticket, Ticket)
-        answer = result(batch=batch, job=ticket.job, machine="liar", size_bytes=len(data))
-        self._channel.basic_publish(TOPOLOGY.to_clients, ticket.topic, encode(answer, data))
-        return ticket.attempt
+        answer = result(batch=ticket.batch, job=ticket.job, machine="liar", size_bytes=len(data))
+        body = encode(answer, data, secrets)
+        self._channel.basic_publish(TOPOLOGY.to_clients, ticket.topic, body)
+        return ticket.job
 
 
 def test_what_is_no_image_is_not_written_whoever_says_that_it_is_a_result(
     broker: Broker, tmp_path: Path, target: Path
 ) -> None:
-    sources = fill(tmp_path / "in", 1)
+    sources = fill(tmp_path / "in", 3)
     good = encoded(".jpg", seed=7)
     notes, url = Notes(), broker.place().url
     jobs = ListedJobs(jobs_of(sources, target))
@@ -179,11 +183,12 @@ def test_what_is_no_image_is_not_written_whoever_says_that_it_is_a_result(
         liar = Liar(channel)
         run.start()
         liar.take_lease()
-        batch = liar.lease.batch
-        assert liar.answer(batch, b"<html>evil</html>" * 99) == 0
-        assert liar.answer(batch, b"") == 1
-        assert list(target.iterdir()) == []
-        assert liar.answer(batch, good) == 2
+        evil, empty, right = [liar.answer(data) for data in (b"<html>evil</html>" * 99, b"", good)]
         run.join(30)
     assert not run.is_alive()
-    assert (target / sources[0].name).read_bytes() == good
+    assert [path.name for path in target.iterdir()] == [sources[right].name]
+    assert (target / sources[right].name).read_bytes() == good
+    for index in (evil, empty):
+        failure = notes.outcomes[index].failure
+        assert failure is not None
+        assert (failure.code, "liar" in failure.sentence) == (Code.DAMAGED_PAYLOAD, True)

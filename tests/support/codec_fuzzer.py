@@ -5,14 +5,12 @@ A seed that finds something belongs into `KEPT_SEEDS`, which every run of the te
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 
 import msgpack
-import xxhash
-from tests.support.frames import nonsense
+from tests.support.frames import EVERY, SECRET, nonsense, sealed, written
 
 from imgbatch.errors import (
     DamagedPayload,
@@ -20,25 +18,19 @@ from imgbatch.errors import (
     MalformedFrame,
     VersionMismatch,
 )
-from imgbatch.protocol import PROTOCOL_VERSION, decode_bundle, encode
+from imgbatch.protocol.codec import decode
 
 KEPT_SEEDS: tuple[int, ...] = (*range(2_000),)
 """The first few, and those that found something."""
 
 EXPECTED = (MalformedFrame, FrameTooLarge, VersionMismatch, DamagedPayload)
 LONGEST_SENTENCE = 500
-HEAD_BYTES = 11
-"""The array's mark, the version, and the checksum's nine bytes."""
+START_BYTES, HEAD_BYTES = 9, 25
+"""Letters, version and sizes, and these with the hash."""
 NOT_THERE = (b"\xdb", b"\xdd", b"\xdf", b"\xc6", b"\xc9")
 """The marks of a string, list, map, payload and extension, to be followed by a length."""
 BAD_PIECES = (*(mark + b"\xff" * 4 for mark in NOT_THERE), b"\xc1", b"\x91" * 600)
 """And what is no msgpack, and a nest."""
-
-
-def sealed(head: bytes) -> bytes:
-    """Return a message with a right version and checksum around whatever comes behind them."""
-    mark = b"\xcf" + xxhash.xxh3_64_digest(head)
-    return bytes((0x95, PROTOCOL_VERSION)) + mark + head
 
 
 def _flip(body: bytes, random: Random) -> bytes:
@@ -69,26 +61,29 @@ def _double(body: bytes, random: Random) -> bytes:
 
 def _other_value(body: bytes, random: Random) -> bytes:
     """Give one field a value of any type, in a frame that is otherwise right."""
-    items = msgpack.unpackb(body, use_list=False, strict_map_key=False)
-    kind, fields, payload = items[2], dict(items[3]), items[4]
+    middle = HEAD_BYTES + int.from_bytes(body[3:5])
+    fields, payload = msgpack.unpackb(body[HEAD_BYTES:middle], use_list=False), body[middle:]
     value = random.choice(
         (None, True, -1, 2**63, 0.5, float("nan"), "", "x" * 300, b"x", [], [[]] * 3, {}, {"a": 1})
     )
     match random.randrange(4):
         case 0:
-            kind = value
-        case 1 if fields:
+            fields["frame"] = value
+        case 1:
             del fields[random.choice(list(fields))]
         case 2:
             fields["unknown"] = value
-        case _ if fields:
+        case _:
             fields[random.choice(list(fields))] = value
-    head = msgpack.packb(kind) + msgpack.packb(fields)
-    return sealed(head + b"\xc6" + struct.pack(">I", len(payload)) + payload)
+    return sealed(msgpack.packb(fields), payload, _a_key(random))
+
+
+def _a_key(random: Random) -> bytes:
+    return random.choice((SECRET, bytes(32)))
 
 
 def _other_version(body: bytes, random: Random) -> bytes:
-    return body[:1] + bytes((random.randrange(128),)) + body[2:]
+    return body[:2] + bytes((random.randrange(256),)) + body[3:]
 
 
 MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (
@@ -97,13 +92,15 @@ MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (
 
 
 def message(seed: int) -> bytes:
-    """Return the message of a seed: one of four is right, half of the others rightly sealed."""
+    """Return the message of a seed: one of four is right, many of the others with a right hash."""
     random = Random(seed)
-    body = encode(*nonsense(random))
+    body = written(*nonsense(random))
     if random.random() < 0.25:
         return body
     body = random.choice(MUTATIONS)(body, random)
-    return sealed(body[HEAD_BYTES:]) if random.random() < 0.4 else body
+    if random.random() < 0.6:
+        return body
+    return sealed(body[HEAD_BYTES:], b"", _a_key(random), start=body[:START_BYTES])
 
 
 def fuzz(seeds: Iterable[int]) -> Counter[str]:
@@ -116,7 +113,7 @@ def fuzz(seeds: Iterable[int]) -> Counter[str]:
     for seed in seeds:
         body = message(seed)
         try:
-            received = decode_bundle(body)
+            received = decode(body, EVERY)
         except Exception as error:
             if type(error) not in EXPECTED or len(str(error)) > LONGEST_SENTENCE:
                 raise AssertionError(f"seed {seed}: {error!r}") from error
@@ -124,6 +121,6 @@ def fuzz(seeds: Iterable[int]) -> Counter[str]:
         else:
             outcomes["taken"] += 1
             for each in received:
-                (again,) = decode_bundle(encode(each.frame, each.payload))
+                (again,) = decode(written(each.frame, each.payload), EVERY)
                 assert (again.frame, again.payload) == (each.frame, each.payload), seed
     return outcomes

@@ -1,18 +1,22 @@
-"""Frames for tests: any that the fields' own checks allow, and one fixed example of each kind."""
+"""Frames for tests: any that the fields' own bounds allow, and one fixed example of each kind."""
 
 from __future__ import annotations
 
 import string
-from dataclasses import asdict
+import struct
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import msgpack
-import xxhash
+import msgspec
+from blake3 import blake3
 from hypothesis import strategies as st
+from msgspec import inspect
+from msgspec.structs import asdict, replace
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.protocol import (
+from imgbatch.protocol.codec import Received, Secrets, batch_of, decode, encode
+from imgbatch.protocol.frames import (
     PROTOCOL_VERSION,
     BatchStatus,
     Cancel,
@@ -25,62 +29,103 @@ from imgbatch.protocol import (
     LeaseEnd,
     LeaseRefused,
     Result,
+    ResultKind,
     Returned,
     ServerStatus,
     Thumbnails,
     Ticket,
     WorkerCrashed,
 )
-from imgbatch.protocol.codec import KINDS, checks_of
-from imgbatch.protocol.fields import (
-    ListOf,
-    OneOf,
-    PlainMap,
-    RealNumber,
-    RoutingKey,
-    Text,
-    TrueOrFalse,
-    WholeNumber,
-)
 from imgbatch.recipe import Recipe
 
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
-BATCH = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+SECRET = bytes(range(32))
+BATCH = batch_of(SECRET)
 TOPIC = "89abcdef0123456789abcdef01234567"
 MACHINE = "darkroom-7-1a2b3c4d"
+KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
 
 
-def values_of(check: Any) -> st.SearchStrategy[Any]:
-    """Return all values that a check lets through, with its bounds among them."""
-    match check:
-        case WholeNumber(lowest=lowest, highest=highest):
+class _Every(dict[str, bytes]):
+    def get(self, _batch: str, default: Any = None) -> Any:
+        return SECRET
+
+
+EVERY: Secrets = _Every()
+"""One secret for every batch."""
+
+
+def written(frame: Frame, payload: bytes = b"") -> bytes:
+    """Return the bytes of a frame with the secret that all batches of the tests share."""
+    return encode(frame, payload, EVERY)
+
+
+def read(body: bytes) -> Received:
+    """Return the one frame of a message that `written` could have written."""
+    (received,) = decode(body, EVERY)
+    return received
+
+
+def seen(body: bytes) -> list[Frame]:
+    """Return what everybody can read in a message, whatever its hashes are."""
+    frames: list[Frame] = []
+    while body:
+        _, _, fields_bytes, payload_bytes = struct.unpack_from(">2sBHI", body)
+        end = 25 + fields_bytes
+        frames.append(msgspec.msgpack.decode(body[25:end], type=Frame))
+        body = body[end + payload_bytes :]
+    return frames
+
+
+def types_of(kind: type[Frame]) -> dict[str, inspect.Type]:
+    """Return the type of each field of a kind."""
+    found = inspect.type_info(kind)
+    assert isinstance(found, inspect.StructType)
+    return {field.name: field.type for field in found.fields}
+
+
+def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:
+    """Return all values that a type lets through, with its bounds among them."""
+    match kind:
+        case inspect.IntType(ge=lowest, le=highest):
             return st.integers(lowest, highest) | st.sampled_from([lowest, highest])
-        case RealNumber(highest=highest):
-            return st.floats(0, highest) | st.integers(0, int(highest))
-        case TrueOrFalse():
-            return st.booleans()
-        case OneOf(words=words):
-            return st.sampled_from([str(word) for word in words])
-        case Text(longest=longest):
-            letters = PRINTABLE | st.just(" ")
-            return st.text(letters, max_size=min(longest, 20)) | st.just("ä" * longest)
-        case RoutingKey():
-            letters = st.sampled_from(string.ascii_letters + string.digits + "._-")
-            return st.text(letters, min_size=1, max_size=30) | st.just("a" * 255)
-        case ListOf(item=item, longest=longest):
-            return st.lists(values_of(item), max_size=min(longest, 5)).map(tuple)
-        case PlainMap():
-            entries = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(PRINTABLE)
-            return st.dictionaries(st.text(PRINTABLE, max_size=20), entries, max_size=5)
-    raise AssertionError(f"no strategy for {check}")
+        case inspect.FloatType(le=highest):
+            return st.floats(0, highest) | st.integers(0, int(highest or 0))
+        case inspect.EnumType(cls=cls):
+            return st.sampled_from(list(cls))
+        case inspect.BytesType(max_length=longest):
+            return st.binary(min_size=longest or 0, max_size=longest)
+        case inspect.StrType():
+            return _texts_of(kind)
+        case inspect.VarTupleType(item_type=item):
+            return st.lists(values_of(item), max_size=5).map(tuple)
+        case inspect.UnionType(types=types):
+            return st.one_of(map(values_of, types))
+        case inspect.DictType(key_type=key, value_type=value):
+            return st.dictionaries(values_of(key), values_of(value), max_size=5)
+    return {inspect.BoolType: st.booleans(), inspect.NoneType: st.none()}[type(kind)]
+
+
+def _texts_of(kind: inspect.StrType) -> st.SearchStrategy[str]:
+    if kind.pattern is None:
+        texts = st.text(PRINTABLE | st.just(" "), max_size=20)
+        return texts | st.just("ä" * (kind.max_length or 0))
+    letters = st.sampled_from(string.ascii_letters + string.digits + "._-")
+    return st.text(letters, min_size=1, max_size=30) | st.just("a" * (kind.max_length or 0))
 
 
 def any_frame() -> st.SearchStrategy[Frame]:
-    """Return frames of every kind with any valid fields."""
+    """Return frames of every kind with any valid fields; leases are of batches that there are."""
     return st.one_of(
-        st.builds(kind, **{field: values_of(check) for field, check in checks_of(name).items()})
-        for name, kind in KINDS.items()
-    )
+        st.builds(kind, **{name: values_of(it) for name, it in types_of(kind).items()})
+        for kind in KINDS.values()
+    ).map(_with_right_batch)
+
+
+def _with_right_batch(frame: Frame) -> Frame:
+    if isinstance(frame, Lease | LeaseEnd):
+        return replace(frame, batch=batch_of(frame.secret))
+    return frame
 
 
 def ticket(**changes: Any) -> Ticket:
@@ -102,7 +147,7 @@ def result(**changes: Any) -> Result:
         "batch": BATCH,
         "job": 7,
         "transfer": 81985529216486895 >> 4,
-        "kind": "done",
+        "kind": ResultKind.DONE,
         "code": "",
         "sentence": "",
         "machine": MACHINE,
@@ -137,13 +182,12 @@ def announcement(**changes: Any) -> ServerStatus:
 
 def enlistment(**changes: Any) -> Lease:
     fields = {
-        "batch": BATCH,
-        "queue": f"imgbatch.batch.{BATCH}",
+        "secret": SECRET,
         "topic": TOPIC,
         "lease_seconds": 30,
         "host": "desk.example",
-    }
-    return Lease(**(fields | changes))
+    } | changes
+    return Lease(**({"batch": batch_of(fields["secret"])} | fields))
 
 
 def news(**changes: Any) -> BatchStatus:
@@ -177,9 +221,9 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
         b"",
     ),
     "lease": (enlistment(), b""),
-    "leaseend": (LeaseEnd(BATCH), b""),
+    "leaseend": (LeaseEnd(BATCH, SECRET), b""),
     "leaserefused": (
-        LeaseRefused(BATCH, MACHINE, "darkroom-7.example", "'mail' is no queue of imgbatch's"),
+        LeaseRefused(BATCH, MACHINE, "darkroom-7.example", "it works for 200 batches already"),
         b"",
     ),
     "discover": (Discover("imgbatch.s.1"), b""),
@@ -189,38 +233,55 @@ EXAMPLES: dict[str, tuple[Frame, bytes]] = {
 """One of each kind, with its payload; the keys are the kinds' names on the wire."""
 
 
-def forged(frame: Frame, **changes: Any) -> bytes:
+def sealed(
+    fields: bytes, payload: bytes = b"", key: bytes = bytes(32), start: bytes | None = None
+) -> bytes:
+    """Return a frame of any bytes with a right hash: by default, that of a kind of no batch."""
+    if start is None:
+        start = struct.pack(">2sBHI", b"ib", PROTOCOL_VERSION, len(fields), len(payload))
+    found = blake3(start + fields + payload, key=key).digest(length=16)
+    return start + found + fields + payload
+
+
+def fields_of(frame: Frame, **changes: Any) -> dict[str, Any]:
+    """Return what a frame says, as it stands on the wire."""
+    return {"frame": type(frame).__name__.lower()} | asdict(frame) | changes
+
+
+def forged(frame: Frame, key: bytes = bytes(32), **changes: Any) -> bytes:
     """Return the bytes of a frame that no writer of ours would let through."""
-    kind = msgpack.packb(type(frame).__name__.lower())
-    head = kind + msgpack.packb(asdict(frame) | changes) + b"\xc4\x00"
-    return bytes((0x95, PROTOCOL_VERSION)) + b"\xcf" + xxhash.xxh3_64_digest(head) + head
+    return sealed(msgpack.packb(fields_of(frame, **changes)), key=key)
 
 
 def nonsense(random: Random) -> tuple[Frame, bytes]:
     """Return a frame of any kind that every reader takes, and that means nothing."""
-    name = random.choice(list(KINDS))
-    fields = {field: _any_value(check, random) for field, check in checks_of(name).items()}
-    return KINDS[name](**fields), random.randbytes(random.choice((0, 0, 3, 1000)))
+    kind = random.choice(list(KINDS.values()))
+    fields = {name: _any_value(it, random) for name, it in types_of(kind).items()}
+    frame = _with_right_batch(kind(**fields))
+    return frame, random.randbytes(random.choice((0, 0, 3, 1000)))
 
 
-def _any_value(check: Any, random: Random) -> Any:
-    match check:
-        case WholeNumber(lowest=lowest, highest=highest):
-            return random.choice((lowest, highest, random.randint(lowest, min(highest, 20))))
-        case RealNumber(highest=highest):
+def _any_value(kind: inspect.Type, random: Random) -> Any:
+    match kind:
+        case inspect.IntType(ge=lowest, le=highest):
+            some = random.randint(lowest or 0, min(highest or 0, 20))
+            return random.choice((lowest, highest, some))
+        case inspect.FloatType(le=highest):
             return random.choice((0, highest, random.random()))
-        case TrueOrFalse():
+        case inspect.BoolType():
             return random.random() < 0.5
-        case OneOf(words=words):
-            return str(random.choice(words))
-        case Text(longest=longest):
-            return random.choice(("", "x" * longest, "ä" * longest, f"n-{random.getrandbits(20)}"))
-        case RoutingKey():
+        case inspect.EnumType(cls=cls):
+            return random.choice(list(cls))
+        case inspect.BytesType(max_length=longest):
+            return random.randbytes(longest or 0)
+        case inspect.StrType(pattern=str()):
             return random.choice(
                 ("a" * 255, "amq.gen-x", "mail", f"imgbatch.{random.getrandbits(9)}")
             )
-        case ListOf(item=item, longest=longest):
+        case inspect.StrType(max_length=int(longest)):
+            return random.choice(("", "x" * longest, "ä" * longest, f"n-{random.getrandbits(20)}"))
+        case inspect.VarTupleType(item_type=item, max_length=int(longest)):
             return tuple(_any_value(item, random) for _ in range(random.choice((0, 1, longest))))
-        case PlainMap():
+        case inspect.DictType():
             return {"brightness": random.choice((None, True, 10, "ten"))}
-    raise AssertionError(f"no value for {check}")
+    raise AssertionError(f"no value for {kind}")

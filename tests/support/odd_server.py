@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from imgbatch.logs import log_to_stderr
-from imgbatch.protocol import Result, Thumbnails, encode
+from imgbatch.protocol.codec import Secrets, encode
+from imgbatch.protocol.frames import Result, Thumbnails
 from imgbatch.server import answers, worker
 from imgbatch.server import supervisor as supervisors
 from imgbatch.server.self_test import SelfTest, run_self_test
@@ -21,7 +22,7 @@ RUBBISH = b"<script>alert(1)</script>"
 
 
 def frames_of(
-    result: Result, data: bytes, thumbnails: tuple[bytes, bytes] | None = None
+    result: Result, data: bytes, thumbnails: tuple[bytes, bytes] | None, secrets: Secrets
 ) -> Iterator[bytes]:
     if thumbnails is not None:
         before, after = thumbnails
@@ -31,8 +32,9 @@ def frames_of(
             (2**53, before + after),
             (len(before), before + after + bytes(1_000_000)),
         ][result.job % 4]
-        yield encode(Thumbnails(result.batch, result.job, result.transfer, middle), payload)
-    yield from answers.frames_of(result, data)
+        frame = Thumbnails(result.batch, result.job, result.transfer, middle)
+        yield encode(frame, payload, secrets)
+    yield from answers.frames_of(result, data, None, secrets)
 
 
 def work(*arguments: Any) -> None:

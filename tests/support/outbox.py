@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.support.frames import EVERY
+
 from imgbatch.broker.publisher import Message, Publisher, Settlement
-from imgbatch.protocol import Received, decode_bundle
+from imgbatch.protocol.codec import Received, decode
 
 
 class Outbox(Publisher):
@@ -28,4 +30,4 @@ class Outbox(Publisher):
         return [received for bundle in self.bundles() for received in bundle]
 
     def bundles(self) -> list[list[Received]]:
-        return [decode_bundle(message.body) for message in self.messages]
+        return [decode(message.body, EVERY) for message in self.messages]

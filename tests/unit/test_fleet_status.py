@@ -10,7 +10,7 @@ from tests.support.rabbitmq import free_port
 
 from imgbatch.errors import BrokerError, Code, UsageError
 from imgbatch.fleet_status import STALE_SECONDS, Heard, Observer
-from imgbatch.protocol import Discover
+from imgbatch.protocol.frames import Discover
 
 
 @pytest.fixture

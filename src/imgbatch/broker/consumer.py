@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -20,18 +19,11 @@ from pika.channel import Channel
 from imgbatch.broker.address import Address
 from imgbatch.broker.connection import Connection
 from imgbatch.broker.topology import Topology
-from imgbatch.errors import ProtocolError
-from imgbatch.protocol import Received, decode_bundle
+from imgbatch.errors import Code, ProtocolError
+from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets, decode
+from imgbatch.protocol.delivery import Answer
 
 log = logging.getLogger(__name__)
-
-
-class Answer(IntEnum):
-    """What the broker is told of a message: of its frames' answers, the greatest."""
-
-    ACKNOWLEDGE = 0
-    REJECT = 1
-    REQUEUE = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -58,10 +50,6 @@ class Delivery:
     answer: Answer = Answer.ACKNOWLEDGE
 
 
-def _log_unreadable(delivery: Delivery, error: ProtocolError) -> None:
-    log.warning("passed over a message from %s: %s", delivery.subscription.queue, error)
-
-
 @dataclass(slots=True, eq=False)
 class Subscription:
     """Deliveries from one queue; all callbacks run on the connection's thread and must not wait.
@@ -77,7 +65,7 @@ class Subscription:
     prefetch
         How many messages may be unanswered; 0 for those that need no answer.
     unreadable
-        Gets a delivery of which no frame can be used, and why: answered by one call.
+        Told why a message can't be read. It is rejected; the first of its kind is logged.
     cancelled
         The broker has ended it: the queue is gone, or may not be used. What it delivered need not
         be answered any more.
@@ -93,13 +81,14 @@ class Subscription:
     declare: Callable[[Channel, str], None]
     received: Callable[[Received, Delivery], None]
     prefetch: int
-    unreadable: Callable[[Delivery, ProtocolError], None] = _log_unreadable
+    unreadable: Callable[[ProtocolError], None] = lambda _error: None
     cancelled: Callable[[str], None] = lambda _queue: None
     private: Callable[[], str] | None = None
     started: Callable[[], None] = lambda: None
     _tag: str = field(default="", init=False)
     _channel: Channel | None = field(default=None, init=False)
     _unanswered: int = field(default=0, init=False)
+    _logged: set[Code] = field(default_factory=set, init=False)
 
 
 class Consumer:
@@ -115,6 +104,8 @@ class Consumer:
         What exchanges there are.
     lost
         Called when a connection is gone: what it delivered and was not answered will come again.
+    secrets
+        Of the batches whose frames are to be read.
     """
 
     def __init__(
@@ -123,10 +114,12 @@ class Consumer:
         name: str,
         topology: Topology,
         lost: Callable[[], None] = lambda: None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self.connection = Connection(
             address, name, self._on_up, lambda *_why: lost(), topology.declare_exchanges
         )
+        self._secrets = secrets
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
@@ -145,17 +138,9 @@ class Consumer:
         """Receive no more from a queue; what it delivered can still be answered."""
         self.connection.call_threadsafe(lambda: self._remove(queue))
 
-    def acknowledge(self, *deliveries: Delivery) -> None:
-        """Tell the broker that a frame of each of these is done with."""
-        self.connection.call_threadsafe(lambda: self._answer(Answer.ACKNOWLEDGE, *deliveries))
-
-    def requeue(self, delivery: Delivery) -> None:
-        """Have the broker deliver a message again, to us or to another consumer."""
-        self.connection.call_threadsafe(lambda: self._answer(Answer.REQUEUE, delivery))
-
-    def reject(self, delivery: Delivery) -> None:
-        """Have the broker forget a message that is of no use to any consumer."""
-        self.connection.call_threadsafe(lambda: self._answer(Answer.REJECT, delivery))
+    def answer(self, answer: Answer, *deliveries: Delivery) -> None:
+        """Answer a frame of each of these; the broker is told when a message has no other."""
+        self.connection.call_threadsafe(lambda: self._answer(answer, *deliveries))
 
     def renew_if_ready(self, queue: str) -> None:
         """Make a subscription again that seems dead: messages wait in its queue, none arrives."""
@@ -219,13 +204,23 @@ class Consumer:
 
     def _hand_over(self, body: bytes, delivery: Delivery) -> None:
         try:
-            bundle = decode_bundle(body)
+            bundle = decode(body, self._secrets)
         except ProtocolError as error:
-            delivery.subscription.unreadable(delivery, error)
+            self._pass_over(delivery, error)
             return
         delivery.unanswered = len(bundle)
         for received in bundle:
             delivery.subscription.received(received, delivery)
+
+    def _pass_over(self, delivery: Delivery, error: ProtocolError) -> None:
+        # Not again: it would come for ever. And not one line for each: a peer could fill the disk.
+        subscription = delivery.subscription
+        if error.code not in subscription._logged:
+            subscription._logged.add(error.code)
+            log.warning("passed over a message from %s: %s", subscription.queue, error)
+        if subscription.prefetch:
+            self._answer(Answer.REJECT, delivery)
+        subscription.unreadable(error)
 
     def _answer(self, answer: Answer, *deliveries: Delivery) -> None:
         for delivery in deliveries:

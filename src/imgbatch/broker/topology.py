@@ -18,6 +18,8 @@ from typing import Any
 
 from pika.channel import Channel
 
+from imgbatch.protocol.codec import queue_of
+
 WORK_QUEUE_EXPIRY_SECONDS = 60
 """How long a batch's work queue outlives its last consumer and its last declaration."""
 STATUS = "status"
@@ -62,6 +64,10 @@ class Topology:
         the same name.
         """
         return f"{self.prefix}{purpose}.{uuid.uuid4().hex}"
+
+    def work_queue(self, secret: bytes) -> str:
+        """Return the name of the queue of a batch's tickets, known only to who knows its secret."""
+        return f"{self.prefix}batch.{queue_of(secret)}"
 
     def is_ours(self, name: str) -> bool:
         """Whether a queue or routing key that a peer names is a private one of imgbatch's."""

@@ -17,15 +17,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgbatch.errors import (
-    MAX_ATTEMPTS,
-    Code,
-    ImgbatchError,
-    MalformedFrame,
-    ProtocolError,
-    WorkerFailed,
-)
-from imgbatch.protocol.assembly import Piece, Transfer
+from imgbatch.errors import MAX_ATTEMPTS, ImgbatchError
+from imgbatch.protocol.delivery import Settle
 from imgbatch.protocol.frames import (
     Cancel,
     Chunk,
@@ -33,12 +26,11 @@ from imgbatch.protocol.frames import (
     Frame,
     InProgress,
     Result,
-    ResultKind,
     Returned,
     Thumbnails,
     WorkerCrashed,
 )
-from imgbatch.protocol.in_flight import TRANSITIONS, InFlightJob, JobEvent, JobState
+from imgbatch.protocol.in_flight import InFlightJob
 from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES
 
 FEWEST_MESSAGES_PER_WORKER = 5
@@ -50,18 +42,12 @@ MOST_MESSAGES_PER_WORKER = 8
 the reader, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
 MOST_MESSAGES = 8192
 """In flight, however many workers are said to be there."""
-MAX_DAMAGED = 10
-"""Results of one image that may come damaged, before it is reported: no line is that bad, so a
-server must have gone mad."""
 SILENT_SECONDS = 30.0
 """How long an image that must be with a worker may show no sign: six times a worker would have
 said that it has the image."""
 RECOVERY_SECONDS = 12.0
 """The same after a connection or the queue was lost, by when each worker that still has
 tickets has said so."""
-LARGEST_RESULT_BYTES = 8 * 1024**3
-"""More than any image of 2**31 pixels encodes to in practice; what a machine announces beyond
-that is nonsense."""
 _LOST = float("-inf")
 
 
@@ -146,13 +132,6 @@ class KeepThumbnails:
 
 
 @dataclass(frozen=True, slots=True)
-class Discard:
-    """Remove what was written of a result."""
-
-    job: InFlightJob
-
-
-@dataclass(frozen=True, slots=True)
 class Fail:
     """Report that an image has failed, and answer by `ClientSession.ended`."""
 
@@ -161,33 +140,7 @@ class Fail:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Tell the broker that one frame of a delivery is done with."""
-
-    delivery: object
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """Something came that should not have."""
-
-    sentence: str
-
-
-Action = (
-    Draw
-    | Offer
-    | Renew
-    | SendImage
-    | SendCancel
-    | Write
-    | KeepThumbnails
-    | Discard
-    | Fail
-    | Acknowledge
-    | Warn
-)
+Action = Draw | Offer | Renew | SendImage | SendCancel | Write | KeepThumbnails | Fail | Settle
 
 
 class ClientSession:
@@ -196,7 +149,7 @@ class ClientSession:
     Parameters
     ----------
     batch
-        The run's id; frames of others are passed over.
+        The run's id.
     """
 
     def __init__(self, batch: str) -> None:
@@ -268,16 +221,16 @@ class ClientSession:
 
     def fail(self, index: int, error: ImgbatchError) -> list[Action]:
         """End an image that this side could not read."""
-        for job in self._known((index,)):
+        job = self._jobs.get(index)
+        if job is not None and not job.closing:
             self._fail(job, error)
         return self._after()
 
     def _fail(self, job: InFlightJob, error: ImgbatchError) -> None:
-        attempts = job.attempts
-        if self._apply(job, JobEvent.FAIL):
-            for queue, transfer in job.sending:
-                self._cancel(job.index, queue, transfer)
-            self._actions.append(Fail(job, error, attempts))
+        job.closing = True
+        for queue, transfer in job.sending:
+            self._cancel(job.index, queue, transfer)
+        self._actions.append(Fail(job, error, job.attempts))
 
     def ended(self, indexes: Iterable[int]) -> list[Action]:
         """Follow images no longer: they are written, or their failure is reported."""
@@ -292,15 +245,11 @@ class ClientSession:
     def receive(
         self, frame: Frame, payload: memoryview, delivery: object, now: float
     ) -> list[Action]:
-        """Take in what was sent to this client."""
-        if getattr(frame, "batch", None) != self._batch:
-            return [Acknowledge(delivery)]
+        """Take in what was sent to this client; what it can't use is passed over."""
+        action: Action | None = None
         match frame:
             case Result() | Chunk() | Thumbnails():
-                job = self._jobs.get(frame.job)
-                kept = None if job is None else self._arrive(job, frame, payload, delivery, now)
-                self._actions.append(kept or Acknowledge(delivery))
-                return self._after()
+                action = self._arrive(frame, payload, delivery, now)
             case Fetch():
                 self._fetch(frame, now)
             case InProgress(jobs=indexes):
@@ -313,71 +262,30 @@ class ClientSession:
             case WorkerCrashed():
                 for job in self._known((frame.job,)):
                     job.crashes.append((frame.code, frame.sentence))
-            case _:
-                self._actions.append(Warn(f"passed over a {type(frame).__name__}"))
-        self._actions.append(Acknowledge(delivery))
-        return self._after()
-
-    def damaged(self, frame: object, delivery: object) -> list[Action]:
-        """Take note of a message that came damaged, and of what its frame seems to say."""
-        if isinstance(frame, Result | Chunk) and frame.batch == self._batch:
-            for job in self._known((frame.job,)):
-                self._mark_damaged(job)
-        self._actions.append(Acknowledge(delivery))
+        self._actions.append(action or Settle(delivery))
         return self._after()
 
     def _arrive(
-        self,
-        job: InFlightJob,
-        frame: Result | Chunk | Thumbnails,
-        payload: memoryview,
-        delivery: object,
-        now: float,
+        self, frame: Result | Chunk | Thumbnails, payload: memoryview, delivery: object, now: float
     ) -> Write | KeepThumbnails | None:
         """Return what is to be written or kept of what a worker made, if anything is."""
-        if isinstance(frame, Thumbnails):
-            return self._thumbnails(job, frame, payload, delivery)
-        try:
-            if isinstance(frame, Result) and not _is_same(frame, job.result):
-                size_bytes = frame.size_bytes if frame.kind == ResultKind.DONE else 0
-                if frame.kind == ResultKind.DONE and not size_bytes:
-                    raise MalformedFrame("an empty file")
-                transfer = Transfer(size_bytes, LARGEST_RESULT_BYTES)
-                if self._apply(job, JobEvent.RESULT):
-                    job.result, job.transfer = frame, transfer
-            result, arrived = job.result, job.transfer
-            if result is None or arrived is None or not _is_same(frame, result):
-                return None
-            self._hear(job, now)
-            offset_bytes = frame.offset_bytes if isinstance(frame, Chunk) else 0
-            piece = arrived.accept(offset_bytes, len(payload))
-        except ProtocolError as error:
-            self._actions.append(Warn(f"the result of image {job.index} came damaged: {error}"))
-            self._mark_damaged(job)
+        job = self._jobs.get(frame.job)
+        if job is None or job.closing:
             return None
-        if piece is Piece.REPEATED:
+        if isinstance(frame, Thumbnails):  # no sign of the image itself
+            is_usable = frame.before_bytes <= len(payload) <= LARGEST_THUMBNAILS_BYTES
+            return KeepThumbnails(job, frame, payload, delivery) if is_usable else None
+        if not job.accept(frame, len(payload)) or job.result is None:
             return None
-        attempts = job.attempts
-        if piece is Piece.LAST:
-            self._apply(job, JobEvent.COMPLETE)
-        is_first, is_last = isinstance(frame, Result), piece is Piece.LAST
-        return Write(job, result, payload, is_first, is_last, delivery, attempts)
-
-    def _thumbnails(
-        self, job: InFlightJob, frame: Thumbnails, payload: memoryview, delivery: object
-    ) -> KeepThumbnails | None:
-        """Return what is to be kept for an image's outcome; it is no sign of the image itself."""
-        if job.state is JobState.CLOSING:
-            return None  # nothing would forget them again
-        if not frame.before_bytes <= len(payload) <= LARGEST_THUMBNAILS_BYTES:
-            self._actions.append(Warn(f"image {job.index} came with unusable thumbnails"))
-            return None
-        return KeepThumbnails(job, frame, payload, delivery)
+        self._hear(job, now)
+        job.closing = job.arrived_bytes == job.coming_bytes
+        is_first = isinstance(frame, Result)
+        return Write(job, job.result, payload, is_first, job.closing, delivery, job.attempts)
 
     def _fetch(self, fetch: Fetch, now: float) -> None:
         job = self._jobs.get(fetch.job)
         claimant = fetch.queue, fetch.transfer
-        if job is None or job.state is JobState.CLOSING:
+        if job is None or job.closing:
             self._cancel(fetch.job, *claimant)
             return
         self._hear(job, now)
@@ -401,18 +309,6 @@ class ClientSession:
     def _hear(self, job: InFlightJob, now: float) -> None:
         job.heard_seconds = self._heard_seconds = now
         self._overtaken = max(self._overtaken, job.sequence + 1)
-
-    def _mark_damaged(self, job: InFlightJob) -> None:
-        """Have an image offered again whose result came damaged, unless that happens for ever."""
-        if not self._apply(job, JobEvent.DAMAGED):
-            return
-        job.heard_seconds = _LOST
-        job.damaged += 1
-        if job.claims:
-            job.claims.pop()  # its worker lives
-        if job.damaged >= MAX_DAMAGED:
-            sentence = f"its result came damaged {MAX_DAMAGED} times; see the log for the reasons"
-            self._fail(job, WorkerFailed(Code.DAMAGED_PAYLOAD, sentence))
 
     # What is lost
 
@@ -452,7 +348,8 @@ class ClientSession:
             silent = (
                 job.sequence < self._overtaken and now - job.heard_seconds > SILENT_SECONDS
             ) and not job.sending
-            if (silent or job.heard_seconds == _LOST) and self._apply(job, JobEvent.SILENT):
+            if (silent or job.heard_seconds == _LOST) and not job.closing:
+                job.result = None
                 job.attempt += 1
                 self._messages += 1 - job.share
                 job.share = 1.0
@@ -475,21 +372,3 @@ class ClientSession:
 
     def _known(self, indexes: Iterable[int]) -> list[InFlightJob]:
         return [self._jobs[index] for index in indexes if index in self._jobs]
-
-    def _apply(self, job: InFlightJob, event: JobEvent) -> bool:
-        """Move an image as the table says; return whether it moves."""
-        following = TRANSITIONS.get((job.state, event))
-        if following is None:
-            return False
-        job.state, discards = following
-        job.result = job.transfer = None
-        if discards:
-            self._actions.append(Discard(job))
-        return True
-
-
-def _is_same(frame: Result | Chunk, result: Result | None) -> bool:
-    return result is not None and (frame.transfer, frame.size_bytes) == (
-        result.transfer,
-        result.size_bytes,
-    )

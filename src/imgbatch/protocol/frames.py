@@ -1,4 +1,4 @@
-"""The kinds of frames, one frozen dataclass each; a payload travels beside its frame.
+"""The kinds of frames; a payload travels beside its frame.
 
 ::
 
@@ -16,28 +16,49 @@ fields can be added within a major version; a field that it knows is checked bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+
+from msgspec import Struct
 
 from imgbatch.protocol.fields import (
     Amount,
-    Flag,
     Name,
     Names,
     Number,
     Numbers,
-    OneOf,
     Pixels,
     Places,
     Plain,
     Processes,
     RoutingName,
+    Secret,
     Sentence,
 )
 
 PROTOCOL_VERSION = 2
 """The major version; peers of another one are refused."""
+
+
+class FrameFields(Struct, frozen=True, tag=str.lower, tag_field="frame"):
+    """What all kinds have in common: their name on the wire, and texts that can be shown."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not _can_be_shown(getattr(self, name)):
+                raise ValueError(f"{name} holds characters that can't be shown")
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name != "secret")
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__name__}({fields})"
+
+
+def _can_be_shown(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(_can_be_shown(it) for entry in value.items() for it in entry)
+    if isinstance(value, tuple):
+        return all(map(_can_be_shown, value))
+    return not isinstance(value, str) or value.isprintable()
 
 
 class ResultKind(StrEnum):
@@ -49,11 +70,7 @@ class ResultKind(StrEnum):
     SKIPPED = "skipped"
 
 
-Fate = Annotated[str, OneOf(tuple(ResultKind))]
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(FrameFields, frozen=True):
     """An image waits to be processed. Its payload is the image, if it fits, or nothing.
 
     Parameters
@@ -84,12 +101,11 @@ class Ticket:
     size_bytes: Number
     max_pixels: Number
     recipe: Plain
-    wants_thumbnails: Flag
-    reference: Plain = field(default_factory=dict)
+    wants_thumbnails: bool
+    reference: Plain = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(FrameFields, frozen=True):
     """A worker that holds a ticket asks for its image.
 
     Parameters
@@ -107,12 +123,11 @@ class Fetch:
     job: Number
     queue: RoutingName
     transfer: Number
-    begins: Flag
+    begins: bool
     machine: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(FrameFields, frozen=True):
     """A piece of an image on its way in, or of a result on its way out; the payload is the piece.
 
     Parameters
@@ -132,8 +147,7 @@ class Chunk:
     size_bytes: Number
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(FrameFields, frozen=True):
     """The client needs nothing more of this image: the worker drops its ticket."""
 
     batch: Name
@@ -141,8 +155,7 @@ class Cancel:
     transfer: Number
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(FrameFields, frozen=True):
     """What became of an image. The payload is the new file, or as much as one chunk holds of it.
 
     Parameters
@@ -162,7 +175,7 @@ class Result:
     batch: Name
     job: Number
     transfer: Number
-    kind: Fate
+    kind: ResultKind
     code: Name
     sentence: Sentence
     machine: Name
@@ -173,8 +186,7 @@ class Result:
     notes: Names
 
 
-@dataclass(frozen=True, slots=True)
-class Thumbnails:
+class Thumbnails(FrameFields, frozen=True):
     """An image before and after as small JPEGs. The payload is the one, and the other behind it.
 
     It is sent just before the Result that it belongs to, which counts as much without it.
@@ -193,8 +205,7 @@ class Thumbnails:
     before_bytes: Number
 
 
-@dataclass(frozen=True, slots=True)
-class InProgress:
+class InProgress(FrameFields, frozen=True):
     """A worker still has these tickets, or their results are on their way.
 
     Said every few seconds of those that it has had for longer: what is in no worker's hands, and
@@ -206,8 +217,7 @@ class InProgress:
     machine: Name
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(FrameFields, frozen=True):
     """A worker gave back tickets that it had not begun with, or lost them with its connection.
 
     Either way they are no attempts.
@@ -218,8 +228,7 @@ class Returned:
     machine: Name
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCrashed:
+class WorkerCrashed(FrameFields, frozen=True):
     """A worker died, or was killed, with this image in its hands.
 
     Parameters
@@ -237,14 +246,13 @@ class WorkerCrashed:
     sentence: Sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(FrameFields, frozen=True):
     """A client asks a machine to work for its batch, or to go on.
 
     Parameters
     ----------
-    queue
-        The batch's work queue.
+    batch, secret
+        Its id, which `imgbatch.protocol.codec.batch_of` makes of its secret.
     lease_seconds
         How long the machine works for the batch unless it is asked again.
     host
@@ -254,22 +262,21 @@ class Lease:
     """
 
     batch: Name
-    queue: RoutingName
+    secret: Secret
     topic: RoutingName
     lease_seconds: Number
     host: Name
     places: Places = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseEnd:
+class LeaseEnd(FrameFields, frozen=True):
     """A batch has ended: its machines forget it."""
 
     batch: Name
+    secret: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRefused:
+class LeaseRefused(FrameFields, frozen=True):
     """A machine can't work for a batch, and says why."""
 
     batch: Name
@@ -278,8 +285,7 @@ class LeaseRefused:
     sentence: Sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Discover:
+class Discover(FrameFields, frozen=True):
     """Who is there? Every server answers with a ServerStatus, every client with a BatchStatus.
 
     Parameters
@@ -291,8 +297,7 @@ class Discover:
     queue: RoutingName
 
 
-@dataclass(frozen=True, slots=True)
-class ServerStatus:
+class ServerStatus(FrameFields, frozen=True):
     """A server is there, and able to work.
 
     Parameters
@@ -334,12 +339,11 @@ class ServerStatus:
     busy_seconds: Amount
     images_per_second: Amount
     batches: Number
-    leaving: Flag
+    leaving: bool
     allowed: Places = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatus:
+class BatchStatus(FrameFields, frozen=True):
     """How far a client's run is.
 
     Parameters
@@ -351,12 +355,12 @@ class BatchStatus:
     batch: Name
     host: Name
     total: Number
-    scanning: Flag
+    scanning: bool
     done: Number
     failed: Number
     machines: Number
     seconds: Amount
-    ended: Flag
+    ended: bool
 
 
 Frame = (

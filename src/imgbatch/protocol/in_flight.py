@@ -1,47 +1,11 @@
-"""An image that a client has in flight, and the table that decides what becomes of it."""
+"""An image that a client has in flight."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, auto
 
 from imgbatch.errors import MAX_ATTEMPTS, Code, WorkerFailed
-from imgbatch.protocol.assembly import Transfer
-from imgbatch.protocol.frames import Result
-
-
-class JobState(Enum):
-    """Where an image in flight is."""
-
-    OFFERED = auto()  # its ticket is in the queue, or with a worker
-    ARRIVING = auto()  # a part of its result has come
-    CLOSING = auto()  # all of it has, or it has failed; being written and reported
-
-
-class JobEvent(Enum):
-    """What happens to it."""
-
-    RESULT = auto()  # begins to come
-    COMPLETE = auto()  # it has come
-    DAMAGED = auto()  # it is of no use
-    SILENT = auto()  # no trace of it: its ticket is published again
-    FAIL = auto()
-
-
-_S, _E = JobState, JobEvent
-TRANSITIONS: dict[tuple[JobState, JobEvent], tuple[JobState, bool]] = {
-    (_S.OFFERED, _E.RESULT): (_S.ARRIVING, False),
-    (_S.OFFERED, _E.DAMAGED): (_S.OFFERED, False),
-    (_S.OFFERED, _E.SILENT): (_S.OFFERED, False),
-    (_S.OFFERED, _E.FAIL): (_S.CLOSING, False),
-    (_S.ARRIVING, _E.RESULT): (_S.ARRIVING, True),  # another worker's, or the same sent again
-    (_S.ARRIVING, _E.COMPLETE): (_S.CLOSING, False),
-    (_S.ARRIVING, _E.DAMAGED): (_S.OFFERED, True),
-    (_S.ARRIVING, _E.SILENT): (_S.OFFERED, True),
-    (_S.ARRIVING, _E.FAIL): (_S.CLOSING, True),
-}
-"""What an event makes of an image, and whether the part of its result that was written is
-discarded. Any other pair changes nothing: what is closing can't be lost, fail or come again."""
+from imgbatch.protocol.frames import Chunk, Result, ResultKind
 
 
 @dataclass(slots=True, eq=False)
@@ -66,12 +30,13 @@ class InFlightJob:
         The queues and transfers by which those asked: a question that comes twice counts once.
     crashes
         What servers said of the workers that died with it: code and sentence.
-    damaged
-        How often its result came damaged.
     sending
         Queues and transfers of workers to which its image is about to be sent, or on its way.
-    result, transfer
+    result, arrived_bytes
         Of the result that is arriving, and how much of it has come.
+    closing
+        All of its result has come, or it has failed: it is being written and reported, and can't be
+        lost, fail or come again.
     """
 
     index: int
@@ -79,15 +44,43 @@ class InFlightJob:
     share: float
     sequence: int = 0
     heard_seconds: float = 0.0
-    state: JobState = JobState.OFFERED
     attempt: int = 0
     claims: list[str] = field(default_factory=list)
     claimants: set[tuple[str, int]] = field(default_factory=set)
     crashes: list[tuple[str, str]] = field(default_factory=list)
-    damaged: int = 0
     sending: set[tuple[str, int]] = field(default_factory=set)
     result: Result | None = None
-    transfer: Transfer | None = None
+    arrived_bytes: int = 0
+    closing: bool = False
+
+    def accept(self, frame: Result | Chunk, length_bytes: int) -> bool:
+        """Count a piece of a result in, if it is the one that is to come next.
+
+        Others are passed over: those that come again from a sender that was not sure, and those
+        behind one that was lost. A result of another sending takes the place of this one.
+        """
+        if isinstance(frame, Result) and not self._is_part(frame):
+            self.result, self.arrived_bytes = frame, 0
+        if self.result is None or not self._is_part(frame):
+            return False
+        offset_bytes = frame.offset_bytes if isinstance(frame, Chunk) else 0
+        end_bytes = offset_bytes + length_bytes
+        if offset_bytes != self.arrived_bytes or end_bytes > self.coming_bytes:
+            return False
+        self.arrived_bytes = end_bytes
+        return length_bytes > 0 or self.coming_bytes == 0
+
+    @property
+    def coming_bytes(self) -> int:
+        """Of the result's payload, all pieces together: what is no new file comes without any."""
+        result = self.result
+        return result.size_bytes if result is not None and result.kind is ResultKind.DONE else 0
+
+    def _is_part(self, frame: Result | Chunk) -> bool:
+        return self.result is not None and (frame.transfer, frame.size_bytes) == (
+            self.result.transfer,
+            self.result.size_bytes,
+        )
 
     @property
     def attempts(self) -> int:

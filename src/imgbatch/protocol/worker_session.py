@@ -14,12 +14,11 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from imgbatch.errors import MalformedFrame
-from imgbatch.protocol.assembly import Assembly
 from imgbatch.protocol.codec import Received
+from imgbatch.protocol.delivery import Answer, Settle
 from imgbatch.protocol.fields import MOST_NUMBERS
 from imgbatch.protocol.frames import Cancel, Chunk, Fetch, Frame, InProgress, Returned, Ticket
 
@@ -73,27 +72,6 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Tell the broker that one ticket of a delivery is done with."""
-
-    delivery: object
-
-
-@dataclass(frozen=True, slots=True)
-class Requeue:
-    """Have the broker give one ticket of a delivery, hence all of them, to another worker."""
-
-    delivery: object
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Have the broker forget what no worker can use."""
-
-    delivery: object
-
-
-@dataclass(frozen=True, slots=True)
 class Compute:
     """Compute a ticket's image."""
 
@@ -107,28 +85,26 @@ class LeaveBatch:
     batch: str
 
 
-Action = Send | Acknowledge | Requeue | Reject | Compute | LeaveBatch
+Action = Send | Settle | Compute | LeaveBatch
 
 _S, _E = TicketState, TicketEvent
-TRANSITIONS: dict[
-    tuple[TicketState, TicketEvent], tuple[TicketState, type[Acknowledge | Requeue] | None]
-] = {
+TRANSITIONS: dict[tuple[TicketState, TicketEvent], tuple[TicketState, Answer | None]] = {
     (_S.WAITING, _E.ASK): (_S.ASKED, None),
     (_S.WAITING, _E.IMAGE): (_S.READY, None),
     (_S.ASKED, _E.ASK): (_S.ASKED, None),
     (_S.ASKED, _E.IMAGE): (_S.READY, None),
     (_S.ASKED, _E.NO_ROOM): (_S.WAITING, None),
-    (_S.ASKED, _E.CANCEL): (_S.GONE, Acknowledge),
+    (_S.ASKED, _E.CANCEL): (_S.GONE, Answer.ACKNOWLEDGE),
     (_S.READY, _E.BEGIN): (_S.COMPUTING, None),
     (_S.COMPUTING, _E.RECALL): (_S.READY, None),
     (_S.COMPUTING, _E.COMPUTED): (_S.ANSWERED, None),
-    (_S.COMPUTING, _E.CONFIRMED): (_S.GONE, Acknowledge),
-    (_S.COMPUTING, _E.UNROUTABLE): (_S.GONE, Requeue),
-    (_S.ANSWERED, _E.CONFIRMED): (_S.GONE, Acknowledge),
-    (_S.ANSWERED, _E.UNROUTABLE): (_S.GONE, Requeue),
-    (_S.WAITING, _E.RELEASE): (_S.GONE, Requeue),
-    (_S.ASKED, _E.RELEASE): (_S.GONE, Requeue),
-    (_S.READY, _E.RELEASE): (_S.GONE, Requeue),
+    (_S.COMPUTING, _E.CONFIRMED): (_S.GONE, Answer.ACKNOWLEDGE),
+    (_S.COMPUTING, _E.UNROUTABLE): (_S.GONE, Answer.REQUEUE),
+    (_S.ANSWERED, _E.CONFIRMED): (_S.GONE, Answer.ACKNOWLEDGE),
+    (_S.ANSWERED, _E.UNROUTABLE): (_S.GONE, Answer.REQUEUE),
+    (_S.WAITING, _E.RELEASE): (_S.GONE, Answer.REQUEUE),
+    (_S.ASKED, _E.RELEASE): (_S.GONE, Answer.REQUEUE),
+    (_S.READY, _E.RELEASE): (_S.GONE, Answer.REQUEUE),
     (_S.WAITING, _E.LOSE): (_S.GONE, None),
     (_S.ASKED, _E.LOSE): (_S.GONE, None),
     (_S.READY, _E.LOSE): (_S.GONE, None),
@@ -151,7 +127,7 @@ class PendingTicket:
         When it came.
     image
         The encoded image, once complete, until it is computed.
-    partial
+    arrived
         What has come of it.
     transfer
         The number that the chunks of its image carry; 0 before it is asked for.
@@ -167,7 +143,7 @@ class PendingTicket:
     taken_seconds: float
     state: TicketState = TicketState.WAITING
     image: memoryview | None = None
-    partial: Assembly | None = None
+    arrived: bytearray = field(default_factory=bytearray)
     transfer: int = 0
     asked_times: int = 0
     asked_seconds: float = 0.0
@@ -182,7 +158,7 @@ class PendingTicket:
         if self.state is TicketState.ASKED and self.asked_times == 1:
             return self.ticket.size_bytes
         # Of one that had to be asked for again, what has come: the rest may never come.
-        return 0 if self.partial is None else self.partial.arrived_bytes
+        return len(self.arrived)
 
 
 class WorkerSession:
@@ -271,9 +247,9 @@ class WorkerSession:
         """Take a ticket from a batch's queue in, with its image if that rides along."""
         ticket = received.frame
         if not isinstance(ticket, Ticket) or ticket.batch != batch:
-            return [Reject(delivery)]
+            return [Settle(delivery, Answer.REJECT)]
         if batch not in self._served:
-            return [Requeue(delivery)]
+            return [Settle(delivery, Answer.REQUEUE)]
         too_large = ticket.size_bytes > self._max_bytes
         redelivered |= ticket.attempt > 0
         # What is too large will be refused unseen, so no worker can die of it.
@@ -285,60 +261,38 @@ class WorkerSession:
         self._batches.setdefault(batch, []).append(pending)
         return self._after(now)
 
-    def take_damaged(self, delivery: object, redelivered: bool) -> list[Action]:
-        """Have a damaged message sent again: nothing in it can be believed, its recipes least.
-
-        If that one is damaged as well, it is the broker's own copy. Its client misses the images,
-        and offers them again.
-        """
-        return [Reject(delivery) if redelivered else Requeue(delivery)]
-
     # What the client says
 
     def receive(self, frame: Frame, payload: memoryview, now: float) -> list[Action]:
-        """Take in what came for this worker alone; what fits no ticket is passed over.
-
-        Raises
-        ------
-        MalformedFrame, FrameTooLarge
-            If a piece does not fit what has come before it, or announces another size.
-        """
-        if isinstance(frame, Chunk | Cancel):
-            pending = self._asked.get(frame.transfer)
-            if pending is None or (frame.batch, frame.job) != (
-                pending.ticket.batch,
-                pending.ticket.job,
-            ):
+        """Take in what came for this worker alone; what fits no ticket is passed over."""
+        if isinstance(frame, Chunk | Cancel) and (pending := self._asked.get(frame.transfer)):
+            ticket = pending.ticket
+            if (frame.batch, frame.job) != (ticket.batch, ticket.job):
                 return []
             if isinstance(frame, Cancel):
                 self._apply(pending, TicketEvent.CANCEL)
-            else:
-                self._add(pending, frame, payload, now)
+            elif frame.size_bytes == ticket.size_bytes:
+                self._add(pending, frame.offset_bytes, payload, now)
         return self._after(now)
 
-    def _add(self, pending: PendingTicket, chunk: Chunk, payload: memoryview, now: float) -> None:
-        if chunk.size_bytes != pending.ticket.size_bytes:
-            raise MalformedFrame("a chunk announces another size than its ticket")
-        if pending.partial is None:
-            pending.partial = Assembly(chunk.size_bytes, self._max_bytes)
-        image = pending.partial.add(chunk.offset_bytes, payload)
+    def _add(self, pending: PendingTicket, offset: int, piece: memoryview, now: float) -> None:
+        """Add a piece of an image, if it is the one that is to come next.
+
+        Others are passed over: those that come again, and those behind one that was lost.
+        """
+        size_bytes = pending.ticket.size_bytes
+        if offset != len(pending.arrived) or offset + len(piece) > size_bytes:
+            return
+        pending.arrived += piece
         pending.asked_seconds = now
-        if image is not None:
-            pending.image, pending.partial = image, None
+        if len(pending.arrived) == size_bytes:
+            pending.image = memoryview(pending.arrived).toreadonly()
             pending.fetched_seconds = now
-            del self._asked[chunk.transfer]
+            self._forget_transfer(pending)
             self._apply(pending, TicketEvent.IMAGE)
-        elif pending.asked_times > 1 and not self._has_room(0, besides=pending):
+        elif pending.asked_times > 1 and not self._has_room(0):
             self._forget_transfer(pending)
             self._apply(pending, TicketEvent.NO_ROOM)
-
-    def damaged(self, frame: object, now: float) -> list[Action]:
-        """Ask again for the image of which a piece came damaged, if what is left of it tells."""
-        pending = self._asked.get(getattr(frame, "transfer", 0))
-        if pending is not None and pending.asked_times < FETCH_TIMES:
-            self._forget_transfer(pending)
-            self._ask(pending, now)
-        return self._after(now)
 
     # What the computing thread and the publisher say
 
@@ -419,13 +373,9 @@ class WorkerSession:
                     return pending
         return None
 
-    def _has_room(self, more_bytes: int, besides: PendingTicket | None = None) -> bool:
-        held_bytes = sum(pending.held_bytes for pending in self.pending if pending is not besides)
-        if besides is not None:
-            more_bytes = besides.held_bytes
-        return bool(self._queue) and (
-            held_bytes == 0 or held_bytes + more_bytes <= self._room_bytes
-        )
+    def _has_room(self, more_bytes: int) -> bool:
+        held_bytes = sum(pending.held_bytes for pending in self.pending)
+        return bool(self._queue) and held_bytes + more_bytes <= self._room_bytes
 
     def _ask(self, pending: PendingTicket, now: float) -> None:
         # Under the same number when it is asked for again: the client may only be slow, and what
@@ -445,7 +395,7 @@ class WorkerSession:
 
     def _forget_transfer(self, pending: PendingTicket) -> None:
         self._asked.pop(pending.transfer, None)
-        pending.transfer, pending.partial = 0, None
+        pending.transfer, pending.arrived = 0, bytearray()
 
     def _release(self, tickets: Iterable[PendingTicket]) -> None:
         self._say_of(self._apply_all(tickets, TicketEvent.RELEASE), Returned)
@@ -464,7 +414,7 @@ class WorkerSession:
         pending.state, answer = following
         self._count[pending.state] += 1
         if answer is not None:
-            self._actions.append(answer(pending.delivery))
+            self._actions.append(Settle(pending.delivery, answer))
         if pending.state is TicketState.GONE:
             self._forget_transfer(pending)
             pending.image = None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.errors import Code, ImgbatchError, LimitExceeded, SkippedFile
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline, Processed
-from imgbatch.protocol import Chunk, Result, ResultKind, Thumbnails, Ticket, encode
-from imgbatch.protocol.fields import SENTENCE
+from imgbatch.protocol.codec import Secrets, encode
+from imgbatch.protocol.fields import LONGEST_SENTENCE
+from imgbatch.protocol.frames import Chunk, Result, ResultKind, Thumbnails, Ticket
 from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES, pieces
 from imgbatch.recipe import Recipe
 
@@ -72,7 +74,7 @@ class Answerer:
             self._result(ticket, begun_seconds, _NOTHING),
             kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
             code=error.code,
-            sentence=sentence[: SENTENCE.longest],
+            sentence=sentence[:LONGEST_SENTENCE],
         )
 
     def _result(self, ticket: Ticket, begun_seconds: float, processed: Processed) -> Result:
@@ -93,17 +95,13 @@ class Answerer:
 
 
 def frames_of(
-    result: Result, data: bytes, thumbnails: tuple[bytes, bytes] | None = None
+    result: Result, data: bytes, thumbnails: tuple[bytes, bytes] | None, secrets: Secrets
 ) -> Iterator[bytes]:
     """Yield a result's frames as bytes: thumbnails, itself with the first piece, the others."""
+    batch, job, transfer = result.batch, result.job, result.transfer
     if thumbnails is not None and sum(map(len, thumbnails)) <= LARGEST_THUMBNAILS_BYTES:
         before, after = thumbnails
-        frame = Thumbnails(result.batch, result.job, result.transfer, len(before))
-        yield encode(frame, before + after)
+        yield encode(Thumbnails(batch, job, transfer, len(before)), before + after, secrets)
     for offset, piece in pieces(data):
-        if offset == 0:
-            yield encode(result, piece)
-        else:
-            yield encode(
-                Chunk(result.batch, result.job, result.transfer, offset, result.size_bytes), piece
-            )
+        chunk = Chunk(batch, job, transfer, offset, result.size_bytes)
+        yield encode(chunk if offset else result, piece, secrets)

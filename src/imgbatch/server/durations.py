@@ -6,7 +6,7 @@ from itertools import product
 
 from imgbatch.errors import ImageError
 from imgbatch.images.formats import FORMATS, detect_format
-from imgbatch.protocol import ResultKind
+from imgbatch.protocol.frames import ResultKind
 
 NO_FORMAT = "none"
 IMAGES = tuple(product((*FORMATS, NO_FORMAT), ResultKind))

@@ -58,7 +58,7 @@ class Serve:
     """To a worker: take tickets from this batch's queue."""
 
     batch: str
-    queue: str
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,28 +14,25 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from functools import partial
 from selectors import EVENT_READ
 from typing import TYPE_CHECKING
 
 from imgbatch.broker.address import Address
-from imgbatch.broker.consumer import Consumer, Delivery, Subscription
-from imgbatch.broker.publisher import Message, Publisher
+from imgbatch.broker.consumer import Delivery
+from imgbatch.broker.endpoint import Endpoint
 from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
-from imgbatch.errors import BrokerError
-from imgbatch.protocol import (
+from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets
+from imgbatch.protocol.fields import MOST_PLACES
+from imgbatch.protocol.frames import (
     Discover,
     Frame,
     Lease,
     LeaseEnd,
     LeaseRefused,
-    Received,
     Returned,
     ServerStatus,
     WorkerCrashed,
-    encode,
 )
-from imgbatch.protocol.fields import MOST_PLACES
 from imgbatch.server.messages import (
     BatchGone,
     Drain,
@@ -135,19 +132,14 @@ class Supervisor:
         )
         self._pool.selector.register(self._wake, EVENT_READ, None)
         self._throughput = Throughput()
-        address = Address(settings.broker)
-        name = f"imgbatch-server-{self._machine}"
-        self._publisher = Publisher(address, f"{name}-out", self._topology)
-        self._consumer = Consumer(address, f"{name}-in", self._topology, lost=self._on_lost)
-        self._inbox = Subscription(
-            queue="",
-            declare=partial(
-                self._topology.declare_private_queue,
-                bindings=[(self._topology.to_servers, key) for key in (OWN_NAME, DISCOVER)],
-            ),
-            received=self._on_received,
-            prefetch=0,
-            private=partial(self._topology.private_name, "server"),
+        self._address = Address(settings.broker)
+        self._endpoint = Endpoint(
+            self._address, self._topology, f"imgbatch-server-{self._machine}", lost=self._on_lost
+        )
+        self._inbox = self._endpoint.listen(
+            "server",
+            self._on_received,
+            [(self._topology.to_servers, key) for key in (OWN_NAME, DISCOVER)],
             started=self._on_listening,
         )
 
@@ -165,24 +157,17 @@ class Supervisor:
             If the broker refuses us before it has ever let us in.
         """
         # Before they start: what fails at once is to be told.
-        self._told_problem = self._consumer.connection.problem
-        self._publisher.start()
-        self._consumer.start()
-        self._consumer.subscribe(self._inbox)
-        log.info(
-            "%s: worker processes: %d; broker: %s",
-            self._machine,
-            self._settings.procs,
-            Address(self._settings.broker),
-        )
+        self._told_problem = self._endpoint.problem
+        self._endpoint.start()
+        procs = self._settings.procs
+        log.info("%s: worker processes: %d; broker: %s", self._machine, procs, self._address)
         try:
             while not self._stop_requests:
                 self._turn()
             self._drain()
         finally:
             self._pool.close()
-            self._consumer.close()
-            self._publisher.close()
+            self._endpoint.close()
 
     def _turn(self) -> None:
         self._listen()
@@ -195,7 +180,7 @@ class Supervisor:
         self._pool.look_after()
         for worker in self._pool.fill(self._settings.procs):
             for lease, _ in self._leases.values():
-                worker.send(Serve(lease.batch, lease.queue))
+                worker.send(Serve(lease.batch, lease.secret))
         self._throughput.note(self._pool.images, now)
         if self._metrics is not None:
             rate = self._throughput.images_per_second
@@ -210,11 +195,9 @@ class Supervisor:
         self._check_connections()
 
     def _check_connections(self) -> None:
-        incoming, outgoing = self._consumer.connection, self._publisher.connection
-        fatal_error = incoming.fatal_error or outgoing.fatal_error
-        if fatal_error is not None:
-            raise BrokerError(fatal_error.code, fatal_error.sentence)
-        problem = incoming.problem or outgoing.problem
+        if self._endpoint.fatal_error is not None:
+            raise self._endpoint.fatal_error
+        problem = self._endpoint.problem
         if problem != self._told_problem:
             self._told_problem = problem
             if problem is None:
@@ -247,7 +230,7 @@ class Supervisor:
             frame: Frame = WorkerCrashed(batch, job, self._machine, exited.code, sentence)
             if exited.with_server:  # which is no image's fault
                 frame = Returned(batch, (job,), self._machine)
-            self._post(self._leases[batch][0].topic, frame)
+            self._tell_client(self._leases[batch][0], frame)
 
     def _tell_workers(self, command: WorkerCommand) -> None:
         for worker in self._pool.workers:
@@ -282,26 +265,24 @@ class Supervisor:
                 log.warning("passed over a %s", type(frame).__name__)
 
     def _on_lease(self, lease: Lease) -> None:
-        known, _ = self._leases.get(lease.batch, (None, 0.0))
+        is_new = lease.batch not in self._leases
         if not self._topology.is_ours(lease.topic):
             log.warning("passed over a Lease: %r is no topic of imgbatch's", lease.topic)
-        elif not self._topology.is_ours(lease.queue):
-            self._refuse(lease, f"{lease.queue!r} is no queue of imgbatch's")
-        elif known is None and len(self._leases) >= MOST_LEASES:
+        elif is_new and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
         elif why := refused_place(lease.places, self._settings.allow):
             self._refuse(lease, f"{self._settings.name}: {why}")
         else:
             seconds = min(lease.lease_seconds, LONGEST_LEASE_SECONDS)
             self._leases[lease.batch] = lease, time.monotonic() + seconds
-            if known is None or known.queue != lease.queue:
+            if is_new:
                 ids = {"batch": lease.batch}
                 log.info("working for batch %s of %s", lease.batch, lease.host, extra=ids)
-                self._tell_workers(Serve(lease.batch, lease.queue))
+                self._tell_workers(Serve(lease.batch, lease.secret))
 
     def _refuse(self, lease: Lease, why: str) -> None:
         refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), why)
-        self._post(lease.topic, refused)
+        self._tell_client(lease, refused)
 
     def _end_lease(self, batch: str) -> None:
         if self._leases.pop(batch, None) is not None:
@@ -310,14 +291,16 @@ class Supervisor:
 
     # What is told
 
-    def _post(self, routing_key: str, frame: Frame) -> None:
-        body = encode(frame)
-        self._publisher.post(Message(self._topology.to_clients, routing_key, body, mandatory=False))
+    def _tell_client(self, lease: Lease, frame: Frame) -> None:
+        self._post(lease.topic, frame, {lease.batch: lease.secret})
+
+    def _post(self, routing_key: str, frame: Frame, secrets: Secrets = NO_SECRETS) -> None:
+        self._endpoint.post(self._topology.to_clients, routing_key, frame, secrets)
 
     @property
     def _is_heard(self) -> bool:
         # While the broker takes nothing, statuses would pile up, each of them stale.
-        is_connected = self._is_listening and self._publisher.connection.problem is None
+        is_connected = self._is_listening and self._endpoint.publisher.connection.problem is None
         return is_connected and self._pool.ready > 0
 
     def _announce(self, now: float) -> None:

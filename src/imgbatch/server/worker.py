@@ -16,23 +16,28 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 
+from msgspec.structs import replace
+
 from imgbatch.broker.address import Address
 from imgbatch.broker.bundler import Bundler
-from imgbatch.broker.consumer import Consumer, Delivery, Subscription
-from imgbatch.broker.publisher import Message, Publisher, Settlement
+from imgbatch.broker.consumer import Delivery, Subscription
+from imgbatch.broker.endpoint import Endpoint
+from imgbatch.broker.publisher import Message, Settlement
 from imgbatch.broker.topology import OWN_NAME, Topology
-from imgbatch.errors import DamagedPayload, ImgbatchError, ProtocolError
+from imgbatch.errors import ImgbatchError
 from imgbatch.fingerprint import warm_up
 from imgbatch.images.failures import as_image_errors
 from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.logs import log_to_stderr
 from imgbatch.pipeline import Processed
-from imgbatch.protocol import Received, Result, ResultKind, Ticket, encode
 from imgbatch.protocol import worker_session as session
+from imgbatch.protocol.codec import Received, encode
+from imgbatch.protocol.delivery import Answer, Settle
+from imgbatch.protocol.frames import Result, ResultKind, Ticket
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
 from imgbatch.server.durations import FETCH, WAIT, histogram_of
@@ -117,24 +122,21 @@ class Worker:
         self._to_write: queue.Queue[tuple[Task, Result, Processed] | None] = queue.Queue(1)
         self._writer = threading.Thread(target=self._write_results, name="writer", daemon=True)
         self._queues: dict[str, str] = {}
+        self._secrets: dict[str, bytes] = {}  # of batches that are served, or were lately
         self._busy_seconds = time.monotonic()
-        address = Address(settings.broker)
-        name = f"imgbatch-worker-{machine}-{os.getpid()}"
-        self._publisher = Publisher(address, f"{name}-out", self._topology)
-        self._bundler = Bundler(self._publisher, self._topology.to_clients)
-        self._consumer = Consumer(
-            address, f"{name}-in", self._topology, lost=self._on_connection_lost
+        self._endpoint = Endpoint(
+            Address(settings.broker),
+            self._topology,
+            f"imgbatch-worker-{machine}-{os.getpid()}",
+            self._secrets,
+            lost=self._on_connection_lost,
         )
-        self._inbox = Subscription(
-            queue="",
-            declare=partial(
-                self._topology.declare_private_queue,
-                bindings=[(self._topology.to_servers, OWN_NAME)],
-            ),
-            received=self._on_private,
-            unreadable=self._on_unreadable_piece,
-            prefetch=0,
-            private=partial(self._topology.private_name, "worker"),
+        self._publisher, self._consumer = self._endpoint.publisher, self._endpoint.consumer
+        self._bundler = Bundler(self._publisher, self._topology.to_clients)
+        self._inbox = self._endpoint.listen(
+            "worker",
+            self._on_private,
+            [(self._topology.to_servers, OWN_NAME)],
             started=self._on_connected,
         )
 
@@ -149,9 +151,7 @@ class Worker:
         connection = self._consumer.connection
         threading.Thread(target=self._read_images, name="reader", daemon=True).start()
         self._writer.start()
-        self._publisher.start()
-        self._consumer.start()
-        self._consumer.subscribe(self._inbox)
+        self._endpoint.start()
         connection.watch(self._pipe.fileno(), self._on_order)
         connection.call_every(TICK_SECONDS, self._tick)
         while (task := self._images.get()) is not None:
@@ -160,8 +160,7 @@ class Worker:
         self._writer.join()
         self._bundler.flush()
         self._publisher.flush(FLUSH_SECONDS)
-        self._consumer.close()
-        self._publisher.close()
+        self._endpoint.close()
 
     def _process(self, task: Task) -> None:
         pending = task.pending
@@ -194,7 +193,7 @@ class Worker:
         thumbnails: tuple[bytes, bytes] | None,
     ) -> None:
         topic = pending.ticket.topic
-        frames = frames_of(result, data, thumbnails)
+        frames = frames_of(result, data, thumbnails, self._secrets)
         answered = partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
         if len(data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
@@ -257,7 +256,7 @@ class Worker:
         if settlement is Settlement.REFUSED and fatal_error is not None:
             # The broker takes no result so large. It would take no other worker's, either.
             failure = self._answerer.failure(pending.ticket, time.monotonic(), fatal_error)
-            (frame,) = frames_of(failure, b"")
+            frame = encode(failure, secrets=self._secrets)
             message = Message(self._topology.to_clients, pending.ticket.topic, frame)
             self._publisher.post(message, partial(self._on_settled, pending))
         else:
@@ -279,14 +278,11 @@ class Worker:
                 case session.Compute(pending):
                     queued = self._to_read if pending.ticket.reference else self._images
                     queued.put(Task(pending))
-                case session.Acknowledge(Delivery() as delivery):
-                    self._consumer.acknowledge(delivery)
-                case session.Requeue(Delivery() as delivery):
-                    self._consumer.requeue(delivery)
-                case session.Reject(Delivery() as delivery):
-                    self._consumer.reject(delivery)
+                case Settle(Delivery() as delivery, answer):
+                    self._consumer.answer(answer, delivery)
                 case session.Send(topic, frame, needed):
-                    message = Message(self._topology.to_clients, topic, encode(frame), needed)
+                    body = encode(frame, secrets=self._secrets)
+                    message = Message(self._topology.to_clients, topic, body, needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
                 case session.LeaveBatch(batch):
                     sentence = "batch %s is left: its results are not taken any more"
@@ -324,13 +320,13 @@ class Worker:
 
     def _serve(self, order: Serve) -> None:
         self._session.serve(order.batch)
-        self._queues[order.batch] = order.queue
+        self._secrets[order.batch] = order.secret
+        self._queues[order.batch] = work_queue = self._topology.work_queue(order.secret)
         self._consumer.subscribe(
             Subscription(
-                queue=order.queue,
+                queue=work_queue,
                 declare=self._topology.declare_work_queue,
                 received=partial(self._on_ticket, order.batch),
-                unreadable=self._on_unreadable_ticket,
                 prefetch=self._prefetch,
                 cancelled=partial(self._on_queue_gone, order.batch),
             )
@@ -364,30 +360,16 @@ class Worker:
 
     def _on_ticket(self, batch: str, received: Received, delivery: Delivery) -> None:
         if isinstance(received.frame, Ticket) and not self._topology.is_ours(received.frame.topic):
-            self._consumer.reject(delivery)  # its results would go to all clients, or to nobody
+            # Its results would go to all clients, or to none.
+            self._consumer.answer(Answer.REJECT, delivery)
             return
         now = self._busy_seconds = time.monotonic()
         redelivered = delivery.redelivered
         self._perform(self._session.take(batch, received, delivery, redelivered, now))
 
-    def _on_unreadable_ticket(self, delivery: Delivery, error: ProtocolError) -> None:
-        log.warning("a message from a work queue can't be read: %s", error)
-        if isinstance(error, DamagedPayload):
-            self._perform(self._session.take_damaged(delivery, delivery.redelivered))
-        else:
-            self._consumer.reject(delivery)
-
     def _on_private(self, received: Received, _delivery: Delivery) -> None:
         now = time.monotonic()
-        try:
-            self._perform(self._session.receive(received.frame, received.payload, now))
-        except ProtocolError as error:
-            log.warning("passed over a piece of an image: %s", error)
-
-    def _on_unreadable_piece(self, _delivery: Delivery, error: ProtocolError) -> None:
-        log.warning("a message to this worker can't be read: %s", error)
-        if isinstance(error, DamagedPayload):
-            self._perform(self._session.damaged(error.frame, time.monotonic()))
+        self._perform(self._session.receive(received.frame, received.payload, now))
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -399,5 +381,7 @@ class Worker:
             self._busy_seconds = now
         elif now - self._busy_seconds >= IDLE_CHECK_SECONDS:
             self._busy_seconds = now
+            for batch in self._secrets.keys() - self._queues.keys():
+                del self._secrets[batch]
             for work_queue in self._queues.values():
                 self._consumer.renew_if_ready(work_queue)

@@ -16,7 +16,9 @@ from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Delivery, Subscription
 from imgbatch.broker.topology import Topology
 from imgbatch.errors import ProtocolError
-from imgbatch.protocol import Discover, Received, encode
+from imgbatch.protocol.codec import Received, encode
+from imgbatch.protocol.delivery import Answer
+from imgbatch.protocol.frames import Cancel, Discover
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[[Callable[[], object]], None]
@@ -38,10 +40,6 @@ class Inbox:
 
     def on_frame(self, received: Received, delivery: Delivery) -> None:
         self.received.append(received)
-        self.deliveries.append(delivery)
-
-    def on_unreadable(self, delivery: Delivery, error: ProtocolError) -> None:
-        self.unreadable.append(error)
         self.deliveries.append(delivery)
 
     def on_lost(self) -> None:
@@ -66,7 +64,7 @@ def subscription(topology: Topology, queue: str, inbox: Inbox, **changes: Any) -
         "queue": queue,
         "declare": topology.declare_work_queue,
         "received": inbox.on_frame,
-        "unreadable": inbox.on_unreadable,
+        "unreadable": inbox.unreadable.append,
         "prefetch": 3,
         "cancelled": inbox.cancelled.append,
     }
@@ -114,9 +112,9 @@ def test_messages_come_up_to_the_prefetch_and_go_on_with_acknowledgements(
     put(channel, queue, b"1", b"2", b"3", b"4")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
     eventually(lambda: waiting(channel, queue) == 2 and inbox.bodies == [b"1", b"2"])
-    consumer.acknowledge(inbox.deliveries[0])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[0])
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3"])
-    consumer.acknowledge(*inbox.deliveries[1:])
+    consumer.answer(Answer.ACKNOWLEDGE, *inbox.deliveries[1:])
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3", b"4"])
     assert not any(delivery.redelivered for delivery in inbox.deliveries)
 
@@ -133,11 +131,11 @@ def test_a_message_of_several_frames_is_acknowledged_with_the_last_of_them(
     put(channel, queue, b"another", b"one more")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3", b"another"])
-    consumer.acknowledge(inbox.deliveries[0])
-    consumer.acknowledge(inbox.deliveries[1], inbox.deliveries[3])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[0])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[1], inbox.deliveries[3])
     eventually(lambda: inbox.bodies[4:] == [b"one more"])
-    consumer.acknowledge(inbox.deliveries[4])
-    consumer.acknowledge(inbox.deliveries[2])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[4])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[2])
     consumer.close()
     assert waiting(channel, queue) == 0
 
@@ -157,33 +155,39 @@ def test_a_message_of_which_a_frame_is_requeued_comes_again_when_all_are_answere
     eventually(lambda: len(inbox.deliveries) == 3)
     for number, delivery in enumerate(inbox.deliveries[:3]):
         assert len(inbox.deliveries) == 3
-        answer = consumer.requeue if number == first else consumer.acknowledge
-        answer(delivery)
+        answer = Answer.REQUEUE if number == first else Answer.ACKNOWLEDGE
+        consumer.answer(answer, delivery)
     eventually(lambda: len(inbox.deliveries) == 6)
     assert all(delivery.redelivered for delivery in inbox.deliveries[3:])
     assert inbox.bodies[3:] == [b"1", b"2", b"3"]
-    consumer.acknowledge(*inbox.deliveries[3:])
+    consumer.answer(Answer.ACKNOWLEDGE, *inbox.deliveries[3:])
     consumer.close()
     assert waiting(channel, queue) == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"garbage", frame(b"1") + frame(b"2")[:-1]])
-def test_a_message_that_can_not_be_read_is_answered_once(
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_messages_that_can_not_be_read_are_rejected_and_logged_once_for_each_reason(
     consumer: Consumer,
     channel: BlockingChannel,
     queue: str,
     topology: Topology,
     inbox: Inbox,
     eventually: Eventually,
-    body: bytes,
+    caplog: pytest.LogCaptureFixture,
+    prefetch: int,
 ) -> None:
-    channel.basic_publish("", queue, body)
+    """Or somebody could fill the disk with the log."""
+    cut, forgery = frame(b"1") + frame(b"2")[:-1], encode(Cancel("b", 1, 2), b"", {"b": bytes(32)})
+    for body in [b"", b"garbage", cut, forgery] * 5:
+        channel.basic_publish("", queue, body)
     put(channel, queue, b"3")
-    consumer.subscribe(subscription(topology, queue, inbox, prefetch=1))
-    eventually(lambda: inbox.unreadable)
-    consumer.reject(inbox.deliveries[0])
+    consumer.subscribe(subscription(topology, queue, inbox, prefetch=prefetch))
     eventually(lambda: inbox.bodies == [b"3"])
+    assert len(inbox.unreadable) == 20
     assert waiting(channel, queue) == 0
+    logged = [it.getMessage() for it in caplog.records if "passed over" in it.getMessage()]
+    assert len(logged) == 2
+    assert all(queue in line for line in logged)
 
 
 def test_what_is_requeued_comes_again_and_what_is_rejected_does_not(
@@ -197,12 +201,12 @@ def test_what_is_requeued_comes_again_and_what_is_rejected_does_not(
     put(channel, queue, b"back", b"gone")
     consumer.subscribe(subscription(topology, queue, inbox, prefetch=2))
     eventually(lambda: len(inbox.deliveries) == 2)
-    consumer.reject(inbox.deliveries[1])
-    consumer.requeue(inbox.deliveries[0])
+    consumer.answer(Answer.REJECT, inbox.deliveries[1])
+    consumer.answer(Answer.REQUEUE, inbox.deliveries[0])
     eventually(lambda: len(inbox.deliveries) == 3)
     assert inbox.bodies[2] == b"back"
     assert inbox.deliveries[2].redelivered
-    consumer.acknowledge(inbox.deliveries[2])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[2])
     consumer.close()
     assert waiting(channel, queue) == 0
 
@@ -241,14 +245,14 @@ def test_an_acknowledgement_of_an_earlier_channel_is_forgotten(
     eventually(lambda: inbox.bodies == [b"1"])
     break_off(consumer)
     eventually(lambda: len(inbox.deliveries) == 2)
-    for answer in (consumer.acknowledge, consumer.requeue, consumer.reject):
-        answer(inbox.deliveries[0])  # tag 1, as the one at hand now has
+    for answer in Answer:
+        consumer.answer(answer, inbox.deliveries[0])  # tag 1, as the one at hand now has
     done = threading.Event()
     consumer.connection.call_threadsafe(done.set)
     assert done.wait(30)
     assert waiting(channel, queue) == 1
     assert inbox.bodies == [b"1", b"1"]
-    consumer.acknowledge(inbox.deliveries[1])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[1])
     eventually(lambda: inbox.bodies == [b"1", b"1", b"2"])
     assert inbox.lost == 1
 
@@ -315,7 +319,7 @@ def test_a_queue_whose_name_is_of_no_use_ends_its_own_subscription_only(
     eventually(lambda: inbox.cancelled == [name])
     put(channel, queue, b"2")
     eventually(lambda: inbox.bodies == [b"1", b"2"])
-    consumer.acknowledge(*inbox.deliveries)
+    consumer.answer(Answer.ACKNOWLEDGE, *inbox.deliveries)
     assert inbox.lost == 0
     consumer.close()
     assert waiting(channel, queue) == 0
@@ -350,7 +354,7 @@ def test_a_message_that_is_held_for_too_long_ends_its_own_subscription_only(
     eventually(lambda: inbox.cancelled == [queue])
     put(channel, other, b"2")
     eventually(lambda: inbox.bodies == [b"1", b"2"])
-    consumer.acknowledge(*inbox.deliveries)
+    consumer.answer(Answer.ACKNOWLEDGE, *inbox.deliveries)
     eventually(lambda: waiting(channel, queue) == 1)
     assert inbox.lost == 0
     channel.queue_delete(other)
@@ -380,7 +384,7 @@ def test_batches_that_come_and_go_leave_no_channel_behind(
         eventually(lambda number=number: len(inbox.deliveries) == number)
         consumer.unsubscribe(queue)
         assert channels() == 2  # one message is not answered yet
-        consumer.acknowledge(inbox.deliveries[-1])
+        consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[-1])
         eventually(lambda: channels() == 1)
     channel.queue_delete(queue)
     assert inbox.lost == 0
@@ -446,7 +450,7 @@ def test_an_error_in_who_receives_costs_a_reconnection_and_no_message(
         inbox.on_frame(received, delivery)
         if len(inbox.deliveries) == 1:
             raise RuntimeError("a bug")
-        consumer.acknowledge(delivery)
+        consumer.answer(Answer.ACKNOWLEDGE, delivery)
 
     consumer.subscribe(subscription(topology, queue, inbox, received=fail_at_first, prefetch=1))
     put(channel, queue, b"1", b"2")
@@ -472,7 +476,7 @@ def test_what_was_delivered_before_unsubscribing_can_still_be_acknowledged(
     consumer.connection.call_threadsafe(done.set)
     assert done.wait(30)
     put(channel, queue, b"2")
-    consumer.acknowledge(inbox.deliveries[0])
+    consumer.answer(Answer.ACKNOWLEDGE, inbox.deliveries[0])
     consumer.close()
     eventually(lambda: waiting(channel, queue) == 1)
     assert inbox.bodies == [b"1"]
@@ -496,7 +500,7 @@ def test_a_subscription_is_made_anew_if_messages_wait_in_its_queue(
     eventually(lambda: inbox.bodies == [b"1", b"2"])
     assert inbox.cancelled == []
     assert channel.queue_declare(queue, passive=True).method.consumer_count == 1
-    consumer.acknowledge(*inbox.deliveries)  # of both subscriptions
+    consumer.answer(Answer.ACKNOWLEDGE, *inbox.deliveries)  # of both subscriptions
     eventually(lambda: inbox.bodies == [b"1", b"2", b"3"])
 
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pika.adapters.blocking_connection import BlockingChannel
-from tests.support.frames import any_frame
+from tests.support.frames import any_frame, read, written
 
 from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Consumer, Subscription
 from imgbatch.broker.publisher import Message, Publisher, Settlement
 from imgbatch.broker.topology import Topology
-from imgbatch.protocol import Frame, decode, encode
+from imgbatch.protocol.frames import Frame
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[[Callable[[], object]], None]
@@ -25,7 +25,7 @@ ONE_RUN = settings(
 
 def names_in(frame: Frame) -> list[str]:
     """Return what becomes the name of a queue, or a routing key."""
-    received = decode(encode(frame)).frame
+    received = read(written(frame)).frame
     return [value for field in ("queue", "topic") if (value := getattr(received, field, ""))]
 
 

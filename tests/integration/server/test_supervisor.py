@@ -13,19 +13,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 from tests.support import small_worker
 from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel, take_all
 from tests.support.brokers import Broker
-from tests.support.frames import enlistment
+from tests.support.frames import enlistment, forged
 from tests.support.programs import wait_until
 
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
-from imgbatch.protocol import (
+from imgbatch.protocol.codec import batch_of, decode, encode
+from imgbatch.protocol.frames import (
+    Cancel,
     Discover,
     Frame,
     LeaseEnd,
     LeaseRefused,
     ServerStatus,
     WorkerCrashed,
-    decode,
-    encode,
 )
 from imgbatch.server import supervisor as supervisor_module
 from imgbatch.server.messages import ServerSettings
@@ -42,7 +42,9 @@ class Client:
     def __init__(self, channel: BlockingChannel, topology: Topology) -> None:
         self.channel = channel
         self.topology = topology
-        self.batch = secrets.token_hex(4)
+        self.secret = secrets.token_bytes(32)
+        self.batch = batch_of(self.secret)
+        self.secrets = {self.batch: self.secret}
         self.topic = topology.private_name("client")
         declare_exchanges(channel, topology)
         self.inbox = topology.private_name("listener")
@@ -57,7 +59,7 @@ class Client:
         def look() -> bool:
             body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
             if body is not None:
-                frame = decode(body).frame
+                frame = decode(body, self.secrets)[0].frame
                 found.extend([frame] if isinstance(frame, kind) and holds(frame) else [])
             return bool(found)
 
@@ -71,10 +73,16 @@ class Client:
     def say(self, machine: ServerStatus, body: bytes) -> None:
         self.channel.basic_publish(self.topology.to_servers, machine.queue, body)
 
-    def enlist(self, machine: ServerStatus, **changes: Any) -> None:
-        queue = f"{self.topology.prefix}batch.{self.batch}"
-        fields = {"batch": self.batch, "topic": self.topic, "queue": queue}
-        self.say(machine, encode(enlistment(**(fields | changes))))
+    def enlist(self, machine: ServerStatus, behaviour: str = "", **changes: Any) -> str:
+        """Have a machine work for a batch, this client's own or one for which it does as told."""
+        secret = small_worker.secret_for(behaviour) if behaviour else self.secret
+        lease = enlistment(secret=secret, topic=self.topic, **changes)
+        self.secrets[lease.batch] = secret
+        self.say(machine, encode(lease))
+        return lease.batch
+
+    def dismiss(self, machine: ServerStatus, batch: str) -> None:
+        self.say(machine, encode(LeaseEnd(batch, self.secrets[batch])))
 
 
 @pytest.fixture
@@ -156,13 +164,12 @@ def test_a_machine_that_works_for_many_batches_takes_no_more(
     client: Client, machine: ServerStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor_module, "MOST_LEASES", 2)
-    for batch in "abc":
-        client.enlist(machine, batch=batch)
+    _, second, third = [client.enlist(machine, word) for word in "abc"]
     refused = client.hear(LeaseRefused)
-    assert (refused.batch, refused.sentence) == ("c", "it works for 2 batches already")
-    client.enlist(machine, batch="a")  # renewed
-    client.say(machine, encode(LeaseEnd("b")))
-    client.enlist(machine, batch="c")
+    assert (refused.batch, refused.sentence) == (third, "it works for 2 batches already")
+    client.enlist(machine, "a")  # renewed
+    client.dismiss(machine, second)
+    client.enlist(machine, "c")
     client.hear(ServerStatus, lambda frame: frame.batches == 2)
 
 
@@ -171,7 +178,7 @@ def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
 ) -> None:
     client.enlist(machine)
     client.hear(ServerStatus, lambda frame: frame.batches == 1)
-    client.say(machine, encode(LeaseEnd(client.batch)))
+    client.dismiss(machine, client.batch)
     client.call()
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
@@ -190,27 +197,30 @@ def test_a_client_that_falls_silent_loses_its_lease(
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
 
 
-def test_a_queue_of_another_program_is_refused(client: Client, machine: ServerStatus) -> None:
-    client.enlist(machine, queue="mail")
-    refusal = client.hear(LeaseRefused)
-    assert (refusal.batch, refusal.machine) == (client.batch, machine.machine)
-    assert refusal.sentence == "'mail' is no queue of imgbatch's"
+def test_nobody_else_ends_or_takes_over_a_lease(client: Client, machine: ServerStatus) -> None:
+    client.enlist(machine)
+    client.hear(ServerStatus, lambda frame: frame.batches == 1)
+    for key in (bytes(32), secrets.token_bytes(32)):
+        client.say(machine, forged(LeaseEnd(client.batch, key), key))
+        client.say(machine, forged(enlistment(secret=key), key, batch=client.batch))
+    client.enlist(machine, "another")
+    assert client.hear(ServerStatus, lambda frame: frame.batches != 1).batches == 2
 
 
 def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
     client: Client, machine: ServerStatus
 ) -> None:
-    client.enlist(machine, batch="kill")  # each of the small workers dies of it
+    batch = client.enlist(machine, "kill")  # each of the small workers dies of it
     casualty = client.hear(WorkerCrashed)
-    assert (casualty.batch, casualty.job, casualty.machine) == ("kill", 2, machine.machine)
+    assert (casualty.batch, casualty.job, casualty.machine) == (batch, 2, machine.machine)
     assert (casualty.code, casualty.sentence) == (
         "worker-crashed",
         "a worker was killed by SIGSEGV",
     )
-    client.say(machine, encode(LeaseEnd("kill")))
+    client.dismiss(machine, batch)
     client.call()
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
-    client.enlist(machine, batch="one image")
+    client.enlist(machine, "one image")
     client.hear(ServerStatus, lambda frame: frame.images > 0)
 
 
@@ -219,10 +229,10 @@ def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
     [
         b"",
         b"garbage",
-        b"\x95\x03" + encode(Discover("x"))[2:],
-        encode(WorkerCrashed("b", 1, "m", "c", "s")),
+        b"ib\x03" + encode(Discover("x"))[3:],
+        encode(Cancel("b", 1, 2), b"", {"b": bytes(32)}),
     ],
-    ids=["empty", "garbage", "another version", "another kind"],
+    ids=["empty", "garbage", "another version", "of a batch"],
 )
 def test_what_is_not_for_a_machine_is_passed_over(
     client: Client, machine: ServerStatus, body: bytes
@@ -241,16 +251,7 @@ def test_a_machine_that_is_told_to_stop_says_that_it_leaves(
 
 def test_a_renewed_enlistment_is_no_new_one(client: Client, machine: ServerStatus) -> None:
     for _ in range(3):
-        client.enlist(machine, batch="one image")
+        client.enlist(machine, "one image")
     client.hear(ServerStatus, lambda frame: frame.images == 2)
     client.call()
     assert client.hear(ServerStatus).images == 2
-
-
-def test_workers_are_told_of_another_queue_of_the_same_batch(
-    client: Client, machine: ServerStatus
-) -> None:
-    for name in "ab":
-        queue = f"{client.topology.prefix}batch.{name}"
-        client.enlist(machine, batch="one image", queue=queue)
-    client.hear(ServerStatus, lambda frame: frame.images == 4)

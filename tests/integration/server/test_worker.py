@@ -14,7 +14,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from tests.support.amqp import declare_exchanges, plain_channel
 from tests.support.brokers import Broker
-from tests.support.frames import ticket
+from tests.support.frames import enlistment, sealed, ticket, written
 from tests.support.photos import encoded
 from tests.support.programs import wait_until
 
@@ -23,19 +23,18 @@ from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.broker.topology import Topology
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import process
-from imgbatch.protocol import (
+from imgbatch.protocol.codec import Received, batch_of, decode, encode
+from imgbatch.protocol.frames import (
     Cancel,
     Chunk,
+    Discover,
     Fetch,
     Frame,
     InProgress,
-    Received,
     Result,
     Returned,
     Thumbnails,
     Ticket,
-    decode_bundle,
-    encode,
 )
 from imgbatch.recipe import Recipe
 from imgbatch.server.messages import Drain, Leave, Serve, ServerSettings
@@ -92,9 +91,11 @@ class Client:
         self.channel = channel
         self.topology = topology
         self.heard: deque[Received] = deque()
-        self.batch = secrets.token_hex(4)
+        self.secret = secrets.token_bytes(32)
+        self.batch = batch_of(self.secret)
+        self.secrets = {self.batch: self.secret}
         self.topic = topology.private_name("client")
-        self.queue = topology.private_name("batch")
+        self.queue = topology.work_queue(self.secret)
         arguments = {"x-expires": 60_000}
         channel.queue_declare(self.queue, durable=True, arguments=arguments)
         declare_exchanges(channel, topology)
@@ -112,7 +113,10 @@ class Client:
         return ticket(**(fields | changes))
 
     def offer(self, frame: Ticket, image: bytes = b"") -> None:
-        self.put(encode(frame, image))
+        self.put(self.written(frame, image))
+
+    def written(self, frame: Frame, payload: bytes = b"") -> bytes:
+        return encode(frame, payload, self.secrets)
 
     def put(self, body: bytes) -> None:
         self.channel.basic_publish(self.topology.batches, self.queue, body)
@@ -122,7 +126,8 @@ class Client:
         self.say(fetch, chunk, image)
 
     def say(self, fetch: Fetch, frame: Frame, payload: bytes = b"") -> None:
-        self.channel.basic_publish(self.topology.to_servers, fetch.queue, encode(frame, payload))
+        body = self.written(frame, payload)
+        self.channel.basic_publish(self.topology.to_servers, fetch.queue, body)
 
     def hear(self) -> Received:
         """Return the next frame that the worker sends to this client."""
@@ -135,7 +140,7 @@ class Client:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             body = self.channel.basic_get(self.inbox, auto_ack=True)[2]
-            bundle = [] if body is None else decode_bundle(body)
+            bundle = [] if body is None else decode(body, self.secrets)
             if bundle and not isinstance(bundle[0].frame, InProgress):
                 return bundle
             assert time.monotonic() < deadline, "the worker says nothing"
@@ -154,7 +159,7 @@ class Client:
 
     def redeliver(self, frame: Ticket, image: bytes = b"") -> None:
         """Offer a ticket as one that another worker had before."""
-        self.put_back(encode(frame, image))
+        self.put_back(self.written(frame, image))
 
     def put_back(self, body: bytes) -> None:
         self.put(body)
@@ -187,7 +192,7 @@ def client(broker: Broker, topology: Topology, pool: WorkerPool) -> Iterator[Cli
 
 @pytest.fixture
 def serve(pool: WorkerPool, client: Client) -> Callable[[], None]:
-    return lambda: pool.workers[0].send(Serve(client.batch, client.queue))
+    return lambda: pool.workers[0].send(Serve(client.batch, client.secret))
 
 
 def test_an_image_in_its_ticket_comes_back_as_the_pipeline_makes_it(
@@ -207,7 +212,7 @@ def test_tickets_of_one_message_are_each_answered(
 ) -> None:
     bad = client.ticket(job=1, recipe={"brightness": 9999})
     bundle = [client.ticket(job=0), bad, client.ticket(job=2, size_bytes=len(IMAGE))]
-    client.put(b"".join(encode(frame, IMAGE) for frame in bundle))
+    client.put(b"".join(client.written(frame, IMAGE) for frame in bundle))
     serve()
     client.expect_result(0)
     assert client.expect(Result).kind == "failed"
@@ -218,7 +223,7 @@ def test_tickets_of_one_message_are_each_answered(
 def test_the_results_of_small_images_come_in_one_message(
     client: Client, serve: Callable[[], None]
 ) -> None:
-    client.put(b"".join(encode(client.ticket(job=job), IMAGE) for job in range(3)))
+    client.put(b"".join(client.written(client.ticket(job=job), IMAGE) for job in range(3)))
     serve()
     bundle = client.hear_message()
     assert [received.frame.job for received in bundle] == [0, 1, 2]  # type: ignore[union-attr]
@@ -229,7 +234,7 @@ def test_thumbnails_come_with_their_result_where_the_ticket_wants_them(
     client: Client, serve: Callable[[], None]
 ) -> None:
     tickets = [client.ticket(job=job, wants_thumbnails=job == 1) for job in range(3)]
-    client.put(b"".join(encode(ticket, IMAGE) for ticket in tickets))
+    client.put(b"".join(client.written(ticket, IMAGE) for ticket in tickets))
     serve()
     first, thumbnails, *others = client.hear_message()
     assert [received.payload for received in (first, *others)] == [RESULT] * 3
@@ -245,7 +250,7 @@ def test_the_result_of_an_image_that_another_worker_had_comes_alone(
     client: Client, serve: Callable[[], None]
 ) -> None:
     """Kept for a bundle, it would be lost with this worker if the next image kills it, too."""
-    client.put_back(b"".join(encode(client.ticket(job=job), IMAGE) for job in range(2)))
+    client.put_back(b"".join(client.written(client.ticket(job=job), IMAGE) for job in range(2)))
     serve()
     for job in range(2):
         client.answer(client.expect(Fetch), IMAGE)
@@ -256,7 +261,7 @@ def test_tickets_of_one_message_that_another_worker_had_are_each_asked_for(
     client: Client, serve: Callable[[], None]
 ) -> None:
     """Those that it had done already are withdrawn, whatever becomes of the others."""
-    bodies = [encode(client.ticket(job=job), IMAGE) for job in range(3)]
+    bodies = [client.written(client.ticket(job=job), IMAGE) for job in range(3)]
     client.put_back(b"".join(bodies))
     serve()
     for job in range(3):
@@ -274,7 +279,7 @@ def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
     client: Client, pool: WorkerPool, serve: Callable[[], None]
 ) -> None:
     bundle = [(client.ticket(job=1), IMAGE), (client.ticket(job=2), b"")]
-    client.put(b"".join(encode(*one) for one in bundle))
+    client.put(b"".join(client.written(*one) for one in bundle))
     serve()
     jobs = {client.hear().frame.job for _ in range(2)}  # type: ignore[union-attr]
     assert jobs == {1, 2}  # the result of one, and that the other is asked for
@@ -287,7 +292,7 @@ def test_a_message_comes_back_with_all_its_tickets_if_one_was_not_begun(
 def test_a_message_with_one_damaged_ticket_is_not_believed_at_all(
     client: Client, serve: Callable[[], None]
 ) -> None:
-    body = bytearray(b"".join(encode(client.ticket(job=job), IMAGE) for job in (1, 2)))
+    body = bytearray(b"".join(client.written(client.ticket(job=job), IMAGE) for job in (1, 2)))
     body[-1] ^= 1
     serve()
     client.put(bytes(body))
@@ -335,18 +340,18 @@ def test_a_damaged_piece_is_asked_for_again(client: Client, serve: Callable[[], 
     serve()
     client.offer(client.ticket(job=6))
     fetch = client.expect(Fetch)
-    body = bytearray(encode(Chunk(fetch.batch, 6, fetch.transfer, 0, len(IMAGE)), IMAGE))
+    body = bytearray(client.written(Chunk(fetch.batch, 6, fetch.transfer, 0, len(IMAGE)), IMAGE))
     body[-10] ^= 1
     client.channel.basic_publish(client.topology.to_servers, fetch.queue, bytes(body))
     again = client.expect(Fetch)
-    assert (again.job, again.begins) == (6, False)
+    assert (again.job, again.begins, again.transfer) == (6, False, fetch.transfer)
     client.answer(again, IMAGE)
     client.expect_result(6)
 
 
 def test_nothing_in_a_damaged_ticket_is_believed(client: Client, serve: Callable[[], None]) -> None:
     """Least of all its recipe, with which the output would look right and be wrong."""
-    body = encode(client.ticket(job=7), IMAGE)
+    body = client.written(client.ticket(job=7), IMAGE)
     position = body.index(b"brightness") + len(b"brightness")
     assert body[position] == 10
     serve()
@@ -361,12 +366,13 @@ def test_nothing_in_a_damaged_ticket_is_believed(client: Client, serve: Callable
     [
         b"",
         b"random bytes of another program",
-        b"\x95\x03\xcf" + bytes(8) + b"\xa6ticket\x80\xc4\x00",
-        encode(InProgress("b", (1,), "m")),
-        encode(ticket(batch="somebody else's")),
-        b"\x91" * 100_000,
+        b"ib\x03" + bytes(99),
+        encode(Discover("imgbatch.x")),
+        written(enlistment()),
+        written(ticket(batch="somebody else's")),
+        sealed(b"\x91" * 60_000),
     ],
-    ids=["empty", "garbage", "another version", "another kind", "another batch", "nested"],
+    ids=["empty", "garbage", "another version", "another kind", "a lease", "forged", "nested"],
 )
 def test_what_is_no_ticket_of_the_batch_is_dropped(
     client: Client, serve: Callable[[], None], body: bytes
@@ -377,6 +383,17 @@ def test_what_is_no_ticket_of_the_batch_is_dropped(
     client.offer(client.ticket(job=9), IMAGE)
     client.expect_result(9)
     assert client.waiting() == 0
+
+
+def test_a_ticket_of_who_does_not_know_the_secret_is_dropped(
+    client: Client, serve: Callable[[], None]
+) -> None:
+    serve()
+    for key in (bytes(32), secrets.token_bytes(32)):
+        client.put(encode(client.ticket(job=9), IMAGE, {client.batch: key}))
+    client.offer(client.ticket(job=10), IMAGE)
+    client.expect_result(10)
+    client.expect_free_hands()
 
 
 def test_a_recipe_that_makes_no_sense_fails_its_image_only(
@@ -406,7 +423,7 @@ def test_what_is_too_large_is_refused_unseen(
 def test_an_empty_file_is_told_as_one(
     client: Client, serve: Callable[[], None], had_before: bool
 ) -> None:
-    frame = replace(client.ticket(job=13), size_bytes=0)
+    frame = client.ticket(job=13, size_bytes=0)
     if had_before:
         client.redeliver(frame)
         serve()
@@ -428,11 +445,14 @@ def test_garbage_in_a_workers_own_queue_is_passed_over(
         Chunk(fetch.batch, 14, fetch.transfer, 7, len(IMAGE)),
         Chunk(fetch.batch, 15, fetch.transfer, 0, len(IMAGE)),
         Cancel(fetch.batch, 15, fetch.transfer),
-        Cancel("somebody else's", 14, fetch.transfer),
         client.ticket(job=14),
     ]
     for lie in lies:
         client.say(fetch, lie, b"x")
+    cancel = Cancel(fetch.batch, 14, fetch.transfer)
+    for key in (bytes(32), secrets.token_bytes(32)):
+        forgery = encode(cancel, b"", {fetch.batch: key})
+        client.channel.basic_publish(client.topology.to_servers, fetch.queue, forgery)
     client.channel.basic_publish(client.topology.to_servers, fetch.queue, b"garbage")
     client.answer(fetch, IMAGE)
     client.expect_result(14)

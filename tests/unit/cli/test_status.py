@@ -40,7 +40,7 @@ def test_machines_and_batches_are_a_table() -> None:
         "\n"
         "BATCH     FROM          DONE  OF    FAILED  MACHINES  SECONDS\n"
         "ffffffff  desk.example  12    773   1       2         100\n"
-        "0f1e2d3c  desk.example  12    773+  1       2         4"
+        "97ff1aa4  desk.example  12    773+  1       2         4"
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.frames import KINDS, types_of
 
-from imgbatch.protocol.codec import DEFAULT_LIMITS, KINDS, checks_of
+from imgbatch.protocol import codec
 from imgbatch.protocol.frames import PROTOCOL_VERSION
 from imgbatch.recipe import Recipe
 
@@ -34,7 +35,7 @@ def test_every_kind_has_its_table_and_its_row() -> None:
 def test_every_field_has_its_type_and_meaning(script: dict[str, Any]) -> None:
     for name in KINDS:
         rows = script["table_of"](name).splitlines()[2:]
-        assert len(rows) == len(checks_of(name))
+        assert len(rows) == len(types_of(KINDS[name]))
         assert all(len(row.split("|")) == 5 and len(row.split("|")[3]) > 4 for row in rows), rows
     assert all(f"| `{field}` |" in PAGE for field in Recipe().to_fields())
 
@@ -46,11 +47,11 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     from imgbatch.server import answers, supervisor
 
     assert f"**version {PROTOCOL_VERSION}**" in PAGE
-    assert (DEFAULT_LIMITS.head_bytes, DEFAULT_LIMITS.payload_bytes) == (64 * 1024, 16 * 2**20)
+    assert (codec.LARGEST_FIELDS_BYTES, codec.LARGEST_PAYLOAD_BYTES) == (2**16 - 1, 16 * 2**20)
     assert slicing.CHUNK_BYTES == 2**20
     assert publisher.WINDOW_BYTES == 16 * 2**20
     assert f"`x-expires` {topology.WORK_QUEUE_EXPIRY_SECONDS}000" in PAGE
-    assert DEFAULT_LIMITS.frames == 64
+    assert codec.MOST_FRAMES == 64
     assert client_session.FEWEST_MESSAGES_PER_WORKER == 5
     assert client_session.MOST_MESSAGES_PER_WORKER == 8
     assert client_session.MOST_MESSAGES == 8192

@@ -8,7 +8,15 @@ import pytest
 from tests.support.frames import result
 
 from imgbatch.errors import Code, FileError
-from imgbatch.protocol import (
+from imgbatch.protocol import client_session as client
+from imgbatch.protocol.client_session import (
+    MAX_ATTEMPTS,
+    MOST_MESSAGES,
+    SILENT_SECONDS,
+    ClientSession,
+)
+from imgbatch.protocol.delivery import Settle
+from imgbatch.protocol.frames import (
     Cancel,
     Chunk,
     Fetch,
@@ -19,16 +27,7 @@ from imgbatch.protocol import (
     Thumbnails,
     WorkerCrashed,
 )
-from imgbatch.protocol import client_session as client
-from imgbatch.protocol.client_session import (
-    LARGEST_RESULT_BYTES,
-    MAX_ATTEMPTS,
-    MAX_DAMAGED,
-    MOST_MESSAGES,
-    SILENT_SECONDS,
-    ClientSession,
-)
-from imgbatch.protocol.in_flight import TRANSITIONS, InFlightJob, JobEvent, JobState
+from imgbatch.protocol.in_flight import InFlightJob
 from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES
 
 BATCH = "b"
@@ -46,7 +45,7 @@ class Client:
 
     def hear(self, frame: Frame, payload: bytes = b"", now: float = 1.0) -> list[Any]:
         actions = self.session.receive(frame, memoryview(payload), "delivery", now)
-        return [it for it in actions if not isinstance(it, client.Acknowledge | client.Draw)]
+        return [it for it in actions if not isinstance(it, Settle | client.Draw)]
 
     def ask(
         self, index: int = 0, transfer: int = 1, *, begins: bool = True, now: float = 1.0
@@ -66,16 +65,6 @@ def results(data: bytes, transfer: int = 5, index: int = 0, at: int = 3) -> list
     return [(first, data[:at]), (Chunk(BATCH, index, transfer, at, size), data[at:])]
 
 
-def test_the_table_moves_images_only_between_states_that_are_not_final() -> None:
-    """What is closing can't be lost, fail or come again: it has no row."""
-    assert {state for state, _ in TRANSITIONS} == {JobState.OFFERED, JobState.ARRIVING}
-    for (state, event), (following, discards) in TRANSITIONS.items():
-        leaves = following is not JobState.ARRIVING or event is JobEvent.RESULT
-        assert discards == (
-            state is JobState.ARRIVING and leaves and event is not JobEvent.COMPLETE
-        )
-
-
 def test_a_result_is_written_piece_by_piece_and_closes_its_image() -> None:
     it = Client()
     (first,) = it.hear(*results(b"abcdef")[0])
@@ -93,7 +82,7 @@ def test_a_result_that_comes_twice_is_acknowledged_and_no_more() -> None:
     for transfer in (5, 6):
         for frame, payload in results(b"abcdef", transfer):
             again = it.session.receive(frame, memoryview(payload), 7, 1.0)
-    assert again == [client.Acknowledge(7)]
+    assert again == [Settle(7)]
     it.session.ended([0])
     assert it.hear(*results(b"abcdef")[0]) == []
 
@@ -107,8 +96,7 @@ def test_pieces_that_come_twice_are_written_once() -> None:
 def test_another_workers_result_takes_the_place_of_one_that_is_arriving() -> None:
     it = Client()
     it.hear(*results(b"abcdef", 5)[0])
-    discard, write = it.hear(*results(b"abcdef", 6)[0])
-    assert isinstance(discard, client.Discard)
+    (write,) = it.hear(*results(b"abcdef", 6)[0])
     assert write.is_first
     assert it.hear(*results(b"abcdef", 5)[1]) == []
     assert it.hear(*results(b"abcdef", 6)[1])[0].is_last
@@ -119,43 +107,41 @@ def test_another_workers_result_takes_the_place_of_one_that_is_arriving() -> Non
     [
         (Chunk(BATCH, 0, 5, 4, 6), b"ef"),
         (Chunk(BATCH, 0, 5, 3, 6), b"defg"),
-        (result(batch=BATCH, job=0, size_bytes=LARGEST_RESULT_BYTES + 1), b""),
-        (result(batch=BATCH, job=0, size_bytes=0), b""),
+        (Chunk(BATCH, 0, 5, 3, 7), b"def"),
+        (Chunk(BATCH, 0, 5, 3, 6), b""),
+        (Chunk(BATCH, 0, 6, 3, 6), b"def"),
     ],
-    ids=["a gap", "too long", "too large", "empty"],
+    ids=["a gap", "too long", "another size", "empty", "another sending"],
 )
-def test_a_result_with_a_fault_is_discarded_and_its_image_offered_again(
+def test_a_piece_that_does_not_fit_is_passed_over_and_no_sign_of_its_image(
     frame: Frame, payload: bytes
 ) -> None:
-    it = Client()
-    it.hear(*results(b"abcdef")[0])
-    actions = it.hear(frame, payload)
-    assert {type(action) for action in actions} == {client.Warn, client.Discard}
-    assert it.offered_again(1.0) == [0]
+    it = Client(2)
+    first, last = results(b"abcdef")
+    it.hear(*first)
+    it.hear(InProgress(BATCH, (1,), "m"), now=SILENT_SECONDS)
+    assert it.hear(frame, payload, now=SILENT_SECONDS) == []
+    assert it.offered_again(SILENT_SECONDS + 2) == [0]
+    assert it.hear(*last) == []  # what had come was given up
     assert it.jobs[0].attempts == 0
+    assert [write.is_last for piece in results(b"abcdef", 7) for write in it.hear(*piece)] == [
+        False,
+        True,
+    ]
 
 
-def test_a_result_that_came_damaged_is_computed_again_but_not_for_ever() -> None:
+def test_a_result_of_which_a_piece_was_lost_can_still_be_completed() -> None:
     it = Client()
-    for _ in range(MAX_DAMAGED - 1):
-        assert it.session.damaged(result(batch=BATCH, job=0), 7) == [client.Acknowledge(7)]
-        assert it.offered_again(1.0) == [0]
-    fail, acknowledge = it.session.damaged(result(batch=BATCH, job=0), 7)
-    assert isinstance(fail, client.Fail)
-    assert fail.error.code is Code.DAMAGED_PAYLOAD
-    assert acknowledge == client.Acknowledge(7)
+    (first, last), late = results(b"abcdef"), Chunk(BATCH, 0, 5, 4, 6)
+    it.hear(*first)
+    assert it.hear(late, b"ef") == []
+    assert it.hear(*last)[0].is_last
 
 
-@pytest.mark.parametrize("frame", [None, result(job=9), Fetch(BATCH, 0, "q", 1, True, "m")])
-def test_a_damaged_message_that_names_no_image_costs_nothing(frame: object) -> None:
-    assert Client().session.damaged(frame, 7) == [client.Acknowledge(7)]
-
-
-def test_frames_of_other_batches_and_other_kinds_change_nothing() -> None:
+def test_frames_of_other_kinds_change_nothing() -> None:
     it = Client()
-    assert it.hear(result(batch="other", job=0)) == []
-    (warn,) = it.hear(Cancel(BATCH, 0, 1))
-    assert isinstance(warn, client.Warn)
+    assert it.hear(Cancel(BATCH, 0, 1)) == []
+    assert it.offered_again(1.0) == []
 
 
 def test_thumbnails_are_handed_on_and_are_no_sign_of_their_image() -> None:
@@ -165,7 +151,7 @@ def test_thumbnails_are_handed_on_and_are_no_sign_of_their_image() -> None:
     (keep,) = it.hear(frame, b"abcde", now=SILENT_SECONDS)
     assert (keep.job, keep.frame, keep.delivery) == (it.jobs[0], frame, "delivery")
     assert bytes(keep.payload) == b"abcde"
-    assert it.jobs[0].state is JobState.OFFERED
+    assert it.jobs[0].result is None
     assert it.offered_again(SILENT_SECONDS + 1) == [0]
 
 
@@ -175,10 +161,9 @@ def test_thumbnails_are_handed_on_and_are_no_sign_of_their_image() -> None:
         (Thumbnails(BATCH, 0, 5, 6), b"abcde"),
         (Thumbnails(BATCH, 0, 5, 6), bytes(LARGEST_THUMBNAILS_BYTES + 1)),
         (Thumbnails(BATCH, 9, 5, 2), b"abcde"),
-        (Thumbnails("other", 0, 5, 2), b"abcde"),
         (Thumbnails(BATCH, 1, 5, 2), b"abcde"),
     ],
-    ids=["beyond the end", "too large", "of no image", "of another batch", "late"],
+    ids=["beyond the end", "too large", "of no image", "late"],
 )
 def test_thumbnails_that_are_of_no_use_are_acknowledged_and_dropped(
     frame: Thumbnails, payload: bytes
@@ -187,8 +172,8 @@ def test_thumbnails_that_are_of_no_use_are_acknowledged_and_dropped(
     for piece in results(b"abcdef", index=1):
         it.hear(*piece)
     actions = it.session.receive(frame, memoryview(payload), 7, 1.0)
-    assert actions[-1] == client.Acknowledge(7)
-    assert {type(action) for action in actions} <= {client.Acknowledge, client.Warn}
+    assert actions[-1] == Settle(7)
+    assert {type(action) for action in actions} == {Settle}
     assert it.hear(*results(b"abcdef")[0])[0].is_first
 
 

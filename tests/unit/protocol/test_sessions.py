@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.frames import result, ticket
 
-from imgbatch.errors import Code, ProtocolError
-from imgbatch.protocol import Chunk, Frame, Received, Thumbnails, WorkerCrashed, client_session
+from imgbatch.errors import Code
+from imgbatch.protocol import client_session
 from imgbatch.protocol import worker_session as workers
 from imgbatch.protocol.client_session import ClientSession
+from imgbatch.protocol.codec import Received
+from imgbatch.protocol.delivery import Answer, Settle
+from imgbatch.protocol.frames import Chunk, Frame, Thumbnails, WorkerCrashed
 from imgbatch.protocol.in_flight import InFlightJob
 from imgbatch.protocol.slicing import pieces
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
@@ -117,10 +119,8 @@ class World:
                 case client_session.KeepThumbnails(job):
                     assert job.index not in self.ended
                     self.thumbnails[job.index] = action
-                case client_session.Discard(job):
-                    self.files.pop(job.index, None)
                 case client_session.Fail(job, error):
-                    assert job.index not in self.files
+                    self.files.pop(job.index, None)
                     self.failed[job.index] = str(error.code)
                     self.end(job.index)
 
@@ -153,7 +153,6 @@ class World:
     def write(self, action: client_session.Write) -> None:
         index = action.job.index
         if action.is_first:
-            assert index not in self.files
             self.files[index] = b""
         self.files[index] += bytes(action.payload)
         if action.is_last:
@@ -178,10 +177,8 @@ class World:
             match action:
                 case workers.Send(_, frame):
                     self.inbox.append((frame, NOTHING))
-                case workers.Acknowledge(message):
-                    self.answer(worker, message, given_back=False)
-                case workers.Requeue(message):
-                    self.answer(worker, message, given_back=True)
+                case Settle(message, answer):
+                    self.answer(worker, message, given_back=answer is Answer.REQUEUE)
                 case workers.Compute(pending):
                     worker.handed_out.append(pending)
                 case _:
@@ -219,8 +216,7 @@ class World:
     def hear(self, worker: Worker) -> bool:
         if not worker.inbox:
             return False
-        with suppress(ProtocolError):  # a line in the log
-            self.work(worker, worker.session.receive(*worker.inbox.popleft(), self.now))
+        self.work(worker, worker.session.receive(*worker.inbox.popleft(), self.now))
         return True
 
     def compute(self, worker: Worker) -> bool:
@@ -343,21 +339,13 @@ class World:
             lambda: self.lose_machine(worker),
             lambda: self.cut(worker),
             lambda: self.leave(worker),
-            lambda: inbox and inbox.popleft(),  # a frame is lost
+            lambda: inbox and inbox.popleft(),  # a frame is lost, or came damaged
             lambda: inbox and inbox.append(inbox[0]),  # or comes twice
             lambda: inbox.rotate(-1),  # or late
-            lambda: inbox and self.damage(worker, inbox),
             lambda: self.queue and self.queue.append(Message(self.queue[0].tickets)),
             self.break_down,
         ]
-        everything[what]()
-
-    def damage(self, worker: Worker, inbox: deque[tuple[Frame, memoryview]]) -> None:
-        frame, _ = inbox.popleft()
-        if inbox is self.inbox:
-            self.act(self.client.damaged(frame, None))
-        else:
-            self.work(worker, worker.session.damaged(frame, self.now))
+        everything[what % len(everything)]()
 
     def break_down(self) -> None:
         """The client's inbox, tickets, the queue or the broker are lost."""
@@ -396,9 +384,8 @@ def test_every_image_ends_exactly_once_whatever_goes_wrong(
     world.settle()
     assert world.ended == Counter(range(images))
     assert not world.files
-    crashes = sum(choice % 32 in (22, 23) for choice in steps)
-    damages = sum(choice % 32 in (26, 28, 29) for choice in steps)
-    assert not world.failed or crashes >= 2 or damages >= 10
+    crashes = sum(choice % 32 in (22, 23, 31) for choice in steps)
+    assert not world.failed or crashes >= 2
 
 
 @pytest.mark.parametrize("images_per_message", [1, 4])

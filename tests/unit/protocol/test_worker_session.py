@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from tests.support.frames import ticket
 
-from imgbatch.errors import MalformedFrame
-from imgbatch.protocol import Cancel, Chunk, Fetch, InProgress, Received, Returned, Ticket
 from imgbatch.protocol import worker_session as worker
+from imgbatch.protocol.codec import Received
+from imgbatch.protocol.delivery import Answer, Settle
+from imgbatch.protocol.frames import Cancel, Chunk, Fetch, InProgress, Returned, Ticket
 from imgbatch.protocol.slicing import pieces
 from imgbatch.protocol.worker_session import (
     FETCH_SECONDS,
@@ -23,6 +24,10 @@ from imgbatch.protocol.worker_session import (
 
 LIMIT = 1000
 IMAGE = b"abcd"
+
+
+def requeue(delivery: object) -> Settle:
+    return Settle(delivery, Answer.REQUEUE)
 
 
 class Worker:
@@ -74,7 +79,7 @@ class Worker:
         pending = self.handed_out.pop(0)
         self.do(self.session.computed(pending, now))
         actions = self.do(self.session.answered(pending, now, confirmed=True))
-        assert actions == [worker.Acknowledge(pending.delivery)]
+        assert actions == [Settle(pending.delivery)]
         return pending.ticket.job
 
 
@@ -116,14 +121,14 @@ def test_an_acknowledgement_waits_until_the_result_is_confirmed() -> None:
     it.take(image=IMAGE)
     assert it.do(it.session.computed(it.handed_out[0], 1.0)) == []
     actions = it.do(it.session.answered(it.handed_out[0], 2.0, confirmed=True))
-    assert actions == [worker.Acknowledge("d0")]
+    assert actions == [Settle("d0")]
 
 
 def test_a_confirm_may_be_heard_of_before_the_end_of_the_computing() -> None:
     it = Worker()
     it.take(image=IMAGE)
     actions = it.do(it.session.answered(it.handed_out[0], 1.0, confirmed=True))
-    assert actions == [worker.Acknowledge("d0")]
+    assert actions == [Settle("d0")]
     assert it.do(it.session.computed(it.handed_out[0], 2.0)) == []
     it.take(1, image=IMAGE)
     assert len(it.handed_out) == 2
@@ -135,10 +140,14 @@ def test_a_result_that_no_queue_takes_gives_all_back_and_leaves_the_batch() -> N
     it.take(1)
     it.do(it.session.computed(it.handed_out[0], 1.0))
     actions = it.do(it.session.answered(it.handed_out[0], 2.0, confirmed=False))
-    assert actions[:3] == [worker.Requeue("d0"), worker.LeaveBatch("b"), worker.Requeue("d1")]
+    assert actions[:3] == [
+        requeue("d0"),
+        worker.LeaveBatch("b"),
+        requeue("d1"),
+    ]
     assert actions[3].frame == Returned("b", (1,), "m")
     assert it.session.client_gone("b", 3.0) == []
-    assert it.take(2) == [worker.Requeue("d2")]
+    assert it.take(2) == [requeue("d2")]
 
 
 def test_a_redelivered_ticket_is_asked_for_when_nothing_is_computed_and_begun_alone() -> None:
@@ -185,7 +194,7 @@ def test_what_was_handed_out_and_not_begun_is_given_back() -> None:
     begun, ahead = it.handed_out
     it.session.recall(ahead)
     actions = it.do(it.session.leave("b", 1.0))
-    assert actions[:2] == [worker.Requeue("d1"), worker.Requeue("d2")]
+    assert actions[:2] == [requeue("d1"), requeue("d2")]
     assert [pending is begun for pending in it.session.pending] == [True]
 
 
@@ -214,7 +223,7 @@ def test_a_deleted_queue_ends_the_batch_without_a_word() -> None:
     it.take(1)
     assert it.do(it.session.queue_gone("b", 1.0)) == []
     assert it.session.pending == []
-    assert it.take(2) == [worker.Requeue("d2")]
+    assert it.take(2) == [requeue("d2")]
 
 
 def test_a_worker_that_drains_gives_back_what_it_has_not_begun() -> None:
@@ -222,7 +231,7 @@ def test_a_worker_that_drains_gives_back_what_it_has_not_begun() -> None:
     it.take(1, "a")
     it.take(2, "b")
     actions = it.do(it.session.drain(1.0))
-    assert actions[:2] == [worker.Requeue("d1"), worker.Requeue("d2")]
+    assert actions[:2] == [requeue("d1"), requeue("d2")]
     assert {action.frame.batch for action in actions[2:]} == {"a", "b"}
 
 
@@ -230,7 +239,7 @@ def test_a_cancelled_ticket_is_acknowledged_once() -> None:
     it = Worker()
     it.take(redelivered=True)
     cancel = Cancel("b", 0, it.asked[0].transfer)
-    assert it.do(it.session.receive(cancel, memoryview(b""), 1.0)) == [worker.Acknowledge("d0")]
+    assert it.do(it.session.receive(cancel, memoryview(b""), 1.0)) == [Settle("d0")]
     assert it.do(it.session.receive(cancel, memoryview(b""), 1.0)) == []
 
 
@@ -247,15 +256,30 @@ def test_what_fits_no_ticket_is_passed_over(frame: Chunk | Cancel) -> None:
     assert it.handed_out[0].image == IMAGE
 
 
-def test_pieces_that_lie_are_refused_and_the_right_ones_taken() -> None:
+def test_pieces_that_do_not_fit_are_passed_over_and_the_right_ones_taken() -> None:
     it = Worker()
     it.take(size_bytes=8)
     transfer = it.asked[0].transfer
     for offset, size in ((0, 9), (4, 8), (0, 4)):
-        with pytest.raises(MalformedFrame):
-            it.session.receive(Chunk("b", 0, transfer, offset, size), memoryview(b"ab"), 1.0)
+        lie = Chunk("b", 0, transfer, offset, size)
+        assert it.do(it.session.receive(lie, memoryview(b"ab"), 1.0)) == []
+    too_long = Chunk("b", 0, transfer, 0, 8)
+    assert it.do(it.session.receive(too_long, memoryview(b"123456789"), 1.0)) == []
     it.send(0, b"abcdefgh")
     assert it.handed_out[0].image == b"abcdefgh"
+
+
+def test_an_image_of_which_a_piece_was_lost_is_asked_for_again_without_another_claim() -> None:
+    it = Worker()
+    it.take(size_bytes=9, redelivered=True)
+    first = it.asked[0]
+    for offset in (0, 6):
+        piece = Chunk("b", 0, first.transfer, offset, 9)
+        it.do(it.session.receive(piece, memoryview(b"abc"), 1.0))
+    it.do(it.session.tick(1.0 + FETCH_SECONDS))
+    assert (first.begins, it.asked[0].begins) == (True, False)
+    it.send(0, b"abcdefghi")
+    assert it.handed_out[0].image == b"abcdefghi"
 
 
 def test_an_image_over_the_limit_is_begun_without_it() -> None:
@@ -268,13 +292,7 @@ def test_an_image_over_the_limit_is_begun_without_it() -> None:
 @pytest.mark.parametrize("frame", [ticket(batch="a"), Cancel("b", 1, 1)], ids=["another", "none"])
 def test_what_is_no_ticket_of_the_batch_is_rejected(frame: Ticket | Cancel) -> None:
     received = Received(frame, memoryview(b""))
-    assert Worker().session.take("b", received, "d", False, 0.0) == [worker.Reject("d")]
-
-
-def test_a_damaged_message_is_sent_again_once() -> None:
-    it = Worker()
-    assert it.session.take_damaged("d", False) == [worker.Requeue("d")]
-    assert it.session.take_damaged("d", True) == [worker.Reject("d")]
+    assert Worker().session.take("b", received, "d", False, 0.0) == [Settle("d", Answer.REJECT)]
 
 
 def test_what_shows_no_sign_is_asked_for_again_under_the_same_number_and_then_given_up() -> None:
@@ -290,19 +308,8 @@ def test_what_shows_no_sign_is_asked_for_again_under_the_same_number_and_then_gi
         assert it.do(it.session.tick(now)) == []
         assert it.asked[0].transfer == transfer
     actions = it.do(it.session.tick(now + FETCH_SECONDS))
-    assert actions[0] == worker.Requeue("d0")
+    assert actions[0] == requeue("d0")
     assert actions[1].frame == Returned("b", (0,), "m")
-
-
-def test_a_damaged_piece_is_asked_for_anew_without_another_claim() -> None:
-    it = Worker()
-    it.take(redelivered=True)
-    first = it.asked[0]
-    it.do(it.session.damaged(Chunk("b", 0, first.transfer, 0, 4), 1.0))
-    assert it.asked[0].transfer != first.transfer
-    assert (first.begins, it.asked[0].begins) == (True, False)
-    it.send(0)
-    assert it.compute() == 0
 
 
 def test_clients_are_told_of_what_is_held_for_long_and_of_nothing_else() -> None:
@@ -364,5 +371,4 @@ def test_memory_is_taken_as_pieces_come_and_not_as_announced() -> None:
     chunk = Chunk("b", 0, session.asked[0].transfer, 0, HELD_BYTES)
     session.do(session.session.receive(chunk, memoryview(b"x" * 100), 1.0))
     (pending,) = session.session.pending
-    assert pending.partial is not None
-    assert pending.partial.arrived_bytes == 100
+    assert pending.arrived == b"x" * 100

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.frames import MACHINE, result, ticket
+from tests.support.frames import EVERY, MACHINE, read, result, ticket
 from tests.support.photos import encoded
 
 from imgbatch.adjustment import Adjustment
@@ -16,8 +16,7 @@ from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.errors import Code, DamagedImage
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline, Processed, process
-from imgbatch.protocol import Chunk, Result, Thumbnails, decode
-from imgbatch.protocol.assembly import Assembly
+from imgbatch.protocol.frames import Chunk, Result, Thumbnails
 from imgbatch.protocol.slicing import CHUNK_BYTES, LARGEST_THUMBNAILS_BYTES
 from imgbatch.recipe import Recipe
 from imgbatch.server.answers import Answerer, frames_of
@@ -45,14 +44,10 @@ def test_a_result_is_what_the_pipeline_makes_and_says_so() -> None:
 def test_a_result_travels_in_pieces_that_put_together_are_the_file(size: int) -> None:
     data = bytes(itertools.islice(itertools.cycle(range(251)), size))
     first = result(transfer=99, size_bytes=size)
-    received = [decode(body) for body in frames_of(first, data)]
+    received = [read(body) for body in frames_of(first, data, None, EVERY)]
     assert received[0].frame == first
-    assembly, offset, whole = Assembly(size, size), 0, None
-    for piece in received:
-        assert piece.frame.transfer == 99  # type: ignore[union-attr]
-        whole = assembly.add(offset, piece.payload)
-        offset += len(piece.payload)
-    assert whole == data
+    assert {piece.frame.transfer for piece in received} == {99}  # type: ignore[union-attr]
+    assert b"".join(piece.payload for piece in received) == data
     offsets = [piece.frame.offset_bytes for piece in received if isinstance(piece.frame, Chunk)]
     assert offsets == list(range(CHUNK_BYTES, size, CHUNK_BYTES))
 
@@ -68,13 +63,13 @@ def test_a_result_travels_in_pieces_that_put_together_are_the_file(size: int) ->
 def test_a_failure_says_why(image: bytes, kind: str, code: Code) -> None:
     frame, made = answer_to(image, Limits(max_bytes=4000), wants_thumbnails=True)
     assert (frame.kind, frame.code, made.data) == (kind, code, b"")
-    (body,) = frames_of(frame, made.data, made.thumbnails)
-    assert decode(body).frame == frame
+    (body,) = frames_of(frame, made.data, made.thumbnails, EVERY)
+    assert read(body).frame == frame
 
 
 def test_thumbnails_go_just_before_their_result_if_the_ticket_wants_them() -> None:
     frame, made = answer_to(IMAGE, wants_thumbnails=True)
-    first, second = map(decode, frames_of(frame, made.data, made.thumbnails))
+    first, second = map(read, frames_of(frame, made.data, made.thumbnails, EVERY))
     assert isinstance(first.frame, Thumbnails)
     assert first.frame.transfer == frame.transfer
     at = first.frame.before_bytes
@@ -86,8 +81,8 @@ def test_thumbnails_go_just_before_their_result_if_the_ticket_wants_them() -> No
 
 def test_thumbnails_that_are_too_large_for_a_client_are_not_sent() -> None:
     pair = (b"", bytes(LARGEST_THUMBNAILS_BYTES))
-    assert len(list(frames_of(result(), b"image", pair))) == 2
-    assert len(list(frames_of(result(), b"image", (b"x", pair[1])))) == 1
+    assert len(list(frames_of(result(), b"image", pair, EVERY))) == 2
+    assert len(list(frames_of(result(), b"image", (b"x", pair[1]), EVERY))) == 1
 
 
 @given(st.text())
@@ -97,5 +92,5 @@ def test_whatever_a_codec_says_can_be_sent(sentence: str) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pipeline, "run", run)
-        (body,) = frames_of(answer_to(IMAGE)[0], b"")
-    assert len(decode(body).frame.sentence) <= 2000  # type: ignore[union-attr]
+        (body,) = frames_of(answer_to(IMAGE)[0], b"", None, EVERY)
+    assert len(read(body).frame.sentence) <= 2000  # type: ignore[union-attr]

@@ -8,10 +8,10 @@ waits. They hand one another requests, and events to the session through `_Run.t
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,39 +21,31 @@ from typing import TYPE_CHECKING, Any
 from imgbatch.batch.model import Outcome, Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.broker.address import Address
-from imgbatch.broker.consumer import Consumer, Delivery, Subscription
-from imgbatch.broker.publisher import Message, Publisher
+from imgbatch.broker.consumer import Delivery, Subscription
+from imgbatch.broker.endpoint import Endpoint
 from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.engines.base import JobSource, Listener, Stop
 from imgbatch.engines.rabbitmq.machines import AGREED_SECONDS, MachineRegistry
 from imgbatch.engines.rabbitmq.reading import Reader, Route
-from imgbatch.engines.rabbitmq.stall import RunSnapshot, StallDetector
-from imgbatch.engines.rabbitmq.writing import Writer, may_be_written
-from imgbatch.errors import (
-    Code,
-    DamagedPayload,
-    ImgbatchError,
-    ProtocolError,
-    UsageError,
-    VersionMismatch,
-)
+from imgbatch.engines.rabbitmq.stall import StallDetector
+from imgbatch.engines.rabbitmq.writing import Writer
+from imgbatch.errors import Code, ImgbatchError, ProtocolError, UsageError, VersionMismatch
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import (
+from imgbatch.protocol import client_session as session
+from imgbatch.protocol.client_session import ClientSession
+from imgbatch.protocol.codec import Received, batch_of
+from imgbatch.protocol.delivery import Answer, Settle
+from imgbatch.protocol.fields import SECRET_BYTES
+from imgbatch.protocol.frames import (
     BatchStatus,
     Discover,
     Fetch,
-    Frame,
     Lease,
     LeaseEnd,
     LeaseRefused,
-    Received,
-    Result,
     ServerStatus,
     WorkerCrashed,
-    encode,
 )
-from imgbatch.protocol import client_session as session
-from imgbatch.protocol.client_session import ClientSession
 from imgbatch.recipe import Recipe
 from imgbatch.storage.places import Location, url_of
 
@@ -164,44 +156,36 @@ class _Run:
     ) -> None:
         self.error: BaseException | None = None
         self._listener = listener
+        address = Address(options.broker)
         self._topology = topology = Topology(options.prefix)
-        batch = listener.tally.batch = uuid.uuid4().hex
-        self._route = Route(
-            batch,
-            topology.private_name("client"),
-            topology.private_name("batch"),
-            topology,
-            recipe,
-            limits,
-            policy,
-            options.direct,
-        )
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._route = _new_route(self._secret, topology, recipe, limits, policy, options.direct)
+        batch = listener.tally.batch = self._route.batch
         referenced = [it for it in places if self._route.is_referenced(it)]
         self._places = tuple(map(url_of, referenced))
-        self._machines_write = places[1] in referenced
         self._session = ClientSession(batch)
         self._machines = MachineRegistry(options.machines, options.mixed_fleet)
-        address = Address(options.broker)
-        name = f"imgbatch-client-{batch}"
-        self._publisher = Publisher(address, f"{name}-out", topology, self._declare)
-        self._consumer = Consumer(address, f"{name}-in", topology, lost=self._on_connection_lost)
-        self._inbox = Subscription(
-            queue="inbox",
-            declare=partial(
-                topology.declare_private_queue,
-                bindings=[(topology.to_clients, self._route.topic)],
-            ),
-            received=self._on_frame,
-            unreadable=self._on_unreadable,
-            prefetch=INBOX_PREFETCH,
-            private=partial(topology.private_name, "client"),
+        self._endpoint = Endpoint(
+            address,
+            topology,
+            f"imgbatch-client-{batch}",
+            self._route.secrets,
+            self._declare,
+            self._on_connection_lost,
         )
-        self._announcements = self._listening_to_announcements()
-        self._writer = Writer(policy, listener, self._on_written, self._abort)
+        self._connection = self._endpoint.consumer.connection  # its thread owns the session
+        self._announcements = self._listen()
+        self._writer = Writer(
+            policy,
+            listener,
+            self._on_written,
+            self._abort,
+            by_machines=places[1] in referenced,
+        )
         self._reader = Reader(
             self._route,
             jobs,
-            self._publisher,
+            self._endpoint.publisher,
             listener.tally,
             self.tell,
             self._writer.refuse,
@@ -215,63 +199,54 @@ class _Run:
         self._over = threading.Event()
         self._done = 0
         self._said: str | None = None
-        self._foreign = ""
+        self._foreign: list[str] = []
         self._listening = False
 
-    def _listening_to_announcements(self) -> Subscription:
-        topology = self._topology
-        return Subscription(
-            queue="announcements",
-            declare=partial(
-                topology.declare_private_queue,
-                bindings=[
-                    (topology.to_clients, OWN_NAME),
-                    (topology.to_clients, STATUS),
-                    (topology.batches, DISCOVER),
-                ],
-            ),
-            received=self._on_announcement,
-            unreadable=self._on_unreadable_announcement,
-            prefetch=0,
-            private=partial(topology.private_name, "listener"),
+    def _listen(self) -> Subscription:
+        """Receive from the run's two queues; return the subscription to what is for all."""
+        to_clients, batches = self._topology.to_clients, self._topology.batches
+        own = [(to_clients, self._route.topic)]
+        self._endpoint.listen("client", self._on_frame, own, prefetch=INBOX_PREFETCH)
+        return self._endpoint.listen(
+            "listener",
+            self._on_announcement,
+            [(to_clients, OWN_NAME), (to_clients, STATUS), (batches, DISCOVER)],
             started=self._on_listening,
+            unreadable=self._on_unreadable_announcement,
         )
 
     # On the run's own thread
 
     def work(self, stop: Stop) -> None:
         """Go on until every job has ended, the run can not go on, or `stop`."""
-        self._publisher.start()
-        self._consumer.start()
+        self._endpoint.start()
         self._writer.start()
         self._reader.start()
-        self._consumer.subscribe(self._inbox)
-        self._consumer.subscribe(self._announcements)
         for seconds, function in (
             (TICK_SECONDS, self._tick),
             (RENEW_SECONDS, self._renew),
             (MACHINES_SECONDS, self._report_machines),
         ):
-            self._consumer.connection.call_every(seconds, function)
+            self._connection.call_every(seconds, function)
         while not self._over.wait(TICK_SECONDS) and not stop.now.is_set():
             if stop.gently.is_set():
                 self._reader.take_no_more()
                 self.tell(ClientSession.all_drawn)
-                if self._problem or not self._leased:
+                if self._endpoint.problem or not self._leased:
                     break  # no worker would finish what is at hand
 
     def end(self) -> None:
         """Let the machines go and leave nothing behind, on the broker or on the disk."""
         self._reader.take_no_more()
         said = threading.Event()
-        self._consumer.connection.call_threadsafe(self._say_goodbye)
-        self._consumer.connection.call_threadsafe(said.set)
+        self._connection.call_threadsafe(self._say_goodbye)
+        self._connection.call_threadsafe(said.set)
         said.wait(2.0)
-        self._publisher.connection.call_threadsafe(self._delete_work_queue)
-        if self._publisher.connection.problem is None:
-            self._publisher.flush(2.0)
-        self._consumer.close(2.0)
-        self._publisher.close(2.0)
+        publisher = self._endpoint.publisher
+        publisher.connection.call_threadsafe(self._delete_work_queue)
+        if publisher.connection.problem is None:
+            publisher.flush(2.0)
+        self._endpoint.close(2.0)
         self._reader.stop(2.0)
         self._writer.stop(5.0)
         self._listener.machines(self._machines.uses)
@@ -280,7 +255,7 @@ class _Run:
 
     def tell(self, event: Callable[[ClientSession], list[session.Action]]) -> None:
         """Have the session hear of an event."""
-        self._consumer.connection.call_threadsafe(lambda: self._perform(event(self._session)))
+        self._connection.call_threadsafe(lambda: self._perform(event(self._session)))
 
     def _abort(self, error: BaseException) -> None:
         """End the run, which can not go on. The first error is the one that counts."""
@@ -288,26 +263,17 @@ class _Run:
         self._over.set()
 
     def _on_written(self, outcomes: list[Outcome], deliveries: list[Any]) -> None:
-        self._consumer.connection.call_threadsafe(partial(self._count, outcomes, deliveries))
-
-    @property
-    def _problem(self) -> str | None:
-        return self._consumer.connection.problem or self._publisher.connection.problem
-
-    def _post(self, exchange: str, routing_key: str, frame: Frame) -> None:
-        """Send a frame that its receiver can do without."""
-        message = Message(exchange, routing_key, encode(frame), mandatory=False)
-        self._publisher.post(message)
+        self._connection.call_threadsafe(partial(self._count, outcomes, deliveries))
 
     # On the publisher's thread
 
     def _declare(self, channel: Channel) -> None:
         # On every new channel: the batch's queue is there before anything is sent.
         self._topology.declare_work_queue(channel, self._route.work_queue)
-        self._consumer.connection.call_threadsafe(self._renew)
+        self._connection.call_threadsafe(self._renew)
 
     def _delete_work_queue(self) -> None:
-        channel = self._publisher.connection.channel
+        channel = self._endpoint.publisher.connection.channel
         if channel is not None and channel.is_open:
             channel.queue_delete(self._route.work_queue)
 
@@ -316,25 +282,21 @@ class _Run:
     def _perform(self, actions: list[session.Action]) -> None:
         for action in actions:
             match action:
-                case (
-                    session.Write() | session.KeepThumbnails() | session.Discard() | session.Fail()
-                ):
+                case session.Write() | session.KeepThumbnails() | session.Fail():
                     self._writer.put(action)
-                case session.Acknowledge(Delivery() as delivery):
-                    self._consumer.acknowledge(delivery)
+                case Settle(Delivery() as delivery, answer):
+                    self._endpoint.consumer.answer(answer, delivery)
                 case session.Draw() | session.Offer() | session.SendImage():
                     self._reader.put(action)
                 case session.Renew():
                     self._renew()
                 case session.SendCancel(queue, frame):
-                    self._post(self._topology.to_servers, queue, frame)
-                case session.Warn(sentence):
-                    log.warning("%s", sentence)
+                    self._endpoint.post(self._topology.to_servers, queue, frame)
         if self._session.is_over:
             self._over.set()
 
     def _count(self, outcomes: list[Outcome], deliveries: list[Delivery]) -> None:
-        self._consumer.acknowledge(*deliveries)
+        self._endpoint.consumer.answer(Answer.ACKNOWLEDGE, *deliveries)
         self._done += len(outcomes)
         for outcome in outcomes:
             if outcome.machine:
@@ -342,29 +304,16 @@ class _Run:
         self._perform(self._session.ended([outcome.index for outcome in outcomes]))
 
     def _on_frame(self, received: Received, delivery: Delivery) -> None:
-        frame = received.frame
-        if isinstance(frame, LeaseRefused) and frame.batch == self._route.batch:
-            self._machines.refuse(frame.machine, frame.sentence, time.monotonic())
-        elif isinstance(frame, WorkerCrashed):
-            log.info("%s: %s", frame.machine, frame.sentence)
-        if isinstance(frame, LeaseRefused) or (
-            isinstance(frame, Fetch) and not self._topology.is_ours(frame.queue)
-        ):
-            self._consumer.acknowledge(delivery)
-            return
-        if isinstance(frame, Result) and not may_be_written(
-            frame, received.payload, by_machines=self._machines_write
-        ):
-            log.warning("%s sent what is no image as a result", frame.machine)
-            self._perform(self._session.damaged(frame, delivery))
-            return
-        now = time.monotonic()
+        frame, now = received.frame, time.monotonic()
+        match frame:
+            case LeaseRefused():
+                self._machines.refuse(frame.machine, frame.sentence, now)
+            case WorkerCrashed():
+                log.info("%s: %s", frame.machine, frame.sentence)
+            case Fetch() if not self._topology.is_ours(frame.queue):
+                self._endpoint.consumer.answer(Answer.REJECT, delivery)
+                return
         self._perform(self._session.receive(frame, received.payload, delivery, now))
-
-    def _on_unreadable(self, delivery: Delivery, error: ProtocolError) -> None:
-        log.warning("passed over a message: %s", error)
-        frame = error.frame if isinstance(error, DamagedPayload) else None
-        self._perform(self._session.damaged(frame, delivery))
 
     def _on_announcement(self, received: Received, _delivery: Delivery) -> None:
         frame, now = received.frame, time.monotonic()
@@ -372,14 +321,13 @@ class _Run:
             if self._machines.hear(frame, now):
                 self._lease()
                 if self._machines.is_collecting(now):
-                    self._consumer.connection.call_later(AGREED_SECONDS, self._lease)
+                    self._connection.call_later(AGREED_SECONDS, self._lease)
         elif isinstance(frame, Discover):
             self._is_asked = True
 
-    def _on_unreadable_announcement(self, _delivery: Delivery, error: ProtocolError) -> None:
-        log.warning("passed over an announcement: %s", error)
+    def _on_unreadable_announcement(self, error: ProtocolError) -> None:
         if isinstance(error, VersionMismatch):
-            self._foreign = str(error)
+            self._foreign = [str(error)]
 
     # Connections and queues that come and go
 
@@ -404,11 +352,10 @@ class _Run:
     def _tick(self) -> None:
         now = time.monotonic()
         try:
-            for connection in (self._publisher.connection, self._consumer.connection):
-                if connection.fatal_error is not None:
-                    raise connection.fatal_error
+            if self._endpoint.fatal_error is not None:
+                raise self._endpoint.fatal_error
             self._lease()
-            self._perform(self._session.tick(now, connected=self._problem is None))
+            self._perform(self._session.tick(now, connected=self._endpoint.problem is None))
             pause_seconds = ASKED_STATUS_SECONDS if self._is_asked else STATUS_SECONDS
             if now - self._status_seconds >= pause_seconds:
                 self._announce_status(ended=False)
@@ -418,30 +365,30 @@ class _Run:
 
     def _renew(self) -> None:
         """Keep leases and the work queue from expiring; look for machines if there are none."""
-        if self._listening and not self._leased and not self._publisher.connection.problem:
+        if self._listening and not self._leased and not self._endpoint.publisher.connection.problem:
             discover = Discover(self._announcements.queue)
-            self._post(self._topology.to_servers, DISCOVER, discover)
+            self._endpoint.post(self._topology.to_servers, DISCOVER, discover)
         self._lease(renew=True)
         # Not on the publisher's connection: an alarm would keep the queue from living on.
-        channel = self._consumer.connection.channel
+        channel = self._connection.channel
         if channel is not None and channel.is_open:
             self._topology.declare_work_queue(channel, self._route.work_queue, self._on_declared)
 
     def _lease(self, *, renew: bool = False) -> None:
         """Ask machines to work for this run, those that do already only to `renew`."""
-        now, route = time.monotonic(), self._route
+        now, route, to_servers = time.monotonic(), self._route, self._topology.to_servers
         # What is said to a broker that takes nothing would be said to it again and again.
-        if not self._listening or self._publisher.connection.problem:
+        if not self._listening or self._endpoint.publisher.connection.problem:
             return
         for forgotten in self._machines.update(now):
-            self._post(self._topology.to_servers, forgotten.queue, LeaseEnd(route.batch))
+            self._endpoint.post(to_servers, forgotten.queue, LeaseEnd(route.batch, self._secret))
         before = {} if renew else self._leased
         self._leased = {machine.machine: machine for machine in self._machines.leased}
         host = socket.gethostname()
-        lease = Lease(route.batch, route.work_queue, route.topic, LEASE_SECONDS, host, self._places)
+        lease = Lease(route.batch, self._secret, route.topic, LEASE_SECONDS, host, self._places)
         for name, machine in self._leased.items():
             if name not in before:
-                self._post(self._topology.to_servers, machine.queue, lease)
+                self._endpoint.post(to_servers, machine.queue, lease)
         self._perform(self._session.workers_changed(self._machines.procs))
 
     def _report_machines(self) -> None:
@@ -455,25 +402,24 @@ class _Run:
         NoServerError, BrokerError
             If that has been so for too long.
         """
-        foreign = [self._foreign] if self._foreign else []
-        snapshot = RunSnapshot(
-            progress=(self._done, len(self._session)),
-            problem=self._problem,
-            working=len(self._leased),
-            refusals=self._machines.refusals or foreign,
+        why = self._stall.explain(
+            now,
+            done=self._done,
             in_flight=len(self._session),
+            working=len(self._leased),
+            refusals=self._machines.refusals or self._foreign,
+            problem=self._endpoint.problem,
         )
-        why = self._stall.explain(snapshot, now)
         if why != self._said:
             self._said = why
             self._writer.put(partial(self._listener.waiting, why))
 
     def _announce_status(self, *, ended: bool) -> None:
-        if self._publisher.connection.problem:
+        if self._endpoint.publisher.connection.problem:
             return
         self._status_seconds = time.monotonic()
         self._is_asked = False
-        self._post(self._topology.batches, STATUS, self._status(ended=ended))
+        self._endpoint.post(self._topology.batches, STATUS, self._status(ended=ended))
 
     def _status(self, *, ended: bool) -> BatchStatus:
         tally = self._listener.tally
@@ -491,5 +437,28 @@ class _Run:
 
     def _say_goodbye(self) -> None:
         for machine in self._leased.values():
-            self._post(self._topology.to_servers, machine.queue, LeaseEnd(self._route.batch))
+            lease_end = LeaseEnd(self._route.batch, self._secret)
+            self._endpoint.post(self._topology.to_servers, machine.queue, lease_end)
         self._announce_status(ended=True)
+
+
+def _new_route(
+    secret: bytes,
+    topology: Topology,
+    recipe: Recipe,
+    limits: Limits,
+    policy: OutputPolicy,
+    direct: bool,
+) -> Route:
+    """Return where the frames of the batch that has a secret go."""
+    return Route(
+        batch=batch_of(secret),
+        topic=topology.private_name("client"),
+        work_queue=topology.work_queue(secret),
+        topology=topology,
+        recipe=recipe,
+        limits=limits,
+        secrets={batch_of(secret): secret},
+        policy=policy,
+        direct=direct,
+    )

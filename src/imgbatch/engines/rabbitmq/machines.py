@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import MachineUse
-from imgbatch.protocol import ServerStatus
+from imgbatch.protocol.frames import ServerStatus
 
 log = logging.getLogger(__name__)
 

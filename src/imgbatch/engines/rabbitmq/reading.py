@@ -35,7 +35,6 @@ from imgbatch.broker.topology import Topology
 from imgbatch.engines.base import JobSource
 from imgbatch.errors import ImageError
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import Chunk, Ticket, encode
 from imgbatch.protocol.client_session import (
     MOST_MESSAGES_PER_WORKER,
     Action,
@@ -44,6 +43,8 @@ from imgbatch.protocol.client_session import (
     Offer,
     SendImage,
 )
+from imgbatch.protocol.codec import Secrets, encode
+from imgbatch.protocol.frames import Chunk, Ticket
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES, MOST_FRAMES_PER_BUNDLE
 from imgbatch.recipe import Recipe
 from imgbatch.storage.places import Location, ObjectPath, url_of
@@ -71,6 +72,8 @@ class Route:
         What its tickets ask for.
     limits
         The largest file that is sent, and the largest image that is to be processed.
+    secrets
+        The batch's.
     policy
         How results are written.
     direct
@@ -83,6 +86,7 @@ class Route:
     topology: Topology
     recipe: Recipe
     limits: Limits
+    secrets: Secrets
     policy: OutputPolicy = field(default_factory=OutputPolicy)
     direct: bool = False
 
@@ -279,7 +283,7 @@ class Reader:
             reference=reference.to_fields() if reference.source or reference.target else {},
         )
         data = read_source(job, self._route.limits.max_bytes)[0] if rides_along else b""
-        return encode(ticket, data)
+        return encode(ticket, data, self._route.secrets)
 
     # Images
 
@@ -300,14 +304,16 @@ class Reader:
         exchange = self._route.topology.to_servers
         if self._route.is_referenced(job.source):
             consent = Chunk(self._route.batch, job.index, send.transfer, 0, 0)
-            yield Message(self._route.topology.to_servers, send.queue, encode(consent))
+            body = encode(consent, secrets=self._route.secrets)
+            yield Message(exchange, send.queue, body)
             return
         with open_source(job) as file:
             # An empty file is one empty piece, since a worker waits for something.
             for offset in range(0, max(1, job.size_bytes), CHUNK_BYTES):
                 chunk = Chunk(self._route.batch, job.index, send.transfer, offset, job.size_bytes)
                 piece = _read_piece(job, file, min(CHUNK_BYTES, job.size_bytes - offset))
-                yield Message(exchange, send.queue, encode(chunk, piece))
+                body = encode(chunk, piece, self._route.secrets)
+                yield Message(exchange, send.queue, body)
 
 
 def _read_piece(job: Job, file: io.FileIO, length_bytes: int) -> bytes:

@@ -18,10 +18,18 @@ from typing import Any
 from imgbatch.batch.model import Failure, Job, Outcome, Status
 from imgbatch.batch.write import OutputFile, OutputPolicy
 from imgbatch.engines.base import Listener
-from imgbatch.errors import Code, EngineError, FileError, ImageError, ImgbatchError, SkippedFile
+from imgbatch.errors import (
+    Code,
+    EngineError,
+    FileError,
+    ImageError,
+    ImgbatchError,
+    SkippedFile,
+    WorkerFailed,
+)
 from imgbatch.images.formats import HEAD_BYTES, detect_format, name_notes
-from imgbatch.protocol import Result, ResultKind
-from imgbatch.protocol.client_session import Discard, Fail, KeepThumbnails, Write
+from imgbatch.protocol.client_session import Fail, KeepThumbnails, Write
+from imgbatch.protocol.frames import Result, ResultKind
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +49,7 @@ _NO_MORE = {
     Code.STORAGE_UNREACHABLE,
 }
 """What workers say of the place that they write to, and not of an image."""
-Item = Write | KeepThumbnails | Discard | Fail | Callable[[], None]
+Item = Write | KeepThumbnails | Fail | Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -65,6 +73,8 @@ class Writer:
         Told of images that have ended, and of deliveries to be acknowledged.
     abort
         Told of an error after which the run can't go on.
+    by_machines
+        Results come without files: machines write them themselves.
     """
 
     def __init__(
@@ -73,8 +83,11 @@ class Writer:
         listener: Listener,
         progressed: Callable[[list[Outcome], list[Any]], None],
         abort: Callable[[BaseException], None],
+        *,
+        by_machines: bool = False,
     ) -> None:
         self._policy = policy
+        self._by_machines = by_machines
         self._listener = listener
         self._progressed = progressed
         self._abort = abort
@@ -118,8 +131,6 @@ class Writer:
                     case KeepThumbnails():
                         self._deliveries.append(item.delivery)
                         self._keep_thumbnails(item)
-                    case Discard(job):
-                        self._discard(job.index)
                     case Fail(job, error, attempts):
                         handle: Any = job.handle
                         self._finish(failed(handle, error, attempts))
@@ -144,20 +155,17 @@ class Writer:
     def _write(self, write: Write) -> None:
         job: Any = write.job.handle
         result = write.result
+        if result.kind in {ResultKind.FAILED, ResultKind.SKIPPED}:
+            self._finish(_outcome(write, _failure_of(result)))
+            return
         try:
-            if result.kind == ResultKind.WRITTEN:
-                self._finish(self._written(write, result.size_bytes))
-                return
-            if result.kind != ResultKind.DONE:
-                failure = Failure(_code_of(result.code), result.sentence)
-                if failure.code in _NO_MORE:
-                    sentence = f"{result.machine}: {failure.sentence}"
-                    raise EngineError(failure.code, sentence)
-                self._finish(_outcome(write, failure))
-                return
             if write.is_first:
                 self._discard(job.index)
                 head = bytes(write.payload[:HEAD_BYTES])
+                self._check(result, head)
+                if result.kind == ResultKind.WRITTEN:
+                    self._finish(self._written(write, result.size_bytes))
+                    return
                 self._partial[job.index] = PartialResult(OutputFile(job, self._policy), head)
             partial = self._partial.get(job.index)
             if partial is None:
@@ -168,9 +176,19 @@ class Writer:
                 del self._partial[job.index]
                 notes = name_notes(job.target.suffix, partial.head)
                 self._finish(self._written(write, bytes_out, notes))
-        except FileError as error:
-            self._discard(job.index)
+        except (FileError, WorkerFailed) as error:
             self._finish(failed(job, error, write.attempts))
+
+    def _check(self, result: Result, head: bytes) -> None:
+        """Raise WorkerFailed if a result comes otherwise than asked for, or is no image."""
+        sentence = f"what {result.machine} made of it is no image"
+        if self._by_machines != (result.kind == ResultKind.WRITTEN):
+            raise WorkerFailed(Code.DAMAGED_PAYLOAD, sentence)
+        try:
+            if not self._by_machines:
+                detect_format(memoryview(head))
+        except ImageError as error:
+            raise WorkerFailed(Code.DAMAGED_PAYLOAD, sentence) from error
 
     def _written(self, write: Write, bytes_out: int, notes: tuple[str, ...] = ()) -> Outcome:
         outcome = _outcome(write, None, bytes_out, notes)
@@ -186,6 +204,7 @@ class Writer:
             self._thumbnails[job.index] = keep.frame.transfer, (data[:middle], data[middle:])
 
     def _finish(self, outcome: Outcome) -> None:
+        self._discard(outcome.index)  # the part that was written, of a worker that did better
         self._thumbnails.pop(outcome.index, None)
         self._listener.finished(outcome)
         self._outcomes.append(outcome)
@@ -196,25 +215,12 @@ class Writer:
             partial.file.discard()
 
 
-def may_be_written(result: Result, payload: memoryview, *, by_machines: bool) -> bool:
-    """Whether a result comes in the way that was asked for, as a file of a known format.
-
-    Parameters
-    ----------
-    by_machines
-        Whether they were to write it themselves.
-    """
-    if result.kind in {ResultKind.FAILED, ResultKind.SKIPPED}:
-        return True
-    if by_machines or result.kind == ResultKind.WRITTEN:
-        return by_machines and result.kind == ResultKind.WRITTEN
-    if not payload:
-        return True  # an empty one is refused by the session
-    try:
-        detect_format(payload[:HEAD_BYTES])
-    except ImageError:
-        return False
-    return True
+def _failure_of(result: Result) -> Failure:
+    """Return why an image failed, or raise EngineError if that is why every other one will."""
+    failure = Failure(_code_of(result.code), result.sentence)
+    if failure.code in _NO_MORE:
+        raise EngineError(failure.code, f"{result.machine}: {failure.sentence}")
+    return failure
 
 
 def failed(job: Job, error: ImgbatchError, attempts: int) -> Outcome:

@@ -16,7 +16,7 @@ from imgbatch.engines.rabbitmq.machines import (
     SILENT_SECONDS,
     MachineRegistry,
 )
-from imgbatch.protocol import ServerStatus
+from imgbatch.protocol.frames import ServerStatus
 
 
 def machine(name: str, /, **changes: object) -> ServerStatus:

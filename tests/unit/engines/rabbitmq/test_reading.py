@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.batches import ListedJobs, jobs_of
+from tests.support.frames import EVERY
 from tests.support.outbox import Outbox
 
 from imgbatch.adjustment import Adjustment
@@ -23,8 +24,6 @@ from imgbatch.broker.topology import Topology
 from imgbatch.engines.rabbitmq.reading import Reader, Route, images_per_message
 from imgbatch.errors import Code, ImageError
 from imgbatch.images.limits import Limits
-from imgbatch.protocol import Chunk, Ticket
-from imgbatch.protocol.assembly import Assembly
 from imgbatch.protocol.client_session import (
     Action,
     ClientSession,
@@ -34,6 +33,7 @@ from imgbatch.protocol.client_session import (
     Offer,
     SendImage,
 )
+from imgbatch.protocol.frames import Chunk, Ticket
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES, MOST_FRAMES_PER_BUNDLE
 from imgbatch.recipe import Recipe
 
@@ -46,6 +46,7 @@ ROUTE = Route(
     Topology(),
     Recipe(Adjustment(brightness=7)),
     Limits(PIXELS, LIMIT),
+    EVERY,
 )
 QUEUE = "imgbatch.worker.1"
 
@@ -174,13 +175,10 @@ def test_an_image_that_is_asked_for_goes_to_who_asked_in_pieces(
     (in_flight,) = client.in_flight(job)
     in_flight.sending.add((QUEUE, 5))
     client.serve(SendImage(in_flight, QUEUE, 5))
-    assembly, whole = Assembly(size, size), None
-    for received in client.outbox.frames():
-        assert isinstance(received.frame, Chunk)
-        assert (received.frame.transfer, received.frame.size_bytes) == (5, size)
-        assert whole is None
-        whole = assembly.add(received.frame.offset_bytes, received.payload)
-    assert whole == job.source.read_bytes()
+    sent = client.outbox.frames()
+    offsets = range(0, max(1, size), CHUNK_BYTES)
+    assert [it.frame for it in sent] == [Chunk("b", 0, 5, offset, size) for offset in offsets]
+    assert b"".join(received.payload for received in sent) == job.source.read_bytes()
     assert {message.routing_key for message in client.outbox.messages} == {QUEUE}
     assert in_flight.sending == set()
 

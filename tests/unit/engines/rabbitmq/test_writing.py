@@ -17,18 +17,18 @@ from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.rabbitmq.writing import ACKNOWLEDGED_TOGETHER, Writer
 from imgbatch.errors import Code, OutputError, WorkerFailed
-from imgbatch.protocol import Chunk, Frame, Thumbnails
 from imgbatch.protocol.client_session import (
-    Acknowledge,
     ClientSession,
-    Discard,
     Fail,
     KeepThumbnails,
     Write,
 )
+from imgbatch.protocol.delivery import Settle
+from imgbatch.protocol.frames import Chunk, Frame, Thumbnails
 from imgbatch.protocol.slicing import pieces
 
-DATA = bytes(range(100))
+DATA = b"\x89PNG\r\n\x1a\n" + bytes(range(92))
+"""No PNG, but it begins as one: more is for the machines to judge."""
 
 
 @dataclass
@@ -61,10 +61,10 @@ class Client:
     def put(self, frame: Frame, payload: bytes = b"") -> None:
         self.sent += 1
         for action in self.session.receive(frame, memoryview(payload), self.sent, 1.0):
-            if isinstance(action, Write | KeepThumbnails | Discard | Fail):
+            if isinstance(action, Write | KeepThumbnails | Fail):
                 self.writer.put(action)
                 self.written += isinstance(action, Write | KeepThumbnails)
-            elif isinstance(action, Acknowledge):
+            elif isinstance(action, Settle):
                 assert action.delivery == self.sent
 
     def stop(self) -> None:
@@ -177,6 +177,19 @@ def test_a_failure_is_told_with_its_reason(
     assert outcome.failure is not None
     expected = code if code in list(Code) else "internal-error"
     assert (outcome.failure.code, outcome.failure.sentence) == (expected, "why")
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>" * 20], ids=["empty", "a page"])
+def test_a_result_that_is_no_image_fails_and_leaves_no_file(client: Client, data: bytes) -> None:
+    for frame in frames(data=data):
+        client.put(*frame)
+    client.stop()
+    assert client.files() == {}
+    outcome = client.notes.outcomes[0]
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.code is Code.DAMAGED_PAYLOAD
+    assert result().machine in outcome.failure.sentence
 
 
 def test_a_result_that_breaks_off_leaves_no_file(client: Client) -> None:
