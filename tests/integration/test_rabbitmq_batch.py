@@ -515,3 +515,34 @@ def test_a_run_can_be_followed_from_client_to_worker_and_in_figures(
     assert 'imgbatch_image_seconds_count{format="jpeg",outcome="failed"} 1.0' in shown
     assert "imgbatch_wait_seconds_count 4.0" in shown
     assert 'status="failed"} 1.0' in (tmp_path / "run.prom").read_text()
+
+
+def test_the_users_of_the_compose_file_may_do_what_a_run_needs(
+    broker: Broker, programs: Programs, tmp_path: Path
+) -> None:
+    yaml = pytest.importorskip("yaml", reason="the extra named deploy is not installed")
+    deploy = Path(__file__).parents[2] / "deploy"
+    compose = yaml.safe_load((deploy / "compose.yaml").read_text())
+    given = {"CLIENT_PASSWORD": "clientsecret", "SERVER_PASSWORD": "serversecret"}
+
+    def filled_in(text: str) -> str:
+        filled = re.sub(r"\$\{(\w+)[^}]*\}", lambda name: given[name[1]], text)
+        return filled.replace("$$", "$")
+
+    users = broker.node.folder / "compose.json"
+    users.write_text(filled_in(compose["configs"]["users"]["content"]))
+    broker.control("import_definitions", str(broker.node.inside(users)))
+    server, client = (
+        filled_in(compose["services"][name]["environment"]["IMGBATCH_BROKER"])
+        .replace("@rabbitmq/", f"@127.0.0.1:{broker.port}/")
+        for name in ("server", "client")
+    )  # fmt: skip
+    fill(tmp_path / "in", 3)
+    programs.server(server)
+    run = programs.client(tmp_path / "in", tmp_path / "out", broker=client)
+    assert run.wait() == 0, run.said()
+    assert len(run.written()) == 3
+    patterns = json.loads(users.read_text())["permissions"]
+    page = (deploy.parent / "docs" / "operations.md").read_text()
+    for of_user in patterns:
+        assert all(f"'{of_user[name]}'" in page for name in ("configure", "write", "read"))
