@@ -6,16 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.notes import Note
 from imgbatch.images.picture import Pixels, Shape, Source
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.recipe import DamagedPolicy
+from imgbatch.recipe import DamagedPolicy
 
 
 @dataclass(frozen=True, slots=True)

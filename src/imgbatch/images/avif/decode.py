@@ -6,13 +6,14 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from imgbatch.errors import DamagedImage
 from imgbatch.images.animation import Frame
 from imgbatch.images.avif.quality import quality_of
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.failures import truncated
 from imgbatch.images.isobmff import boxes, find, is_complete, pieces
@@ -23,9 +24,6 @@ from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.images.pillow import decode_by_pillow, frames_by_pillow, opened
 from imgbatch.images.profiles import CodePoints, is_usual
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
 
 _SAMPLINGS = {0b10: "4:2:2", 0b11: "4:2:0"}
 _MEMORY_PER_BYTE = 12

@@ -6,24 +6,20 @@ import io
 import re
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from imgbatch.images.animation import Animation, Frame
 from imgbatch.images.avif.decode import REPEATED, AvifSource
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import in_8_bits
 from imgbatch.images.isobmff import boxes, find
 from imgbatch.images.metadata import ORIENTATION_TAG, orientation_of
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels
+from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.recipe import Encoding
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from imgbatch.images.animation import Animation, Frame
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 _USUAL_QUALITY = 75
 _SOFTWARE_TAG = 0x0131
@@ -76,7 +72,6 @@ def _options(source: AvifSource, encoding: Encoding) -> dict[str, Any]:
 
 def _unchanged(exif: bytes | None) -> Image.Exif | None:
     """Return EXIF of which Pillow takes the orientation, and writes the bytes as they are."""
-    from PIL import Image
 
     class Unchanged(Image.Exif):
         def tobytes(self, offset: int = 8) -> bytes:  # noqa: ARG002

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from imgbatch.images.animation import Disposal, Frame, Patch, composed
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.failures import truncated
 from imgbatch.images.gif.container import GifFrame, GifStructure, join_gif, parse_gif
@@ -18,9 +19,6 @@ from imgbatch.images.notes import Note
 from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.pillow import opened
 from imgbatch.recipe import DamagedPolicy
-
-if TYPE_CHECKING:
-    from imgbatch.images.buffers import Buffers
 
 _DISPOSALS = {2: Disposal.BACKGROUND, 3: Disposal.PREVIOUS}
 _XMP, _ICC = b"\x0bXMP DataXMP", b"\x0bICCRGBG1012"

@@ -5,23 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import GifImagePlugin, Image  # noqa: F401  # else Pillow imports all its formats
 
-from imgbatch.images.animation import Frame, changed_area
+from imgbatch.images.animation import Animation, Frame, changed_area
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.gif.container import GifFrame, join_gif, parse_gif
 from imgbatch.images.gif.decode import GifSource
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Encoded, Pixels
+from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.recipe import Encoding
-
-if TYPE_CHECKING:
-    from imgbatch.images.animation import Animation
-    from imgbatch.images.buffers import Buffers
-    from imgbatch.images.picture import Source
 
 _KEPT, _ERASED = 1, 2
 """Disposals: a frame stays under the next one, or all that is shown goes."""
