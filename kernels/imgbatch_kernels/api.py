@@ -78,9 +78,8 @@ def adjust(
     elif not is_executable():
         from imgbatch_kernels import reference
 
-        reference.adjust(
-            image, brightness=brightness, contrast=contrast, sharpness=sharpness, out=out
-        )
+        chosen = {"brightness": brightness, "contrast": contrast, "sharpness": sharpness}
+        np.copyto(out, reference.adjust(image, **chosen))
     else:
         target = out if _is_plain(out) else np.empty(image.shape, image.dtype)
         if _is_plain(image) and not is_in_place:

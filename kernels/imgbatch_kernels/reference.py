@@ -12,39 +12,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imgbatch_kernels.arguments import check_factors, check_image, check_out
 from imgbatch_kernels.coefficients import UNIT, Coefficients, coefficients_of
 
 
 def adjust(
-    image: NDArray[Any],
-    *,
-    brightness: int = 0,
-    contrast: int = 0,
-    sharpness: int = 0,
-    out: NDArray[Any] | None = None,
+    image: NDArray[Any], *, brightness: int = 0, contrast: int = 0, sharpness: int = 0
 ) -> NDArray[Any]:
     """Adjust an image with `cv2.addWeighted`, then `cv2.filter2D`.
 
-    Parameters, result and errors are those of `imgbatch_kernels.adjust`. 16-bit images are
-    computed in float64 and rounded, halves to even, after each step: in float32, OpenCV's own
+    Parameters and result are those of `imgbatch_kernels.adjust`, which checks them. 16-bit images
+    are computed in float64 and rounded, halves to even, after each step: in float32, OpenCV's own
     working type for them, their products do not fit.
     """
-    check_image(image)
-    factors = check_factors(brightness, contrast, sharpness)
-    coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
-    if out is not None:
-        check_out(out, image)
-    height, width = image.shape[:2]
-    samples = image.reshape(height, width, -1)
-    colour_channels = samples.shape[2] - (samples.shape[2] in {2, 4})  # without alpha
-    adjusted = _adjust_colours(samples[:, :, :colour_channels].copy(), coefficients)
-    if out is None:
-        out = np.empty_like(image, order="C")
-    result = out.reshape(samples.shape)
-    result[:, :, colour_channels:] = samples[:, :, colour_channels:]
-    result[:, :, :colour_channels] = adjusted
-    return out
+    coefficients = coefficients_of(brightness, contrast, sharpness, 8 * image.itemsize)
+    result = image.reshape(*image.shape[:2], -1).copy()
+    channels = result.shape[2] - (result.shape[2] in {2, 4})  # without alpha
+    result[:, :, :channels] = _adjust_colours(result[:, :, :channels].copy(), coefficients)
+    return result.reshape(image.shape)
 
 
 def _adjust_colours(image: NDArray[Any], coefficients: Coefficients) -> NDArray[Any]:

@@ -30,19 +30,16 @@ class Buffers:
     def get(self, name: str, shape: Shape) -> Pixels:
         """Return an uninitialised array of this shape, in the memory kept under `name`."""
         dtype = np.dtype(np.uint8 if shape.bits_per_sample == 8 else np.uint16)
-        size_bytes = math.prod(shape.array_shape) * dtype.itemsize
-        return self._memory(name, size_bytes).view(dtype).reshape(shape.array_shape)
+        memory = self.bytes_of(name, (shape.size_bytes,))
+        return memory.view(dtype).reshape(shape.array_shape)
 
     def bytes_of(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         """Return an uninitialised array of bytes, in the memory kept under `name`."""
-        return self._memory(name, math.prod(shape)).reshape(shape)
-
-    def _memory(self, name: str, size_bytes: int) -> npt.NDArray[np.uint8]:
-        kept = self._kept.get(name)
-        if kept is not None and kept.size >= size_bytes:
-            return kept[:size_bytes]
-        self._kept.pop(name, None)
-        fresh = np.empty(size_bytes, np.uint8)
-        if size_bytes <= LARGEST_KEPT_BYTES:
-            self._kept[name] = fresh
-        return fresh
+        size_bytes = math.prod(shape)
+        memory = self._kept.get(name)
+        if memory is None or memory.size < size_bytes:
+            self._kept.pop(name, None)
+            memory = np.empty(size_bytes, np.uint8)
+            if size_bytes <= LARGEST_KEPT_BYTES:
+                self._kept[name] = memory
+        return memory[:size_bytes].reshape(shape)

@@ -47,5 +47,3 @@ def test_alpha_stays_and_the_image_is_not_changed(dtype, channels):
     result = reference.adjust(image, brightness=30, sharpness=50)
     np.testing.assert_array_equal(image, before)
     np.testing.assert_array_equal(result[..., -1], image[..., -1])
-    assert reference.adjust(image, out=image, brightness=30, sharpness=50) is image
-    np.testing.assert_array_equal(image, result)

@@ -165,6 +165,7 @@ def parse_jpeg(data: memoryview) -> JpegStructure:
     if not structure.frame.components:
         raise beyond_repair("the JPEG has a scan before its frame header")
     _note_scans(structure, data, segment.stop)
+    check_cost(structure)
     return structure
 
 

@@ -143,8 +143,6 @@ def read(data: memoryview) -> JpegSource:
     Raises
     ------
     DamagedImage, RefusedImage
-        As `parse_jpeg` and `check_cost` do.
+        As `parse_jpeg` does.
     """
-    structure = container.parse_jpeg(data)
-    container.check_cost(structure)
-    return JpegSource(data, structure)
+    return JpegSource(data, container.parse_jpeg(data))
