@@ -63,19 +63,15 @@ class HeifSource:
     file_format: ClassVar[str] = "heif"
 
     @property
-    def subsampling(self) -> str:
-        """That of a JPEG with as much colour."""
-        return _SUBSAMPLINGS.get(self.image.info.get("chroma"), "444")
-
-    @property
-    def jpeg_quality(self) -> int:
-        """The quality at which a JPEG looks alike, by the bits that HEVC took for a pixel.
+    def like_jpeg(self) -> tuple[int, str]:
+        """Quality and sampling of a JPEG that looks alike, by the bits that HEVC took for a pixel.
 
         Tried on five photographs at five qualities: from that one on, less 6, the JPEG's own loss
         is smaller than what HEVC had lost before.
         """
         bits = 8 * self.size_bytes / (self.shape.width_pixels * self.shape.height_pixels)
-        return min(max(round(82 + 13 * log2(bits)), _LEAST_QUALITY), _MOST_QUALITY)
+        quality = min(max(round(82 + 13 * log2(bits)), _LEAST_QUALITY), _MOST_QUALITY)
+        return quality, _SUBSAMPLINGS.get(self.image.info.get("chroma"), "444")
 
     def metadata(self) -> Metadata:
         """Return EXIF, XMP and colours; upright, as the pixels are delivered."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -156,3 +158,12 @@ def test_names_that_say_nothing_have_no_note(name):
 
 def test_a_file_without_content_has_no_note():
     assert name_notes(".jpg", b"") == ()
+
+
+def test_what_plain_jpegs_and_pngs_need_is_imported_without_pillow_and_opencv():
+    code = (
+        "import sys; import imgbatch.pipeline, imgbatch.images.jpeg, imgbatch.images.png; "
+        "sys.exit(str({'PIL', 'cv2', 'numba', 'pi_heif'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

@@ -10,7 +10,6 @@ import numpy as np
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import without_alpha_in_8_bits
 from imgbatch.images.failures import unsupported
-from imgbatch.images.heif import HeifSource
 from imgbatch.images.jpeg import container, metadata, tables
 from imgbatch.images.jpeg.container import JpegStructure, QuantisationTable
 from imgbatch.images.jpeg.decode import JpegSource
@@ -57,9 +56,7 @@ class JpegStyle:
 
 def default_style(channels: int, encoding: Encoding, source: Source | None = None) -> JpegStyle:
     """Return the style for a picture that was no JPEG: of a phone's, one that looks alike."""
-    quality, subsampling = DEFAULT_QUALITY, "444"
-    if isinstance(source, HeifSource):
-        quality, subsampling = source.jpeg_quality, source.subsampling
+    quality, subsampling = getattr(source, "like_jpeg", (DEFAULT_QUALITY, "444"))
     return JpegStyle(
         tables=tables.standard_tables(encoding.quality or quality),
         subsampling="gray" if channels == 1 else subsampling,
