@@ -100,7 +100,7 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FrameHeader:
     """The frame header: how the picture is coded, and its size."""
 
     marker: int
@@ -129,7 +129,7 @@ class JpegStructure:
         The offset after the EOI marker; None if there is none.
     """
 
-    frame: Frame
+    frame: FrameHeader
     segments: list[Segment] = field(default_factory=list)
     quantisation: dict[int, QuantisationTable] = field(default_factory=dict)
     huffman: set[bytes] = field(default_factory=set)
@@ -152,7 +152,7 @@ def parse_jpeg(data: memoryview) -> JpegStructure:
     RefusedImage
         If the frame is of a kind that the decoder can't deliver in 8 bits.
     """
-    structure = JpegStructure(frame=Frame(0, 0, 0, ()))
+    structure = JpegStructure(frame=FrameHeader(0, 0, 0, ()))
     position = 2
     for _ in range(MOST_SEGMENTS):
         segment = _next_segment(data, position)
@@ -227,7 +227,7 @@ def _huffman_counts(body: bytes) -> set[bytes]:
     return found
 
 
-def _parse_frame(marker: int, body: bytes) -> Frame:
+def _parse_frame(marker: int, body: bytes) -> FrameHeader:
     if marker not in _DECODED_FRAMES:
         raise unsupported(
             "the JPEG is lossless or hierarchical, which no common decoder reads; "
@@ -248,7 +248,7 @@ def _parse_frame(marker: int, body: bytes) -> Frame:
         raise unsupported(f"the JPEG has {len(components)} colour components; 1, 3 and 4 are known")
     if not all(1 <= c.horizontal <= 4 and 1 <= c.vertical <= 4 for c in components):
         raise beyond_repair("the JPEG has a sampling factor outside 1 to 4")
-    return Frame(marker, width, height, components)
+    return FrameHeader(marker, width, height, components)
 
 
 def _note_scans(structure: JpegStructure, data: memoryview, position: int) -> None:
