@@ -41,13 +41,21 @@ class Heard:
             self._last[key] = now_seconds, frame
 
     def fields(self, now_seconds: float) -> dict[str, Any]:
-        """Return as plain values what is not over and was heard of in the last `STALE_SECONDS`.
+        """Return as plain values what is not over and was heard of lately.
 
         Machines come by name and batches by age.
         """
-        present = [it for at, it in list(self._last.values()) if now_seconds - at < STALE_SECONDS]
-        machines = [asdict(it) for it in present if isinstance(it, ServerStatus) and not it.leaving]
-        batches = [asdict(it) for it in present if isinstance(it, BatchStatus) and not it.ended]
+        heard = [(now_seconds - at, it) for at, it in list(self._last.values())]
+        machines = [
+            asdict(it)
+            for ago, it in heard
+            if isinstance(it, ServerStatus) and not it.leaving and ago < it.silence_seconds
+        ]
+        batches = [
+            asdict(it)
+            for ago, it in heard
+            if isinstance(it, BatchStatus) and not it.ended and ago < STALE_SECONDS
+        ]
         return {
             "machines": sorted(machines, key=itemgetter("name", "machine")),
             "batches": sorted(batches, key=itemgetter("seconds"), reverse=True),

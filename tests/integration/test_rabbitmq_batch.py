@@ -452,7 +452,7 @@ def test_peers_of_another_version_are_told_apart_from_nobody(
     announcement = ServerStatus(
         machine="m-1", name="m", host="h", queue="imgbatch.server.1", procs=1, busy=0,
         version="3.0.0", digest="d", components={}, images=0, busy_seconds=0.0,
-        images_per_second=0.0, batches=0, leaving=False,
+        images_per_second=0.0, batches=0, leaving=False, interval_seconds=3.0,
     )  # fmt: skip
     publish(place, TOPOLOGY.to_clients, STATUS, of_version_3(encode(announcement)))
     both = "a peer speaks version 3 of the protocol, this one version 2"

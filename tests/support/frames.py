@@ -176,6 +176,7 @@ def announcement(**changes: Any) -> ServerStatus:
         "images_per_second": 12.5,
         "batches": 1,
         "leaving": False,
+        "interval_seconds": 3.0,
     }
     return ServerStatus(**(fields | changes))
 
@@ -185,6 +186,7 @@ def enlistment(**changes: Any) -> Lease:
         "secret": SECRET,
         "topic": TOPIC,
         "lease_seconds": 30,
+        "status_seconds": 3.0,
         "host": "desk.example",
     } | changes
     return Lease(**({"batch": batch_of(fields["secret"])} | fields))

@@ -39,9 +39,10 @@ def test_who_leaves_or_has_ended_is_gone(heard: Heard) -> None:
 def test_who_has_said_nothing_for_a_while_is_gone(heard: Heard) -> None:
     heard.hear(announcement(machine="a"), 0.0)
     heard.hear(announcement(machine="b"), 5.0)
+    heard.hear(announcement(machine="seldom", interval_seconds=20.0), 0.0)
     heard.hear(news(batch="c"), 0.0)
     fields = heard.fields(STALE_SECONDS + 1.0)
-    assert [machine["machine"] for machine in fields["machines"]] == ["b"]
+    assert [machine["machine"] for machine in fields["machines"]] == ["b", "seldom"]
     assert fields["batches"] == []
 
 

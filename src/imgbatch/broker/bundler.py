@@ -44,25 +44,26 @@ class Bundler:
         settled
             Told once, on the publisher's thread, what became of its message.
         """
-        if routing_key != self._routing_key:
-            self.flush()
         with self._lock:
+            if routing_key != self._routing_key:
+                self._publish_waiting()
             if not self._waiting:
                 self._routing_key, self._since_seconds = routing_key, time.monotonic()
             self._waiting.append((frame, settled))
-            is_full = (
+            if (
                 len(self._waiting) >= MOST_FRAMES_PER_BUNDLE
                 or sum(len(frame) for frame, _ in self._waiting) >= BUNDLE_BYTES
                 or time.monotonic() - self._since_seconds >= LONGEST_WAIT_SECONDS
-            )
-        if is_full:
-            self.flush()
+            ):
+                self._publish_waiting()
 
     def flush(self) -> None:
         """Publish what waits, without waiting for room: there is no more of it than a message."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
-            routing_key = self._routing_key
+            self._publish_waiting()
+
+    def _publish_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
 
         def all_settled(settlement: Settlement) -> None:
             for _, settled in waiting:
@@ -70,4 +71,4 @@ class Bundler:
 
         if waiting:
             body = b"".join(frame for frame, _ in waiting)
-            self._publisher.post(Message(self._exchange, routing_key, body), all_settled)
+            self._publisher.post(Message(self._exchange, self._routing_key, body), all_settled)

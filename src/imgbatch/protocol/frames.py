@@ -37,6 +37,8 @@ from imgbatch.protocol.fields import (
 
 PROTOCOL_VERSION = 2
 """The major version; peers of another one are refused."""
+LONGEST_INTERVAL_SECONDS = 60.0
+"""Between two statuses of a server."""
 
 
 class FrameFields(Struct, frozen=True, tag=str.lower, tag_field="frame"):
@@ -255,6 +257,8 @@ class Lease(FrameFields, frozen=True):
         Its id, which `imgbatch.protocol.codec.batch_of` makes of its secret.
     lease_seconds
         How long the machine works for the batch unless it is asked again.
+    status_seconds
+        How often the client needs to hear from it: less often, the more machines it hears from.
     host
         Of the client, for people.
     places
@@ -265,6 +269,7 @@ class Lease(FrameFields, frozen=True):
     secret: Secret
     topic: RoutingName
     lease_seconds: Number
+    status_seconds: Amount
     host: Name
     places: Places = ()
 
@@ -322,6 +327,8 @@ class ServerStatus(FrameFields, frozen=True):
         How many runs it works for at present.
     leaving
         It finishes what it has, and takes no more.
+    interval_seconds
+        How soon it will tell its status again.
     allowed
         URLs of what it may read and write itself.
     """
@@ -340,7 +347,13 @@ class ServerStatus(FrameFields, frozen=True):
     images_per_second: Amount
     batches: Number
     leaving: bool
+    interval_seconds: Amount
     allowed: Places = ()
+
+    @property
+    def silence_seconds(self) -> float:
+        """How long nothing more may be heard before the server is gone: three statuses are due."""
+        return max(10.0, 3 * min(self.interval_seconds, LONGEST_INTERVAL_SECONDS) + 1)
 
 
 class BatchStatus(FrameFields, frozen=True):

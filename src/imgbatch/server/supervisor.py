@@ -24,6 +24,7 @@ from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets
 from imgbatch.protocol.fields import MOST_PLACES
 from imgbatch.protocol.frames import (
+    LONGEST_INTERVAL_SECONDS,
     Discover,
     Frame,
     Lease,
@@ -309,8 +310,14 @@ class Supervisor:
                 self._status_due_seconds = 0.0
             self._answers_left, self._answers_until_seconds = MOST_ANSWERS, now + 1.0
         if now >= self._status_due_seconds and self._is_heard:
-            self._status_due_seconds = now + STATUS_SECONDS
+            self._status_due_seconds = now + self._interval_seconds
             self._post(STATUS, self._status())
+
+    @property
+    def _interval_seconds(self) -> float:
+        """How often the status is told: as the client that hears from most machines wants it."""
+        wanted = (lease.status_seconds for lease, _ in self._leases.values())
+        return min(max([STATUS_SECONDS, *wanted]), LONGEST_INTERVAL_SECONDS)
 
     def _status(self, *, leaving: bool = False) -> ServerStatus:
         return ServerStatus(
@@ -328,6 +335,7 @@ class Supervisor:
             images_per_second=self._throughput.images_per_second,
             batches=len(self._leases),
             leaving=leaving,
+            interval_seconds=self._interval_seconds,
             allowed=tuple(url_of(it)[:LONGEST_URL] for it in self._settings.allow[:MOST_PLACES]),
         )
 

@@ -19,6 +19,7 @@ from tests.support.programs import wait_until
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
 from imgbatch.protocol.codec import batch_of, decode, encode
 from imgbatch.protocol.frames import (
+    LONGEST_INTERVAL_SECONDS,
     Cancel,
     Discover,
     Frame,
@@ -30,7 +31,7 @@ from imgbatch.protocol.frames import (
 from imgbatch.server import supervisor as supervisor_module
 from imgbatch.server.messages import ServerSettings
 from imgbatch.server.self_test import SelfTest
-from imgbatch.server.supervisor import MOST_ANSWERS, Supervisor
+from imgbatch.server.supervisor import MOST_ANSWERS, STATUS_SECONDS, Supervisor
 
 pytestmark = pytest.mark.broker
 SELF_TEST = SelfTest("d1657e57", {"numba": "0.62.1"}, 0.0)
@@ -158,6 +159,26 @@ def test_however_often_a_machine_is_asked_it_answers_ten_times_a_second(
     announcements = len(take_all(client.channel, announced))
     assert 1 <= announcements <= seconds + 2  # in place of the other answers
     assert machine.machine
+
+
+def test_a_machine_speaks_as_seldom_as_the_client_with_most_machines_wants(
+    client: Client, machine: ServerStatus
+) -> None:
+    """But never less than once in a minute, whoever asks for it."""
+    assert machine.interval_seconds == STATUS_SECONDS
+    client.enlist(machine, "a", status_seconds=20.0)
+    client.enlist(machine, "b", status_seconds=4.0)
+    client.hear(ServerStatus, lambda frame: frame.interval_seconds == 20)
+    heard = take_all(client.channel, client.inbox)
+    client.channel.connection.sleep(2 * STATUS_SECONDS)
+    assert take_all(client.channel, client.inbox) == []
+    last = client.enlist(machine, "a", status_seconds=2.0**50)
+    client.call()
+    client.hear(ServerStatus, lambda frame: frame.interval_seconds == LONGEST_INTERVAL_SECONDS)
+    client.dismiss(machine, last)
+    client.call()
+    assert client.hear(ServerStatus).interval_seconds == 4
+    assert len(heard) <= 1
 
 
 def test_a_machine_that_works_for_many_batches_takes_no_more(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -163,3 +165,26 @@ def test_frames_to_others_leave_in_other_messages(outbox: Outbox, bundler: Bundl
         ("b", b"3"),
         ("a", b"4"),
     ]
+
+
+def test_frames_for_two_receivers_never_share_a_message_though_two_threads_add_them(
+    outbox: Outbox, bundler: Bundler
+) -> None:
+    def add(receiver: str) -> None:
+        for _ in range(2_000):
+            bundler.add(receiver, receiver.encode(), ignore)
+
+    usual_seconds = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=add, args=(receiver,)) for receiver in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual_seconds)
+    bundler.flush()
+    sent = [(message.routing_key, set(message.body.decode())) for message, _ in outbox.sent]
+    assert all(letters == {receiver} for receiver, letters in sent)
+    assert sum(len(body) for body in outbox.bodies) == 4_000

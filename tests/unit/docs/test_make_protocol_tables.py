@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.frames import KINDS, types_of
+from tests.support.frames import KINDS, announcement, types_of
 
 from imgbatch.protocol import codec
 from imgbatch.protocol.frames import PROTOCOL_VERSION
@@ -59,7 +59,9 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert (answers.LARGEST_BUNDLED_BYTES, bundler.LONGEST_WAIT_SECONDS) == (128 * 1024, 0.25)
     assert client_session.MAX_ATTEMPTS == 3
     assert (engine.RENEW_SECONDS, engine.STATUS_SECONDS) == (5, 3)
-    assert (client_session.SILENT_SECONDS, machines.SILENT_SECONDS) == (30, 10)
+    assert client_session.SILENT_SECONDS == 30
+    assert (announcement().silence_seconds, machines.STATUSES_PER_SECOND) == (10, 20)
+    assert (engine.LEASES_PER_SECOND, engine.RENEWALS) == (20, 6)
     assert client_session.RECOVERY_SECONDS == 12
     assert worker_session.HELD_BYTES == 256 * 2**20
     assert worker_session.FETCH_SECONDS == 10

@@ -8,6 +8,7 @@ waits. They hand one another requests, and events to the session through `_Run.t
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import socket
 import threading
@@ -58,8 +59,11 @@ TICK_SECONDS = 0.25
 RENEW_SECONDS = 5.0
 """How often machines are leased again, or looked for while there are none; and how often the work
 queue is declared again, which keeps it from expiring."""
-LEASE_SECONDS = 30
-"""How long a machine goes on without hearing from the client: six renewals."""
+LEASES_PER_SECOND = 20
+"""That a client renews, of all machines together: of more than 100, each less often than every
+`RENEW_SECONDS`."""
+RENEWALS = 6
+"""That a machine may miss before it goes on without the client."""
 STATUS_SECONDS = 3.0
 MACHINES_SECONDS = 1.0
 ASKED_STATUS_SECONDS = 1.0
@@ -201,6 +205,7 @@ class _Run:
         self._said: str | None = None
         self._foreign: list[str] = []
         self._listening = False
+        self._renewal_seconds = 0.0
 
     def _listen(self) -> Subscription:
         """Receive from the run's two queues; return the subscription to what is for all."""
@@ -338,6 +343,7 @@ class _Run:
     def _on_listening(self) -> None:
         # Not before: a server that answers at once must find our queues bound.
         self._listening = True
+        self._renewal_seconds = 0.0
         self._perform(self._session.queue_lost(time.monotonic()))
         self._renew()
 
@@ -368,7 +374,7 @@ class _Run:
         if self._listening and not self._leased and not self._endpoint.publisher.connection.problem:
             discover = Discover(self._announcements.queue)
             self._endpoint.post(self._topology.to_servers, DISCOVER, discover)
-        self._lease(renew=True)
+        self._lease(renew=time.monotonic() >= self._renewal_seconds)
         # Not on the publisher's connection: an alarm would keep the queue from living on.
         channel = self._connection.channel
         if channel is not None and channel.is_open:
@@ -384,8 +390,18 @@ class _Run:
             self._endpoint.post(to_servers, forgotten.queue, LeaseEnd(route.batch, self._secret))
         before = {} if renew else self._leased
         self._leased = {machine.machine: machine for machine in self._machines.leased}
-        host = socket.gethostname()
-        lease = Lease(route.batch, self._secret, route.topic, LEASE_SECONDS, host, self._places)
+        pause_seconds = max(RENEW_SECONDS, len(self._leased) / LEASES_PER_SECOND)
+        if renew:
+            self._renewal_seconds = now + pause_seconds
+        lease = Lease(
+            batch=route.batch,
+            secret=self._secret,
+            topic=route.topic,
+            lease_seconds=math.ceil(RENEWALS * pause_seconds),
+            status_seconds=self._machines.status_seconds,
+            host=socket.gethostname(),
+            places=self._places,
+        )
         for name, machine in self._leased.items():
             if name not in before:
                 self._endpoint.post(to_servers, machine.queue, lease)

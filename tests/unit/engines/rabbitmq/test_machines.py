@@ -13,10 +13,13 @@ from imgbatch.engines.rabbitmq.machines import (
     DIFFERING_SECONDS,
     MOST_MACHINES,
     REFUSED_SECONDS,
-    SILENT_SECONDS,
+    STATUS_SECONDS,
+    STATUSES_PER_SECOND,
     MachineRegistry,
 )
 from imgbatch.protocol.frames import ServerStatus
+
+SILENT_SECONDS = announcement().silence_seconds
 
 
 def machine(name: str, /, **changes: object) -> ServerStatus:
@@ -52,6 +55,23 @@ def test_no_more_work_than_were_asked_for_and_they_stay_the_same() -> None:
     registry.hear(machine("c", busy=0), 1.0)
     assert working(registry, 1.0) == ["a", "b"]
     assert registry.procs == 8
+
+
+def test_a_machine_that_says_how_seldom_it_speaks_is_waited_for_though_not_for_ever() -> None:
+    registry = MachineRegistry(None, mixed=False)
+    for name, seconds in (("often", 3.0), ("seldom", 25.0), ("never", 2.0**53)):
+        registry.hear(machine(name, interval_seconds=seconds), 0.0)
+    assert working(registry, SILENT_SECONDS) == ["often", "seldom", "never"]
+    assert working(registry, 75.0) == ["seldom", "never"]
+    assert working(registry, 180.0) == ["never"]
+    assert working(registry, 182.0) == []
+
+
+@pytest.mark.parametrize("machines", [1, 60, 61, 300, MOST_MACHINES])
+def test_however_many_machines_there_are_a_client_hears_no_more_than_so_much(machines: int) -> None:
+    registry = registry_of(*map(str, range(machines)))
+    per_second = machines / registry.status_seconds
+    assert per_second == pytest.approx(min(machines / STATUS_SECONDS, STATUSES_PER_SECOND))
 
 
 def test_a_machine_that_falls_silent_is_replaced() -> None:
