@@ -32,8 +32,10 @@ def full_box(kind: bytes, *parts: bytes, version: int = 0, flags: int = 0) -> by
     return box(kind, bytes((version, 0, 0, flags)), *parts)
 
 
-def grid(columns: int = 2, size: tuple[int, int] | None = None, mdats: int = 1) -> bytes:
-    """Return a picture of tiles side by side, each ``sample("tile")``, as phones write them.
+def grid(
+    columns: int = 2, size: tuple[int, int] | None = None, mdats: int = 1, rows: int = 1
+) -> bytes:
+    """Return a picture of tiles, each ``sample("tile")``, as phones write them.
 
     Parameters
     ----------
@@ -45,32 +47,32 @@ def grid(columns: int = 2, size: tuple[int, int] | None = None, mdats: int = 1) 
     data = memoryview(sample("tile"))
     configuration = bytes(find(data, b"meta", b"iprp", b"ipco", b"hvcC"))
     coded = bytes(find(data, b"mdat"))
-    width, height = size or (64 * columns, 64)
-    tiles = range(1, columns + 1)
+    width, height = size or (64 * columns, 64 * rows)
+    tiles = range(1, columns * rows + 1)
     head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
-    grid_data = struct.pack(">BBBBHH", 0, 0, 0, columns - 1, width, height)
+    grid_data = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
     names = [
         full_box(b"infe", struct.pack(">HH4sx", number, 0, kind), version=2, flags=kind == b"hvc1")
-        for number, kind in [*((tile, b"hvc1") for tile in tiles), (99, b"grid")]
+        for number, kind in [*((tile, b"hvc1") for tile in tiles), (9999, b"grid")]
     ]
     properties = [
         box(b"hvcC", configuration),
         full_box(b"ispe", struct.pack(">II", 64, 64)),
         full_box(b"ispe", struct.pack(">II", width, height)),
     ]
-    uses = [struct.pack(">HBBB", tile, 2, 0x81, 2) for tile in tiles] + [b"\0\x63\1\3"]
-    references = box(b"dimg", struct.pack(f">HH{columns}H", 99, columns, *tiles))
+    uses = [struct.pack(">HBBB", tile, 2, 0x81, 2) for tile in tiles] + [b"\x27\x0f\1\3"]
+    references = box(b"dimg", struct.pack(f">HH{len(tiles)}H", 9999, len(tiles), *tiles))
 
     def meta(start: int) -> bytes:
         places = [
             struct.pack(">HHHHII", tile, 0, 0, 1, start + 8 + (tile - 1) * step, len(coded))
             for tile in tiles
         ]
-        places.append(struct.pack(">HHHHII", 99, 1, 0, 1, 0, len(grid_data)))
+        places.append(struct.pack(">HHHHII", 9999, 1, 0, 1, 0, len(grid_data)))
         return full_box(
             b"meta",
             full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
-            full_box(b"pitm", struct.pack(">H", 99)),
+            full_box(b"pitm", struct.pack(">H", 9999)),
             full_box(b"iinf", struct.pack(">H", len(names)), *names),
             full_box(b"iref", references),
             box(
@@ -84,7 +86,7 @@ def grid(columns: int = 2, size: tuple[int, int] | None = None, mdats: int = 1) 
 
     step = len(coded) + (8 if mdats > 1 else 0)
     start = len(head) + len(meta(0))
-    pieces = [coded] * columns
+    pieces = [coded] * len(tiles)
     bodies = [box(b"mdat", piece) for piece in pieces] if mdats > 1 else [box(b"mdat", *pieces)]
     return b"".join((head, meta(start), *bodies))
 

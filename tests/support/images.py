@@ -165,7 +165,12 @@ def avif(image: Any = None, **options: Any) -> bytes:
 
 def animation(kind: str, **options: Any) -> bytes:
     """Return three frames in one of Pillow's formats."""
-    frames = [Image.fromarray(np.roll(pixels(), 5 * step, axis=1)) for step in range(3)]
+    return moving(pixels(), kind, **options)
+
+
+def moving(image: Any, kind: str, **options: Any) -> bytes:
+    """Return three frames in which a picture moves to the right."""
+    frames = [Image.fromarray(np.roll(image, 5 * step, axis=1)) for step in range(3)]
     options = {"save_all": True, "append_images": frames[1:], "duration": [80, 120, 40]} | options
     return pillow_file(frames[0], kind, **options)
 

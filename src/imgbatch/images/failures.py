@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 READ_FORMATS = "JPEG, PNG, TIFF, WebP, BMP, GIF, HEIC and AVIF"
 """For sentences."""
 
-_NO_MEMORY = ("nsufficient memory", "start new thread", "failed to map", "Cannot allocate memory")
+_NO_MEMORY = (
+    "nsufficient memory",
+    "start new thread",
+    "failed to map",
+    "Cannot allocate memory",
+    "ut of memory",
+)
 _COPY_OR_SALVAGE = (
     "copy it again from its source, or use --damaged salvage to write what can be decoded"
 )
@@ -51,14 +57,14 @@ def beyond_repair(what: str) -> DamagedImage:
     )
 
 
-def probe_memory(shape: Shape) -> None:
-    """Raise MemoryError if there is not enough for what a decoder needs.
+def probe_memory(shape: Shape, times: int = 2) -> None:
+    """Raise MemoryError if there is not enough for what a codec needs: times the pixels' own.
 
     Decoders in C say of damage and of want of memory that they failed, and no more.
     """
     import numpy as np
 
-    np.empty(2 * shape.size_bytes, np.uint8)
+    np.empty(times * shape.size_bytes, np.uint8)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -109,5 +115,6 @@ def unsupported_format(name: str) -> SkippedFile:
     """Return the reason to skip a format that is recognised and not written."""
     return SkippedFile(
         Code.UNSUPPORTED_FORMAT,
-        f"the file is {name}, which imgbatch does not process; it reads {READ_FORMATS}",
+        f"the file is {name}, which imgbatch does not process; convert it to a format that it "
+        f"reads: {READ_FORMATS}",
     )

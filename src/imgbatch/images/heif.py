@@ -119,12 +119,14 @@ def read(data: memoryview) -> HeifSource | AvifSource:
     RefusedImage
         If its picture is of a kind that libheif does not decode.
     """
-    from pi_heif import open_heif
+    from pi_heif import open_heif, options
 
     codecs = {kind for kind, _ in boxes(find(data, b"meta", b"iprp", b"ipco"))}
     if b"av1C" in codecs and b"hvcC" not in codecs:
         return avif.read(data)
     has_all = is_complete(data)
+    # A thread that can't be started ends the process; and each image has a process of its own.
+    options.DECODE_THREADS = 0
     try:
         with _as_image_errors():
             file = open_heif(bytes(data), convert_hdr_to_8bit=False)

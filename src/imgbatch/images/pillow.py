@@ -28,7 +28,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 @contextmanager
 def opened(
-    data: bytes | bytearray | memoryview, name: str, *, is_strict: bool
+    data: bytes | bytearray | memoryview, name: str, *, is_strict: bool, shape: Shape | None = None
 ) -> Iterator[ImageFile]:
     """Open an image of one named format, with Pillow's every complaint turned into ours.
 
@@ -41,6 +41,8 @@ def opened(
         If Pillow can't open it, or the block fails to decode it.
     RefusedImage
         If Pillow says that it knows no such kind.
+    MemoryError
+        If it fails, and there is not enough for pixels of this shape.
     """
     pillow_name = name.capitalize() if name.isupper() else name
     plugin = import_module(f"PIL.{pillow_name}ImagePlugin")
@@ -48,6 +50,8 @@ def opened(
         with getattr(plugin, f"{pillow_name}ImageFile")(io.BytesIO(data)) as image:
             yield image
     except _COMPLAINTS as error:
+        if shape is not None:
+            failures.probe_memory(shape)
         if "nsupported" in str(error):
             raise failures.unsupported(f"the {name} is of an unusual kind ({error})") from error
         if not is_strict:
@@ -78,7 +82,7 @@ def decode_by_pillow(
     MemoryError
         If there is too little.
     """
-    with opened(data, name, is_strict=is_strict) as image:
+    with opened(data, name, is_strict=is_strict, shape=shape) as image:
         if image.size != (shape.width_pixels, shape.height_pixels):
             raise failures.damaged(
                 f"the {name} has another size for its decoder than in its header"
@@ -109,7 +113,7 @@ def frames_by_pillow(
     DamagedImage
         If Pillow found another size, or can't decode one.
     """
-    with opened(data, name, is_strict=is_strict) as image:
+    with opened(data, name, is_strict=is_strict, shape=shape) as image:
         if image.size != (shape.width_pixels, shape.height_pixels):
             raise failures.damaged(
                 f"the {name} has another size for its decoder than in its header"

@@ -26,7 +26,7 @@ from imgbatch.images.profiles import CodePoints, is_usual
 from imgbatch.recipe import DamagedPolicy
 
 _SAMPLINGS = {0b10: "4:2:2", 0b11: "4:2:0"}
-_MEMORY_PER_BYTE = 12
+_MEMORY_PER_BYTE, _ANIMATION_MEMORY_PER_BYTE = 16, 28
 REPEATED = 1
 """A flag of an edit."""
 _FOR_EVER = 2**64 - 1
@@ -134,7 +134,8 @@ def read(data: memoryview) -> AvifSource:
     is_grey, is_deep = configuration >> 4 & 1, configuration >> 6 & 1
     channels = (1 if is_grey else 3) + (mode == "RGBA")
     bits = 16 if is_deep and count == 1 and cv2.haveImageWriter(".avif") else 8
-    shape = Shape(*size, channels, bits, _MEMORY_PER_BYTE, count)
+    memory = _MEMORY_PER_BYTE if count == 1 else _ANIMATION_MEMORY_PER_BYTE
+    shape = Shape(*size, channels, bits, memory, count)
     return AvifSource(data, shape, info, configuration, _plays(data))
 
 

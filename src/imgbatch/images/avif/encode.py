@@ -15,6 +15,7 @@ from imgbatch.images.animation import Animation, Frame
 from imgbatch.images.avif.decode import REPEATED, AvifSource
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import in_8_bits
+from imgbatch.images.failures import probe_memory
 from imgbatch.images.isobmff import boxes, find
 from imgbatch.images.metadata import ORIENTATION_TAG, orientation_of
 from imgbatch.images.notes import Note
@@ -22,6 +23,12 @@ from imgbatch.images.picture import Encoded, Pixels, Source
 from imgbatch.recipe import Encoding
 
 _USUAL_QUALITY = 75
+_MEMORY_PER_BYTE, _ANIMATION_MEMORY_PER_BYTE = 12, 24
+"""That the encoder takes: without it, libaom crashes."""
+_SPEED = 6
+_ANIMATION_SPEED = 8
+"""From 6 to 7, an animation takes a sixth of the time and a third of the memory, and 30 % more
+bytes; a photograph 10 % less time."""
 _SOFTWARE_TAG = 0x0131
 
 
@@ -34,6 +41,7 @@ def write(pixels: Pixels, source: Source, encoding: Encoding, buffers: Buffers) 
     if pixels.dtype == np.uint16:
         pixels = in_8_bits(pixels)
         notes.append(Note.DEPTH_REDUCED)
+    probe_memory(source.shape, _MEMORY_PER_BYTE)
     output = io.BytesIO()
     image_of(pixels).save(output, "AVIF", **_options(source, encoding))
     return Encoded([_completed(output.getvalue(), source)], tuple(notes))
@@ -49,6 +57,7 @@ def write_frames(
     from imgbatch.images.sequence import save_frames
 
     assert isinstance(source, AvifSource)
+    probe_memory(source.shape, _ANIMATION_MEMORY_PER_BYTE)
     file = save_frames(frames, source.shape.frames, "AVIF", **_options(source, encoding))
     notes = () if encoding.quality else (Note.QUALITY_ESTIMATED,)
     return Encoded([_completed(file, source)], notes)
@@ -62,6 +71,7 @@ def _options(source: AvifSource, encoding: Encoding) -> dict[str, Any]:
     return {
         "quality": encoding.quality or source.quality or _USUAL_QUALITY,
         "subsampling": source.sampling,
+        "speed": _SPEED if source.shape.frames == 1 else _ANIMATION_SPEED,
         "max_threads": 1,
         "autotiling": False,
         "icc_profile": metadata.icc,

@@ -86,15 +86,17 @@ def _erases(before: Pixels, after: Pixels) -> bool:
 
 def _with_palette(pixels: Pixels) -> Palette:
     """Return pixels as indices into a palette; more than 256 colours become the most alike."""
-    wide = pixels.astype(np.uint32)
-    packed = wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2]
+    packed = pixels[:, :, 0].astype(np.uint32)
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= pixels[:, :, channel]
     most, hidden = 256, None
     if pixels.shape[2] == 4 and not pixels[:, :, 3].all():
         most, hidden = 255, pixels[:, :, 3] == 0
         packed[hidden] = packed[~hidden].flat[0] if not hidden.all() else 0
-    colours, inverse = np.unique(packed, return_inverse=True)
+    colours = np.unique(packed)
     if len(colours) <= most:
-        indices = inverse.reshape(packed.shape).astype(np.uint8)
+        indices = np.searchsorted(colours, packed).astype(np.uint8)
         palette = colours.astype(">u4").view(np.uint8).reshape(-1, 4)[:, 1:].tobytes()
     else:
         image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3]))
