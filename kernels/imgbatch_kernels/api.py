@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgbatch_kernels.arguments import check_factors, check_image, check_out, check_threads
+from imgbatch_kernels.arguments import check_factors, check_image, check_integer, check_out
 from imgbatch_kernels.coefficients import coefficients_of
 from imgbatch_kernels.compiled import is_executable, kernel
 from imgbatch_kernels.loops import KERNELS
@@ -68,7 +67,7 @@ def adjust(
     check_image(image)
     factors = check_factors(brightness, contrast, sharpness)
     coefficients = coefficients_of(*factors, 8 * image.dtype.itemsize)
-    threads = check_threads(threads)
+    threads = check_integer("threads", threads, 1, None)
     is_in_place = out is not None and check_out(out, image)
     if out is None:
         out = np.empty(image.shape, image.dtype)
@@ -99,21 +98,13 @@ def _is_plain(array: NDArray[Any]) -> bool:
     return flags.c_contiguous and flags.aligned
 
 
-def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
+def warm_up() -> None:
     """Make all kernels ready: compile them and keep them, or load them if they are kept already.
 
     Compiling takes about 7 s, loading 0.04 s. Call it once before starting workers, so
     that each of them only has to load; without it, each kernel is compiled when it is first needed.
     It may be called again, from any thread, and from several processes at once.
-
-    Parameters
-    ----------
-    progress
-        Is told how many kernels are ready, and of how many, after each.
     """
-    if not is_executable():
-        return
-    for number, name in enumerate(KERNELS, 1):
-        kernel(name)
-        if progress is not None:
-            progress(number, len(KERNELS))
+    if is_executable():
+        for name in KERNELS:
+            kernel(name)

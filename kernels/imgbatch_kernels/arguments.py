@@ -25,15 +25,11 @@ def check_factors(brightness: object, contrast: object, sharpness: object) -> li
         If one is out of its range.
     """
     given = zip(FACTOR_RANGES.items(), (brightness, contrast, sharpness), strict=True)
-    return [_integer(name, value, *range_) for (name, range_), value in given]
+    return [check_integer(name, value, *range_) for (name, range_), value in given]
 
 
-def check_threads(value: object) -> int:
-    """Return the number of threads as an int, at least 1."""
-    return _integer("threads", value, 1, None)
-
-
-def _integer(name: str, value: object, lowest: int, highest: int | None) -> int:
+def check_integer(name: str, value: object, lowest: int, highest: int | None) -> int:
+    """Return an argument as an int; raises as `check_factors` does."""
     number: int | None = None
     if type(value) is int:
         number = value

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.convert import without_alpha_in_8_bits
 from imgbatch.images.failures import unsupported
-from imgbatch.images.jpeg import container, metadata, tables
+from imgbatch.images.jpeg import container, metadata
 from imgbatch.images.jpeg.container import JpegStructure, QuantisationTable
 from imgbatch.images.jpeg.decode import JpegSource
 from imgbatch.images.notes import Note
@@ -58,7 +59,7 @@ def default_style(channels: int, encoding: Encoding, source: Source | None = Non
     """Return the style for a picture that was no JPEG: of a phone's, one that looks alike."""
     quality, subsampling = getattr(source, "like_jpeg", (DEFAULT_QUALITY, "444"))
     return JpegStyle(
-        tables=tables.standard_tables(encoding.quality or quality),
+        tables=standard_tables(encoding.quality or quality),
         subsampling="gray" if channels == 1 else subsampling,
         progressive=encoding.progressive is Progressive.YES,
     )
@@ -80,7 +81,7 @@ def style_of(
     progressive = frame.marker in container.PROGRESSIVE_FRAMES
     if encoding.progressive is not Progressive.KEEP:
         progressive = encoding.progressive is Progressive.YES
-    optimised = is_arithmetic or not tables.has_standard_huffman(structure)
+    optimised = is_arithmetic or not has_standard_huffman(structure)
     divisors = _divisors(structure, encoding)
     return JpegStyle(divisors, subsampling, progressive, optimised, is_rgb), notes
 
@@ -88,7 +89,7 @@ def style_of(
 def _divisors(structure: JpegStructure, encoding: Encoding) -> tuple[QuantisationTable, ...]:
     components, stored = structure.frame.components, structure.quantisation
     if encoding.quality is not None or any(c.table not in stored for c in components):
-        return tables.standard_tables(encoding.quality or DEFAULT_QUALITY)
+        return standard_tables(encoding.quality or DEFAULT_QUALITY)
     divisors = tuple(stored[component.table] for component in components)
     return divisors if len(divisors) < 4 else divisors[:2]
 
@@ -150,7 +151,7 @@ def encode_style(pixels: Pixels, style: JpegStyle) -> tuple[bytes, list[Note]]:
             f"the image has {pixels.shape[1]} x {pixels.shape[0]} pixels, and a JPEG at most "
             f"{LARGEST_SIDE_PIXELS} along a side; write it as PNG"
         )
-    quality = tables.standard_quality(style.tables)
+    quality = standard_quality(style.tables)
     if quality is not None and not (style.progressive or style.optimised or style.is_rgb):
         return _encode_turbo(pixels, style, quality), []
     if style.subsampling in _PILLOW_SUBSAMPLINGS:
@@ -211,10 +212,58 @@ def _encode_opencv(pixels: Pixels, style: JpegStyle) -> bytes:
 
     factor = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{style.subsampling}")
     options = [
-        *(cv2.IMWRITE_JPEG_QUALITY, tables.nearest_quality(style.tables)),
+        *(cv2.IMWRITE_JPEG_QUALITY, nearest_quality(style.tables)),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor),
         *(cv2.IMWRITE_JPEG_PROGRESSIVE, int(style.progressive)),
         *(cv2.IMWRITE_JPEG_OPTIMIZE, int(style.optimised)),
     ]
     _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[:, :, ::-1]), options)
     return encoded.tobytes()
+
+
+# --- The tables that stand for a quality ----------------------------------------------------------
+#
+# They are what the encoder itself writes for it: nearly all encoders scale the example tables of
+# ITU-T T.81, annex K, by a quality from 1 to 100 as the library of the Independent JPEG Group does.
+
+
+@cache
+def _written_at(quality: int) -> JpegStructure:
+    import simplejpeg
+
+    file: bytes = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), quality, "RGB")
+    return container.parse_jpeg(memoryview(file))
+
+
+def standard_tables(quality: int) -> tuple[QuantisationTable, QuantisationTable]:
+    """Return the luma and chroma tables that a quality of 1..100 stands for."""
+    tables = _written_at(quality).quantisation
+    return tables[0], tables[1]
+
+
+def has_standard_huffman(structure: JpegStructure) -> bool:
+    """Whether only annex K's tables were used; an encoder that optimises them has others."""
+    return structure.huffman <= _written_at(100).huffman
+
+
+def standard_quality(tables: tuple[QuantisationTable, ...]) -> int | None:
+    """Return the quality whose tables are exactly these: luma, then chroma if any.
+
+    None if no quality has them, or luma and chroma have different ones.
+    """
+    for quality in range(100, 0, -1):
+        luma, chroma = standard_tables(quality)
+        if tables[0] == luma and all(table == chroma for table in tables[1:]):
+            return quality
+    return None
+
+
+def nearest_quality(tables: tuple[QuantisationTable, ...]) -> int:
+    """Return the quality whose tables are nearest, by the mean ratio of their divisors."""
+    stored = np.log(np.maximum(np.array(tables[:2], np.float64), 1))
+
+    def distance(quality: int) -> float:
+        standard = np.log(np.array(standard_tables(quality)[: len(stored)], np.float64))
+        return float(abs((stored - standard).mean()))
+
+    return min(range(1, 101), key=distance)

@@ -11,9 +11,9 @@ from imgbatch.images.jpeg.encode import (
     JpegStyle,
     default_style,
     encode_style,
+    standard_tables,
     style_of,
 )
-from imgbatch.images.jpeg.tables import standard_tables
 from imgbatch.images.notes import Note
 from imgbatch.recipe import Encoding, Progressive
 

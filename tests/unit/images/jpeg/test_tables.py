@@ -5,7 +5,7 @@ import pytest
 from tests.support import images
 
 from imgbatch.images.jpeg.container import parse_jpeg
-from imgbatch.images.jpeg.tables import (
+from imgbatch.images.jpeg.encode import (
     has_standard_huffman,
     nearest_quality,
     standard_quality,
