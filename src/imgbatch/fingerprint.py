@@ -22,6 +22,7 @@ _DISTRIBUTIONS = (
     "numpy",
     "simplejpeg",
     "pillow",
+    "pi-heif",
     "isal",
     "deflate",
 )

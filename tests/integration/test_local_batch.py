@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import jsonschema
 import pytest
+from tests.support import heifs, images
 from tests.support.children import children_of, workers_of
 from tests.support.photos import encoded, fill
 
@@ -130,6 +131,25 @@ def test_a_folder_goes_through(photos: Path, out: Path) -> None:
     assert outputs(out) == expected
     assert f"5 images written to {out}" in done.stderr
     assert str(out / "imgbatch-report.json") in done.stderr
+
+
+def test_a_phones_folder_gives_what_its_owner_expects(tmp_path: Path) -> None:
+    photos, out = tmp_path / "DCIM", tmp_path / "out"
+    fill(photos, 1)
+    (photos / "IMG_0001.HEIC").write_bytes(heifs.sample("phone"))
+    (photos / "IMG_0001.MOV").write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(900))
+    (photos / "IMG_0001.AAE").write_text("<plist/>")
+    (photos / "IMG_0002.PNG").write_bytes(encoded(".png"))
+    (photos / "IMG_0003.GIF").write_bytes(images.animation("GIF"))
+    done = client(photos, out, "--contrast", "20")
+    assert done.returncode == 0, done.stderr
+    written = ["IMG_0000.jpg", "IMG_0001.jpg", "IMG_0002.PNG", "IMG_0003.GIF"]
+    assert sorted(outputs(out)) == written
+    assert "2 skipped" in done.stderr
+    files = {Path(entry["source"]).name: entry for entry in report_of(out)["files"]}
+    assert files["IMG_0001.HEIC"]["notes"] == ["format-changed"]
+    assert (files["IMG_0001.HEIC"]["width"], files["IMG_0001.HEIC"]["height"]) == (32, 48)
+    assert files["IMG_0001.MOV"]["error"]["code"] == "not-an-image"
 
 
 def test_the_report_accounts_for_every_file(photos: Path, out: Path) -> None:

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
+from tests.support import heifs, images
 
 from imgbatch.errors import DamagedImage, LimitExceeded, SkippedFile
 from imgbatch.images.display import (
@@ -119,6 +120,19 @@ def test_what_is_opaque_hides_the_checkerboard_and_what_is_transparent_shows_it(
     assert screen.shape == (30, 30, 3)
     assert not screen[:, :15].any()
     assert set(np.unique(screen[:, 15:])) == {204, 242}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_of_an_animation_the_first_frame_is_shown(kind):
+    photograph = open_photograph(images.animation(kind), Limits())
+    shown, first = full_pixels(photograph), images.pixels().astype(int)
+    assert abs(shown[:, :, :3] - first).mean() < (0.01 if kind == "PNG" else 25)
+
+
+def test_a_phones_picture_is_shown_upright():
+    photograph = open_photograph(heifs.sample("phone"), Limits())
+    assert (photograph.width, photograph.height) == (32, 48)
+    assert (full_pixels(photograph) == np.rot90(images.pixels(), -1)).all()
 
 
 def test_files_that_are_no_photographs_say_why():
