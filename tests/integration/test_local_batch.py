@@ -146,7 +146,7 @@ def test_a_phones_folder_gives_what_its_owner_expects(tmp_path: Path) -> None:
     written = ["IMG_0000.jpg", "IMG_0001.jpg", "IMG_0002.PNG", "IMG_0003.GIF"]
     assert sorted(outputs(out)) == written
     assert "2 skipped" in done.stderr
-    files = {Path(entry["source"]).name: entry for entry in report_of(out)["files"]}
+    files = {Path(entry["input"]).name: entry for entry in report_of(out)["files"]}
     assert files["IMG_0001.HEIC"]["notes"] == ["format-changed"]
     assert (files["IMG_0001.HEIC"]["width"], files["IMG_0001.HEIC"]["height"]) == (32, 48)
     assert files["IMG_0001.MOV"]["error"]["code"] == "not-an-image"
