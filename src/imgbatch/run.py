@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,22 +165,19 @@ def planned_files(settings: Settings) -> Iterator[tuple[Found, str]]:
         yield found, naming.target(found.name)
 
 
+@dataclass(eq=False)
 class _Run:
     """One run under way; the engine's listener."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        journal: Journal,
-        output: Inventory,
-        naming: Naming,
-        tally: Tally,
-        stop: Stop,
-    ) -> None:
-        self.settings = settings
-        self.journal = journal
-        self.tally = tally
-        self.stop = stop
+    settings: Settings
+    journal: Journal
+    output: Inventory
+    naming: Naming
+    tally: Tally
+    stop: Stop
+
+    def __post_init__(self) -> None:
+        settings, journal = self.settings, self.journal
         self.started = datetime.now(UTC)
         self.began = time.monotonic()
         found: Iterator[Found | None] = found_of(settings)
@@ -195,9 +192,9 @@ class _Run:
             journal,
             found,
             base_of(source),
-            output,
-            naming,
-            tally,
+            self.output,
+            self.naming,
+            self.tally,
             checksum=settings.checksum,
             guard=settings.resume or (settings.watch and not settings.overwrite),
             thumbnails=settings.html,

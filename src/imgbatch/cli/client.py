@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
@@ -76,7 +76,7 @@ def _started_ahead(given: Mapping[str, Any]) -> AbstractContextManager[ForkServe
     from imgbatch.workers.forkserver import ForkServer
 
     try:
-        return ForkServer(PRELOAD_THUMBNAILS if given.get("html", True) else PRELOAD)
+        return closing(ForkServer(PRELOAD_THUMBNAILS if given.get("html", True) else PRELOAD))
     except OSError:  # which is for the engine to say
         return nullcontext()
 

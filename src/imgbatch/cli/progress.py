@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from imgbatch.batch.model import Status
 from imgbatch.batch.tally import Tally
 from imgbatch.engines.base import Stop
-from imgbatch.text import count, digits, duration, shown, size
+from imgbatch.text import count, digits, shown
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -139,17 +139,10 @@ def display(tally: Tally, progress: Progress, stop: Stop) -> RenderableType:
 
 
 def progress_line(tally: Tally, progress: Progress) -> str:
-    """Return how far a run has come, on one line."""
-    images, *others = _figures(tally, progress)
-    of_bytes = progress.tasks[0]
-    more = "" if tally.plan_complete else "+"
-    sizes = f"{size(tally.done_bytes)} of {size(tally.planned_bytes)}{more}"
-    parts = [images, sizes, f"{size(of_bytes.speed or 0)}/s", *others]
-    if tally.plan_complete:
-        parts.insert(0, f"{of_bytes.percentage:.0f}%")
-    if of_bytes.time_remaining:
-        parts.append(f"about {duration(of_bytes.time_remaining)} left")
-    return ", ".join(parts)
+    """Return how far a run has come, on one line: the figures, and what stands beside the bar."""
+    _, *columns = progress.columns
+    beside = [str(it(progress.tasks[0])).strip() for it in columns if not isinstance(it, str)]
+    return ", ".join([*_figures(tally, progress), *filter(None, beside)])
 
 
 def why_slow(tally: Tally, stop: Stop) -> str | None:

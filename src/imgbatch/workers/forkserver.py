@@ -13,6 +13,7 @@ itself: both take about 0.1 s, and then go on at once.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import struct
@@ -34,7 +35,7 @@ COULD_NOT_FORK = 1000
 
 
 class ForkServer:
-    """The server, seen from the program. A context manager; its workers end with it.
+    """The server, seen from the program; its workers end with it.
 
     Parameters
     ----------
@@ -100,12 +101,6 @@ class ForkServer:
         self.channel.close()
         self._process.wait()
 
-    def __enter__(self) -> ForkServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _import_path() -> str:
     """Return our import path without the working directory, unless it was asked for by name."""
@@ -129,42 +124,45 @@ def serve(descriptor: int, preload: Sequence[str]) -> None:
     gc.freeze()  # or each worker's first collection would copy all those modules' pages
     channel = socket.socket(fileno=descriptor)
     numbers: dict[int, int] = {}
-
-    def report_exits(*_: object) -> None:
-        while numbers:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                return
-            channel.send(_EXIT.pack(numbers.pop(pid), os.waitstatus_to_exitcode(status)))
-
-    signal.signal(signal.SIGCHLD, report_exits)
+    # The byte that Python writes for each signal also wakes a `select` that begins just after it;
+    # to wait for requests alone would leave that exit unreported until the next request.
+    died, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wakeup)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     with suppress(OSError):
-        _serve(channel, numbers)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        while _serve(channel, died, numbers):
+            pass
     for pid in numbers:
-        # One whose exit was to be reported when the program closed its end is still among them.
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     os._exit(0)  # the interpreter's own end, with all that it has loaded, takes 50 ms
 
 
-def _serve(channel: socket.socket, numbers: dict[int, int]) -> None:
-    """Follow requests; `numbers` has the worker's number for each process id."""
-    while True:
-        # Exits are reported only while a request is waited for, so `numbers` can't change below.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        packet, descriptors, _, _ = socket.recv_fds(channel, _REQUEST.size, 2)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        if not packet:
-            return
-        what, number = _REQUEST.unpack(packet)
-        if what == _FORK:
-            _fork(channel, number, descriptors, numbers)
-            continue
-        for pid, its_number in numbers.items():
-            if its_number == number:
-                os.kill(pid, signal.SIGKILL)
+def _serve(channel: socket.socket, died: int, numbers: dict[int, int]) -> bool:
+    """Follow a request or report exits; return False when the program is gone.
+
+    `numbers` has the worker's number for each process id.
+    """
+    readable, _, _ = select.select([channel.fileno(), died], [], [])
+    if died in readable:
+        os.read(died, 4096)
+        while numbers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            channel.send(_EXIT.pack(numbers.pop(pid), os.waitstatus_to_exitcode(status)))
+    if channel.fileno() not in readable:
+        return True
+    packet, descriptors, _, _ = socket.recv_fds(channel, _REQUEST.size, 2)
+    if not packet:
+        return False
+    what, number = _REQUEST.unpack(packet)
+    if what == _FORK:
+        _fork(channel, number, descriptors, numbers)
+    else:
+        for pid in [pid for pid, its_number in numbers.items() if its_number == number]:
+            os.kill(pid, signal.SIGKILL)
+    return True
 
 
 def _fork(
@@ -188,7 +186,7 @@ def _become_worker(channel: socket.socket, descriptors: list[int]) -> NoReturn:
     try:
         channel.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        signal.set_wakeup_fd(-1)
         run_worker(*descriptors)
     finally:
         os._exit(1)

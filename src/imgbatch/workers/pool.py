@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -115,6 +115,7 @@ class Worker:
         return self.given.popleft()
 
 
+@dataclass(eq=False)
 class WorkerPool:
     """Worker processes that all run the same function.
 
@@ -140,23 +141,17 @@ class WorkerPool:
         Whether what they print to standard error is shown.
     """
 
-    def __init__(
-        self,
-        server: ForkServer,
-        target: str,
-        arguments: tuple[Any, ...] = (),
-        *,
-        time_limit_seconds: float = math.inf,
-        idle_memory_bytes: float = math.inf,
-        memory_bytes: int | None = None,
-        farewell: object = None,
-        logs: bool = False,
-    ) -> None:
-        self._server = server
-        self._start = Start(target, arguments, memory_bytes, logs)
-        self._time_limit_seconds = time_limit_seconds
-        self._idle_memory_bytes = idle_memory_bytes
-        self._farewell = farewell
+    server: ForkServer
+    target: str
+    arguments: tuple[Any, ...] = ()
+    _: KW_ONLY
+    time_limit_seconds: float = math.inf
+    idle_memory_bytes: float = math.inf
+    memory_bytes: int | None = None
+    farewell: object = None
+    logs: bool = False
+
+    def __post_init__(self) -> None:
         self._numbers = 0
         self._start_after_seconds = 0.0
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -171,7 +166,7 @@ class WorkerPool:
         """Why the last worker that did not become ready did not."""
         self.selector = selectors.DefaultSelector()
         """Wakes `listen`; others may register what is to wake it too, with None as data."""
-        self.selector.register(server.channel, selectors.EVENT_READ, server)
+        self.selector.register(self.server.channel, selectors.EVENT_READ, self.server)
 
     @property
     def ready(self) -> int:
@@ -214,18 +209,18 @@ class WorkerPool:
         return started
 
     def _start_one(self) -> Worker:
-        if self._server.channel.fileno() < 0:
-            self._server = ForkServer(self._server.preload)
-            self.selector.register(self._server.channel, selectors.EVENT_READ, self._server)
+        if self.server.channel.fileno() < 0:
+            self.server = ForkServer(self.server.preload)
+            self.selector.register(self.server.channel, selectors.EVENT_READ, self.server)
         pipe, theirs = Pipe()
         with theirs, shared_file() as file:
             status = WorkerStatus(file.fileno())
             self._numbers += 1
-            self._server.fork(self._numbers, theirs.fileno(), file.fileno())
+            self.server.fork(self._numbers, theirs.fileno(), file.fileno())
         worker = Worker(self._numbers, pipe, status)
         self.workers.append(worker)
         self.selector.register(pipe, selectors.EVENT_READ, worker)
-        worker.send(self._start)
+        worker.send(Start(self.target, self.arguments, self.memory_bytes, self.logs))
         return worker
 
     def listen(self, timeout_seconds: float) -> Iterator[tuple[Worker, Any]]:
@@ -243,7 +238,7 @@ class WorkerPool:
             # The server reports how it ended; if it has only closed its pipe, it ends now.
             self.selector.unregister(worker.pipe)
             worker.pipe.close()
-            self._server.kill(worker.number)
+            self.server.kill(worker.number)
             return
         if isinstance(message, WorkerError):
             worker.error = message.sentence
@@ -255,10 +250,10 @@ class WorkerPool:
         yield worker, message
 
     def _hear_of_exit(self) -> Iterator[tuple[Worker, Any]]:
-        exited = self._server.next_exit()
+        exited = self.server.next_exit()
         if exited is None:
-            self.selector.unregister(self._server.channel)
-            self._server.close()
+            self.selector.unregister(self.server.channel)
+            self.server.close()
         for worker in list(self.workers):
             if exited is None or worker.number == exited[0]:
                 while not worker.pipe.closed:  # what it had still said
@@ -297,17 +292,17 @@ class WorkerPool:
         for worker in self.workers:
             figures = worker.figures
             busy_seconds = now - figures.since_seconds if worker.is_busy else 0.0
-            limit = LONGEST_WAITING_SECONDS if figures.waits_for else self._time_limit_seconds
+            limit = LONGEST_WAITING_SECONDS if figures.waits_for else self.time_limit_seconds
             if busy_seconds > limit:
                 worker.overdue_seconds = busy_seconds
-                self._server.kill(worker.number)
-            elif figures.resident_bytes > self._idle_memory_bytes and not worker.leaving:
+                self.server.kill(worker.number)
+            elif figures.resident_bytes > self.idle_memory_bytes and not worker.leaving:
                 self.dismiss(worker)
 
     def dismiss(self, worker: Worker) -> None:
         """Have a worker leave when it is done with what it was given."""
         worker.leaving = True
-        worker.send(self._farewell)
+        worker.send(self.farewell)
 
     def close(self) -> None:
         """Let idle workers leave, and kill the others and the fork server."""
@@ -315,12 +310,12 @@ class WorkerPool:
             if worker.ready and not worker.is_busy:
                 self.dismiss(worker)
             else:
-                self._server.kill(worker.number)
+                self.server.kill(worker.number)
         deadline = time.monotonic() + _LEAVE_SECONDS
         while self.workers and (left_seconds := deadline - time.monotonic()) > 0:
             for _ in self.listen(left_seconds):
                 pass
-        self._server.close()
+        self.server.close()
         while self.workers:
             self.workers.pop().pipe.close()
         self.selector.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -19,6 +20,7 @@ from imgbatch.preview import process
 from imgbatch.server import supervisor
 from imgbatch.workers.forkserver import ForkServer
 from imgbatch.workers.pool import WorkerPool
+from imgbatch.workers.status import shared_file
 
 PRELOADS = {
     "local": local.PRELOAD,
@@ -120,3 +122,17 @@ def test_no_worker_imports_from_the_working_directory_though_the_program_does(
     subprocess.run([sys.executable, *words], cwd=tmp_path, env=env, timeout=60, check=True)
     assert (tmp_path / "out/IMG_0000.jpg").exists()
     assert not (tmp_path / "sprung").exists()
+
+
+def test_each_exit_is_reported_also_one_just_before_the_server_waits() -> None:
+    with closing(ForkServer()) as server, shared_file() as status:
+        server.channel.settimeout(30.0)
+        for number in range(200):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                server.fork(number, theirs.fileno(), status.fileno())
+            ours.close()  # its worker has nothing to do
+            server.kill(number)  # may come before, while or after it ends
+            exited = server.next_exit()
+            assert exited is not None
+            assert exited[0] == number

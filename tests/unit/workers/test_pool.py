@@ -185,7 +185,7 @@ def test_a_worker_that_closes_its_pipe_ends(make: MakePool) -> None:
 def test_a_worker_that_has_grown_too_large_leaves_after_its_image(make: MakePool) -> None:
     watched = make(1).start()
     (worker,) = watched.pool.workers
-    watched.pool._idle_memory_bytes = memory_of(worker.figures.pid)[1] + 32 * 2**20
+    watched.pool.idle_memory_bytes = memory_of(worker.figures.pid)[1] + 32 * 2**20
     watched.say("one image")
     watched.until(lambda: watched.pool.images)
     assert not worker.leaving

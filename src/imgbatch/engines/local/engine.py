@@ -39,6 +39,7 @@ _LOOK_UP_SECONDS = 0.1
 _SLOW_START_SECONDS = 3.0
 
 
+@dataclass(eq=False)
 class LocalEngine:
     """Runs a batch in worker processes of this machine.
 
@@ -62,41 +63,30 @@ class LocalEngine:
 
     name = "local"
 
-    def __init__(
-        self,
-        procs: int,
-        limits: Limits,
-        policy: OutputPolicy,
-        image_timeout_seconds: float = 120.0,
-        target: str = WORKER,
-        server: ForkServer | None = None,
-        *,
-        thumbnails: bool = False,
-    ) -> None:
-        self._procs = procs
-        self._limits = limits
-        self._policy = policy
-        self._image_timeout_seconds = image_timeout_seconds
-        self._target = target
-        self._server = server
-        self._preload = PRELOAD_THUMBNAILS if thumbnails else PRELOAD
+    procs: int
+    limits: Limits
+    policy: OutputPolicy
+    image_timeout_seconds: float = 120.0
+    target: str = WORKER
+    server: ForkServer | None = None
+    thumbnails: bool = False
 
     def run(self, jobs: JobSource, recipe: Recipe, listener: Listener, stop: Stop) -> None:
         """Process every job; see `imgbatch.engines.base.Engine`."""
-        server, self._server = self._server, None
+        server, self.server = self.server, None
         try:
-            server = server or ForkServer(self._preload)
+            server = server or ForkServer(PRELOAD_THUMBNAILS if self.thumbnails else PRELOAD)
         except OSError as error:
             raise _unstartable(str(error.strerror)) from error
         pool = WorkerPool(
             server,
-            self._target,
-            (recipe, self._limits, self._policy),
-            time_limit_seconds=self._image_timeout_seconds,
+            self.target,
+            (recipe, self.limits, self.policy),
+            time_limit_seconds=self.image_timeout_seconds,
             idle_memory_bytes=_IDLE_MEMORY_BYTES,
-            memory_bytes=worst_case_bytes(self._limits),
+            memory_bytes=worst_case_bytes(self.limits),
         )
-        scheduler = Scheduler(pool, self._procs, self._image_timeout_seconds, jobs, listener)
+        scheduler = Scheduler(pool, self.procs, self.image_timeout_seconds, jobs, listener)
         try:
             scheduler.work(stop)
         finally:

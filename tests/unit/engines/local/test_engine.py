@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ def test_an_image_is_sent_ahead_behind_a_small_one_only(
 def test_a_fork_server_that_was_started_ahead_is_used(
     tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ForkServer(PRELOAD) as server:
+    with closing(ForkServer(PRELOAD)) as server:
         monkeypatch.delattr("imgbatch.engines.local.engine.ForkServer")
         engine = LocalEngine(2, Limits(), OutputPolicy(folder=target), server=server)
         notes = run(engine, fill(tmp_path / "in", 1), target)
