@@ -144,6 +144,27 @@ def test_an_answer_that_breaks_off_is_read_again(
     assert faulty.faults == []
 
 
+def test_slow_bytes_are_no_fault(
+    faulty: FaultyHttp, folder: ObjectPath, bucket: Bucket, told: list[str]
+) -> None:
+    bucket.put("in/a.jpg", bytes(range(256)) * 1000)
+    faulty.faults = [Fault.SLOW]
+    assert bytes(store.read(folder / "a.jpg")[0]) == bytes(range(256)) * 1000
+    assert told == []
+
+
+def test_an_object_that_comes_with_another_etag_is_not_taken(
+    faulty: FaultyHttp, folder: ObjectPath, bucket: Bucket
+) -> None:
+    """As by a store that passes over conditions."""
+    bucket.put("in/a.jpg", b"photograph")
+    (stored,) = store.objects_below(folder)
+    faulty.faults = [Fault.OTHER_ETAG]
+    with pytest.raises(FileError) as caught:
+        store.read(folder / "a.jpg", stored.etag)
+    assert code_of(caught) is Code.CHANGED_FILE
+
+
 def test_a_listing_goes_on_behind_the_last_page_that_came(
     faulty: FaultyHttp, folder: ObjectPath, bucket: Bucket
 ) -> None:

@@ -6,6 +6,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ class Fault(Enum):
     SLOW_DOWN = "it is answered 503, as by S3 under load"
     CUT = "its connection is reset before an answer"
     HALF = "its connection is reset in the middle of the answer's body"
+    SLOW = "the answer's body comes in pieces, with pauses"
+    OTHER_ETAG = "it is answered with another object's ETag"
 
 
 _OURS = {"connection", "date", "server", "transfer-encoding"}
@@ -73,25 +76,36 @@ def faulty_http(upstream_port: int) -> Iterator[FaultyHttp]:  # noqa: C901  # co
             answer = upstream.getresponse()
             content = answer.read()
             upstream.close()
-            self.answer(answer.status, answer.getheaders(), content, half=fault is Fault.HALF)
+            self.answer(answer.status, answer.getheaders(), content, fault)
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = forward  # noqa: N815
 
         def answer(
-            self, status: int, headers: list[tuple[str, str]], body: bytes, half: bool = False
+            self,
+            status: int,
+            headers: list[tuple[str, str]],
+            body: bytes,
+            fault: Fault | None = None,
         ) -> None:
             self.send_response(status)
             kept = {name: value for name, value in headers if name.lower() not in _OURS}
             if self.command != "HEAD":
                 kept["Content-Length"] = str(len(body))
+            if fault is Fault.OTHER_ETAG:
+                kept["ETag"] = '"another"'
             for name, value in kept.items():
                 self.send_header(name, value)
             self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body[: len(body) // 2] if half else body)
-            if half:
-                self.wfile.flush()
-                self.reset()
+            pieces = 10 if fault in {Fault.HALF, Fault.SLOW} and self.command != "HEAD" else 1
+            size = len(body) // pieces + 1
+            for first in range(0, len(body) if self.command != "HEAD" else 0, size):
+                if fault is Fault.HALF and first > len(body) // 2:
+                    self.wfile.flush()
+                    self.reset()
+                    return
+                self.wfile.write(body[first : first + size])
+                if fault is Fault.SLOW:
+                    time.sleep(0.05)
 
         def reset(self) -> None:
             linger = struct.pack("ii", 1, 0)
