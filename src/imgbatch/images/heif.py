@@ -139,6 +139,8 @@ def read(data: memoryview) -> HeifSource | AvifSource:
     if mode not in _CHANNELS:
         raise unsupported(f"the HEIF picture is of an unusual kind ({image.mode})")
     width, height = image.size
+    if width <= 0 or height <= 0:
+        raise beyond_repair("the HEIF picture has no pixels")
     # Of what is cropped, all is decoded.
     parts = -(-largest_picture(data) // (width * height))
     memory = MEMORY_PER_DECODED_BYTE * max(parts, 1)

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support import images, photos
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.errors import Code, DamagedImage, LimitExceeded
+from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded
 from imgbatch.images.formats import detect_format, inspect
 from imgbatch.images.isobmff import boxes, find
 from imgbatch.images.limits import Limits
@@ -122,6 +122,15 @@ def test_a_file_that_ends_at_any_box_fails():
         with pytest.raises(DamagedImage) as caught:
             run(file[:end])
         assert caught.value.code is Code.TRUNCATED_IMAGE
+
+
+@pytest.mark.parametrize("size", [(8, 8), (96, 32), (48, 31), (30_000, 30_000)])
+def test_a_size_that_the_picture_does_not_have_is_damage(size):
+    file = images.avif(**FINE)
+    at = file.index(b"ispe") + 8
+    with pytest.raises(ImageError) as caught:
+        run(file[:at] + struct.pack(">II", *size) + file[at + 8 :])
+    assert caught.value.code is Code.DAMAGED_IMAGE
 
 
 def test_an_avif_of_another_brand_is_known():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -127,6 +128,15 @@ def test_too_many_pixels_are_refused_before_any_is_decoded():
     assert caught.value.code is Code.TOO_MANY_PIXELS
     with pytest.raises(ImageError):
         run(heifs.grid(3, size=(10_000, 10_000)))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (128, 64), (0, 64), (2**31, 2**31), (9000, 9000)])
+def test_a_size_that_the_picture_does_not_have_is_damage(size):
+    file = heifs.sample("tile")
+    at = file.index(b"ispe") + 8
+    with pytest.raises(ImageError) as caught:
+        run(file[:at] + struct.pack(">II", *size) + file[at + 8 :])
+    assert caught.value.code in (Code.DAMAGED_IMAGE, Code.TOO_MANY_PIXELS)
 
 
 def test_of_a_cropped_picture_the_pixels_that_are_decoded_count():

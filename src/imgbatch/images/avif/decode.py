@@ -12,10 +12,10 @@ import numpy as np
 
 from imgbatch.errors import DamagedImage
 from imgbatch.images.animation import Frame
-from imgbatch.images.avif.quality import quality_of
+from imgbatch.images.avif.quality import quality_of, size_of
 from imgbatch.images.buffers import Buffers
+from imgbatch.images.failures import beyond_repair, truncated
 from imgbatch.images.failures import damaged as damaged_image
-from imgbatch.images.failures import truncated
 from imgbatch.images.isobmff import boxes, find, is_complete, pieces
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note
@@ -72,10 +72,7 @@ class AvifSource:
     @property
     def quality(self) -> int | None:
         """The quality that its first frame was written at; None if that can't be read."""
-        configuration = bytes(find(self.data, b"meta", b"iprp", b"ipco", b"av1C"))
-        offset, size = max(pieces(self.data), key=itemgetter(1), default=(0, 0))
-        coded = configuration[4:] + bytes(self.data[offset : offset + min(size, 1000)])
-        return quality_of(coded, is_animated=self.shape.frames > 1)
+        return quality_of(_coded(self.data), is_animated=self.shape.frames > 1)
 
     def metadata(self) -> Metadata:
         """Return EXIF, with the orientation that the file itself asks for, XMP and colours."""
@@ -130,6 +127,10 @@ def read(data: memoryview) -> AvifSource:
         if not is_complete(data):
             raise truncated("the AVIF ends before its pictures") from error
         raise
+    is_of_tiles = b"grid" in bytes(find(data, b"meta", b"iinf"))
+    # libavif would scale what it decodes to the size that the file says.
+    if not is_of_tiles and size_of(_coded(data)) not in (None, size):
+        raise beyond_repair("the AVIF says another size than its picture has")
     configuration = _configuration(data)
     is_grey, is_deep = configuration >> 4 & 1, configuration >> 6 & 1
     channels = (1 if is_grey else 3) + (mode == "RGBA")
@@ -137,6 +138,13 @@ def read(data: memoryview) -> AvifSource:
     memory = _MEMORY_PER_BYTE if count == 1 else _ANIMATION_MEMORY_PER_BYTE
     shape = Shape(*size, channels, bits, memory, count)
     return AvifSource(data, shape, info, configuration, _plays(data))
+
+
+def _coded(data: memoryview) -> bytes:
+    """Return what the first picture begins with, headers in front."""
+    configuration = bytes(find(data, b"meta", b"iprp", b"ipco", b"av1C"))
+    offset, size = max(pieces(data), key=itemgetter(1), default=(0, 0))
+    return configuration[4:] + bytes(data[offset : offset + min(size, 1000)])
 
 
 def _configuration(data: memoryview) -> int:

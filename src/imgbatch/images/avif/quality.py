@@ -1,4 +1,4 @@
-"""The quality at which an AVIF was written, by the quantiser of its first frame.
+"""The size of an AVIF's frames, and the quality of the first by its quantiser.
 
 Headers are read as far as it stands in them (AV1 Bitstream and Decoding Process, 5.5 and 5.9), and
 only where they are such as encoders write for a first frame.
@@ -42,6 +42,15 @@ _FIRST_QUANTISERS = {
     True: (228, 181, 139, 118, 91, 57, 47, 21, 11, 0),
 }
 """What the encoder, libaom, gives the first frame at these qualities: of stills, of animations."""
+
+
+def size_of(coded: bytes) -> tuple[int, int] | None:
+    """Return width and height of the frames of a stream of AV1; None if it begins unusually."""
+    for kind, body in _units(coded):
+        if kind == _SEQUENCE_HEADER:
+            sequence = _sequence(_reader(body))
+            return None if sequence is None else (sequence.width, sequence.height)
+    return None
 
 
 def quality_of(coded: bytes, *, is_animated: bool) -> int | None:
