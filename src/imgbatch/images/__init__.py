@@ -9,12 +9,16 @@
     notes         stable words for what an output could not keep
     failures      the sentences for what is wrong with an image
     buffers       memory that a worker keeps from image to image
-    jpeg, png, tiff, webp, bmp    one folder or file each, with
+    jpeg, png, tiff, webp, gif, avif, heif, bmp    one folder or file each, with
         container     the structure of a file, checked before a decoder sees it
         decode        read: a source, and its pixels
         encode        write: pixels to a file
         metadata      what stands beside the pixels, kept or moved to other formats
-    pillow, cmyk  what only Pillow decodes; ink to light
+        animation     several pictures, one after the other
+    animation, sequence    frames as a viewer shows them; as Pillow writes them
+    isobmff, profiles      the boxes of HEIF and AVIF; colours that are said by numbers
+    pillow, opencv         decoders of what ours don't read; ink to light
+    convert, deflate       pixels for formats that can't hold them; zlib streams
     display       images as a viewer shows them
 
 A reader checks a file's structure before any decoder sees it, and raises nothing but the

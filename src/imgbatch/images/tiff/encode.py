@@ -49,13 +49,13 @@ def write_frames(
         strips += page_strips
         end = layout.end
         notes += page_notes
-    start = end = end + end % 2
+    first = start = end + end % 2
     tables = []
     for number, directory in enumerate(directories, 1):
         tables.append(serialise(directory, start, is_followed=number < len(directories)))
         start += len(tables[-1])
-    padding = bytes(end - sum(map(len, strips)) - len(header(order, 0, is_big=is_big)))
-    return Encoded([header(order, end, is_big=is_big), *strips, padding, *tables], tuple(notes))
+    parts = [header(order, first, is_big=is_big), *strips, bytes(end % 2), *tables]
+    return Encoded(parts, tuple(notes))
 
 
 def _kept_fields(
