@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -47,7 +48,10 @@ def opened(
     pillow_name = name.capitalize() if name.isupper() else name
     plugin = import_module(f"PIL.{pillow_name}ImagePlugin")
     try:
-        with getattr(plugin, f"{pillow_name}ImageFile")(io.BytesIO(data)) as image:
+        with warnings.catch_warnings():  # of EXIF that it reads on the way
+            warnings.simplefilter("ignore")
+            opened_file = getattr(plugin, f"{pillow_name}ImageFile")(io.BytesIO(data))
+        with opened_file as image:
             yield image
     except _COMPLAINTS as error:
         if shape is not None:

@@ -105,6 +105,13 @@ def test_exif_is_written_as_it_was():
     assert exif in run(file).data
 
 
+def test_exif_that_claims_more_than_there_is_raises_no_warning():
+    file = images.avif(exif=images.exif(1).replace(b"\x01\x12\0\3", b"\x01\x13\0\3"))
+    at = file.index(b"\x01\x0f\0\2") + 4
+    broken = file[:at] + struct.pack(">I", 10**6) + file[at + 4 :]
+    assert images.decoded(run(broken, TO_PNG).data).shape == (32, 48, 3)
+
+
 def test_colours_that_are_said_by_numbers_stay():
     file = images.avif(**FINE).replace(
         b"colrnclx" + struct.pack(">HH", 1, 13), b"colrnclx" + struct.pack(">HH", 12, 13)
