@@ -68,7 +68,9 @@ def distributed(url: str) -> dict[str, Contender]:
     }
 
 
-def _server(system: str, url: str, procs: int, name: str) -> tuple[tuple[str, ...], str]:
+def _server(
+    system: str, url: str, procs: int, name: str, allow: Path | None
+) -> tuple[tuple[str, ...], str]:
     """Return the command of a server, and what it prints when it is ready."""
     if system == "bare pika":
         return python("bench.peers.bare_pika", url), "ready"
@@ -79,20 +81,30 @@ def _server(system: str, url: str, procs: int, name: str) -> tuple[tuple[str, ..
     if system.startswith("paper"):
         wide = ["wide"] if system.endswith("wide receive") else []
         return python("bench.baseline.server", str(procs), url, *wide), "ready"
-    words = ("--broker", url, "--procs", str(procs), "--name", name)
+    words = ["--broker", url, "--procs", str(procs), "--name", name]
+    words += [] if allow is None else ["--allow", str(allow)]
     return program("imgbatch-server", *words), ""
 
 
 @contextmanager
 def fleet(
-    system: str, url: str, *, machines: int = 1, procs: int = 1, cores: float | None = None
+    system: str,
+    url: str,
+    *,
+    machines: int = 1,
+    procs: int = 1,
+    cores: float | None = None,
+    allow: Path | None = None,
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Keep servers of a system ready, each held to `cores` cores where given."""
+    """Keep servers of a system ready, each held to `cores` cores where given.
+
+    Ours read and write themselves what lies in `allow`.
+    """
     with ExitStack() as stack:
         servers = []
         for number in range(machines):
             prefix = stack.enter_context(held(cores)) if cores else []
-            command, ready = _server(system, url, procs, f"bench-{number}")
+            command, ready = _server(system, url, procs, f"bench-{number}", allow)
             servers.append(stack.enter_context(background([*prefix, *command], ready)))
         if system == "imgbatch":
             _await_machines(url, machines)

@@ -4,7 +4,8 @@
 
 The clients are real programs, each watching a folder in which nothing happens: what they use of a
 core is what machines' statuses, leases and other clients' news cost them. The servers are real
-supervisors, many to a process, whose workers are simulated: they send each image back as it came.
+supervisors, many to a process, whose workers are simulated: they send each image back as it came,
+or say of one that they were to read and write themselves that it is written.
 Without ``--broker``, RabbitMQ is a private node.
 """
 
@@ -92,10 +93,11 @@ class SimulatedWorkers:
         for received in decode(body, self._secrets):
             ticket = received.frame
             assert isinstance(ticket, Ticket)
-            size = len(received.payload)
+            kind = ResultKind.WRITTEN if ticket.reference else ResultKind.DONE
+            size = len(received.payload) or 1_000
             shape = (640, 427, size)
             ids = ticket.batch, ticket.job, 1
-            result = Result(*ids, ResultKind.DONE, "", "", machine, *shape, 0.01, ())
+            result = Result(*ids, kind, "", "", machine, *shape, 0.01, ())
             answer = encode(result, received.payload, self._secrets)
             channel.basic_publish(Topology().to_clients, ticket.topic, answer)
         channel.basic_ack(method.delivery_tag)
@@ -151,7 +153,7 @@ def run_servers(url: str, first: int, count: int) -> None:
     module.WorkerPool = SimulatedPool  # type: ignore[misc, assignment]
     module.ForkServer = lambda _preload: None  # type: ignore[misc, assignment]
     for number in range(first, first + count):
-        settings = ServerSettings(url, procs=1, name=f"simulated-{number}")
+        settings = ServerSettings(url, allow=(Path("/"),), procs=1, name=f"simulated-{number}")
         server = module.Supervisor(settings, SelfTest(DIGEST, {}, 0.0))
         threading.Thread(target=server.run, daemon=True).start()
         time.sleep(0.02)  # they are not all started in the same second, either

@@ -120,7 +120,10 @@ class Worker:
         self._to_read: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._images: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._to_write: queue.Queue[tuple[Task, Result, Processed] | None] = queue.Queue(1)
-        self._writer = threading.Thread(target=self._write_results, name="writer", daemon=True)
+        self._reader, self._writer = (
+            threading.Thread(target=_or_end, args=(work,), daemon=True)
+            for work in (self._read_images, self._write_results)
+        )
         self._queues: dict[str, str] = {}
         self._secrets: dict[str, bytes] = {}  # of batches that are served, or were lately
         self._busy_seconds = time.monotonic()
@@ -149,7 +152,7 @@ class Worker:
         warm_up()
         self._pipe.send(Ready())
         connection = self._consumer.connection
-        threading.Thread(target=self._read_images, name="reader", daemon=True).start()
+        self._reader.start()
         self._writer.start()
         self._endpoint.start()
         connection.watch(self._pipe.fileno(), self._on_order)
@@ -385,3 +388,12 @@ class Worker:
                 del self._secrets[batch]
             for work_queue in self._queues.values():
                 self._consumer.renew_if_ready(work_queue)
+
+
+def _or_end(work: Callable[[], None]) -> None:
+    """Do a thread's work; if it fails, end the process, which the supervisor replaces."""
+    try:
+        work()
+    except BaseException:
+        log.exception("a worker's thread failed")
+        os._exit(1)
