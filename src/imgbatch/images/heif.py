@@ -20,7 +20,7 @@ from imgbatch.images.isobmff import boxes, find, is_complete, largest_picture
 from imgbatch.images.limits import MEMORY_PER_DECODED_BYTE
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note, notes_where
-from imgbatch.images.picture import Picture, Pixels, Shape
+from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.profiles import is_usual
 from imgbatch.recipe import DamagedPolicy
 
@@ -89,7 +89,7 @@ class HeifSource:
             has_more=bool(info["metadata"]),
         )
 
-    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:  # noqa: ARG002
+    def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode to 8 or 16 bits, upright."""
         if damaged is DamagedPolicy.STRICT and not self.is_complete:
             raise truncated("the HEIF file ends before its last piece")
@@ -98,10 +98,12 @@ class HeifSource:
             data = image.data
         if image.size != (shape.width_pixels, shape.height_pixels):
             raise beyond_repair("the HEIF picture has another size than its header says")
-        dtype = np.uint8 if shape.bits_per_sample == 8 else np.uint16
-        pixels: Pixels = np.frombuffer(data, dtype).reshape(shape.array_shape)  # type: ignore[assignment]
+        # The memory that pi_heif shows is gone with its image.
+        pixels = buffers.get("decoded", shape)
+        shown = np.frombuffer(data, pixels.dtype).reshape(shape.array_shape)
+        pixels[...] = shown
         if shape.bits_per_sample == 16:  # libheif leaves the lowest bits zero
-            pixels = pixels | pixels >> image.info["bit_depth"]
+            pixels |= pixels >> image.info["bit_depth"]
         facts = {
             Note.EMBEDDED_PICTURES_DROPPED: self.has_more_pictures,
             Note.SALVAGED: not self.is_complete,

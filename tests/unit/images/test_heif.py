@@ -12,6 +12,7 @@ from tests.support import heifs, images
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded, RefusedImage
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.formats import inspect
 from imgbatch.images.limits import Limits
 from imgbatch.images.metadata import orientation_of
@@ -51,6 +52,14 @@ def test_ten_bits_become_sixteen_over_the_whole_range():
     assert decoded.dtype == np.uint16
     assert (decoded[:, :, ::-1] == (ten << 6 | ten >> 4)).all()
     assert set(run(heifs.sample("deep"), Encoding()).notes) == {"format-changed", "depth-reduced"}
+
+
+def test_pixels_outlive_the_file_that_they_came_from():
+    decoded = [
+        inspect(memoryview(heifs.sample("phone")), Limits()).decode(Buffers(), DamagedPolicy.STRICT)
+        for _ in range(50)
+    ]
+    assert all((picture.pixels == UPRIGHT).all() for picture in decoded)
 
 
 def test_tiles_are_put_together():
