@@ -92,7 +92,7 @@ system-test:
 
 .PHONY: system-slow
 system-slow:
-	@scripts/install-debian debootstrap prometheus systemd
+	@scripts/install-debian debootstrap prometheus qemu-user-static systemd
 
 .PHONY: system-bench
 system-bench: system-test
