@@ -202,9 +202,8 @@ class _Run:
 
     def carry_out(self, engine: Engine) -> Report:
         self.planner.start()
-        if self.settings.html:
-            # While workers start, this costs a short run 8 ms; at its end it would be 40.
-            threading.Thread(target=_prepare_page, name="imgbatch-page", daemon=True).start()
+        # While workers start, this costs a short run 8 ms; at its end it would be 40.
+        threading.Thread(target=self._prepare_report, name="imgbatch-page", daemon=True).start()
         failure = None
         try:
             engine.run(self.planner, self.settings.recipe, self, self.stop)
@@ -222,6 +221,14 @@ class _Run:
             )
             report = self._report(engine.name, failure, interrupted=stopped and is_open)
         return _copied_to_store(report)
+
+    def _prepare_report(self) -> None:
+        import msgspec.json  # noqa: F401
+
+        if self.settings.html:
+            from imgbatch.batch.page.view import page_template
+
+            page_template()
 
     def finished(self, outcome: Outcome) -> None:
         """Record an outcome; see `imgbatch.engines.base.Listener`."""
@@ -309,12 +316,6 @@ def _copied_to_store(report: Report) -> Report:
     except (EngineError, FileError) as error:
         return replace(report, failure=Failure.of(error))
     return report
-
-
-def _prepare_page() -> None:
-    from imgbatch.batch.page.view import page_template
-
-    page_template()
 
 
 def _named(failure: Failure, job: Job) -> Failure:

@@ -151,15 +151,17 @@ class Report:
         OutputError
             If there is no room for them, or their folder is gone.
         """
+        import msgspec  # five times as fast as json
+
         with replacing(self.path) as as_json, replacing(self.path.with_suffix(".csv")) as as_csv:
             summary = json.dumps(self.summary(), indent=2, ensure_ascii=False)
             as_json.write(summary.removesuffix("\n}") + ',\n  "files": [')
-            encode = json.JSONEncoder(ensure_ascii=False).encode
+            encode = msgspec.json.Encoder().encode
             table = csv.writer(as_csv)
             table.writerow(_COLUMNS)
             separator = "\n    "
             for fields in self.entries(files):
-                as_json.write(separator + encode(fields))  # each file on a line of its own
+                as_json.write(separator + encode(fields).decode())  # each on a line of its own
                 separator = ",\n    "
                 table.writerow(_cells(fields))
             as_json.write("\n  ]\n}\n")

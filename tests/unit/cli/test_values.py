@@ -4,12 +4,13 @@ from enum import StrEnum
 from typing import Any
 
 import click
+import msgspec
 import pytest
 from click.types import convert_type
 
 from imgbatch.cli.programs import LONGEST_NAME, SERVER
 from imgbatch.cli.values import IntegerOrWord, amount, choice, seconds
-from imgbatch.protocol.fields import SHORT_TEXT
+from imgbatch.protocol.fields import Name
 
 
 class Speed(StrEnum):
@@ -60,4 +61,4 @@ def test_a_machine_is_not_called_what_no_frame_or_terminal_takes(name: str) -> N
     kind = next(option.type for option in SERVER.params if option.name == "name")
     with pytest.raises(click.BadParameter, match="1 to 100 printable characters"):
         kind.convert(name, None, None)
-    SHORT_TEXT("machine", f"{'x' * LONGEST_NAME}-01234567")
+    assert msgspec.convert(f"{'x' * LONGEST_NAME}-01234567", Name)
