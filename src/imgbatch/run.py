@@ -42,6 +42,7 @@ from imgbatch.settings import (
     report_path,
     settings_from,
 )
+from imgbatch.storage import store
 from imgbatch.storage.places import Location, ObjectPath
 from imgbatch.storage.store import objects_below
 from imgbatch.text import os_reason
@@ -129,6 +130,7 @@ def execute(
     UsageError, OutputError
         If the run can't begin; nothing was written then.
     """
+    store.on_waiting = lambda why: setattr(tally, "waiting", why or None)
     settings = check_paths(settings)
     engine = _engine(settings, ahead)
     target = settings.target

@@ -137,6 +137,18 @@ def test_a_server_that_may_not_is_named_while_others_work(
     assert client.report()["machines_used"] == 1
 
 
+def test_a_server_that_has_the_share_not_mounted_takes_no_part(
+    programs: Programs, url: str, share: Path
+) -> None:
+    private = ("unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {share} && exec "$@"', "sh")
+    programs.server(url, "--allow", share, name="unmounted", prefix=private)
+    programs.wait_for_machines(url, 1)
+    words = ["--direct", "--timeout", 1]
+    client = programs.client(share / "in", share / "out", *words, broker=url)
+    assert client.wait() == 3
+    assert f"unmounted: {share}/in is no folder on this machine" in client.said()
+
+
 def test_credentials_that_one_machine_lacks_end_the_run_with_its_name(
     bucket: Bucket, programs: Programs, url: str
 ) -> None:

@@ -57,8 +57,10 @@ def write_referenced(
     EngineError
         If nothing can be written there.
     """
-    target, place = _within(reference.target, allowed)
-    folder = place if isinstance(place, Path) else None
+    target, folder = _within(reference.target, allowed)[0], None
+    if isinstance(target, Path):
+        # Which is never made here: where the share is not mounted, it would be this machine's own.
+        folder = Path(str(_within(reference.folder, allowed)[0]))
     policy = OutputPolicy(reference.preserve, reference.overwrite or again, folder)
     return write_output(_job(reference, target, target), data, policy, attributes)
 

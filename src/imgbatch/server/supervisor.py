@@ -11,9 +11,12 @@ import os
 import queue
 import secrets
 import socket
+import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from selectors import EVENT_READ
 from typing import TYPE_CHECKING
 
@@ -43,7 +46,7 @@ from imgbatch.server.messages import (
     WorkerCommand,
 )
 from imgbatch.server.self_test import SelfTest
-from imgbatch.storage.places import refused_place, url_of
+from imgbatch.storage.places import location_of_url, refused_place, url_of
 from imgbatch.storage.reference import LONGEST_URL
 from imgbatch.version import __version__
 from imgbatch.workers import CODECS
@@ -66,6 +69,8 @@ DRAIN_SECONDS = 25.0
 RATE_SECONDS = 10.0
 """The time over which the rate of images is taken."""
 LONGEST_LEASE_SECONDS = 300
+LOOK_SECONDS = 2.0
+"""How long it may take to see whether a folder is there."""
 MOST_LEASES = 200
 """At a time: each is a queue, and a consumer of every worker."""
 WORKER = "imgbatch.server.worker:main"
@@ -271,7 +276,10 @@ class Supervisor:
             log.warning("passed over a Lease: %r is no topic of imgbatch's", lease.topic)
         elif is_new and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
-        elif why := refused_place(lease.places, self._settings.allow):
+        elif why := (
+            refused_place(lease.places, self._settings.allow)
+            or (is_new and _unseen_folder(lease.places))
+        ):
             self._refuse(lease, f"{self._settings.name}: {why}")
         else:
             seconds = min(lease.lease_seconds, LONGEST_LEASE_SECONDS)
@@ -349,3 +357,17 @@ class Supervisor:
         while self._pool.workers and time.monotonic() < deadline and self._stop_requests < 2:
             self._listen()
         log.info("%s: %d images done; bye", self._machine, self._pool.images)
+
+
+def _unseen_folder(urls: Iterable[str]) -> str:
+    """Return that one of these folders is not there, or not in time: a share may hang."""
+    folders = [it for it in map(location_of_url, urls) if isinstance(it, Path)]
+    seen: set[Path] = set()
+
+    def look() -> None:
+        seen.update(folder for folder in folders if folder.is_dir())
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(LOOK_SECONDS)
+    return next((f"{it} is no folder on this machine" for it in folders if it not in seen), "")

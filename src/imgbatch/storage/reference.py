@@ -20,6 +20,8 @@ class Reference:
     ----------
     source, target
         URLs, as `imgbatch.storage.places.url_of` makes them; empty: it comes, or goes, in frames.
+    folder
+        That of the output folder which the target lies in, if it is a file: it has to be there.
     size_bytes, modified_ns, mode, etag
         What the client saw of the source.
     preserve, overwrite
@@ -28,6 +30,7 @@ class Reference:
 
     source: str = ""
     target: str = ""
+    folder: str = ""
     size_bytes: int = 0
     modified_ns: int = 0
     mode: int = 0
@@ -43,7 +46,7 @@ class Reference:
         FileError
             If a URL is longer than a frame takes.
         """
-        for url in (self.source, self.target):
+        for url in (self.source, self.target, self.folder):
             if len(url) > LONGEST_URL:
                 sentence = f"{url[:80]}… is too long a name to be told to other machines"
                 raise FileError(Code.UNREADABLE_FILE, sentence)
@@ -61,6 +64,8 @@ class Reference:
         """
         given: dict[str, Any] = dict(values)
         try:
+            if not isinstance(given["modified_ns"], str):
+                raise ValueError("modified_ns")
             given["modified_ns"] = int(given["modified_ns"])
             for it in fields(cls):
                 if type(given[it.name]) is not type(it.default):

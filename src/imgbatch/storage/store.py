@@ -291,7 +291,8 @@ def _attempt(path: ObjectPath, action: Callable[[ObjectStore], T]) -> T:
 
 def _passing(path: ObjectPath, text: str) -> str:
     """Return why something failed that may pass, by what the library says; else raise."""
-    if "169.254." in text:  # where a machine of a cloud would find those of its role
+    # Where a cloud's machine would find those of its role.
+    if "169.254." in text or "metadata.google" in text:
         raise _refused(path, "needs credentials, and there are none")
     invalid = re.search(r'invalid path: .*?Path "(.*?)"', text, re.DOTALL)
     if invalid:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from imgbatch.errors import Code, FileError, ImageError
+from imgbatch.errors import Code, FileError, ImageError, OutputError
 from imgbatch.server.references import read_referenced, write_referenced
 from imgbatch.storage.places import Location, location_of, refused_place, url_of
 from imgbatch.storage.reference import Reference
@@ -51,8 +51,10 @@ def test_a_file_in_an_allowed_place_is_read(share: Path) -> None:
 
 
 def test_a_result_is_written_in_an_allowed_place(share: Path) -> None:
-    target = share / "out" / "deep" / "a.jpg"
-    wanted = Reference(target=url_of(target), mode=0o640, modified_ns=1_600_000_000_000_000_000)
+    target, folder = share / "out" / "deep" / "a.jpg", share / "out"
+    folder.mkdir()
+    places = {"target": url_of(target), "folder": url_of(folder)}
+    wanted = Reference(**places, mode=0o640, modified_ns=1_600_000_000_000_000_000)
     assert write_referenced(wanted, b"brighter", {}, [share], again=False) == 8
     assert target.read_bytes() == b"brighter"
     assert target.stat().st_mode & 0o777 == 0o640
@@ -60,6 +62,19 @@ def test_a_result_is_written_in_an_allowed_place(share: Path) -> None:
         write_referenced(wanted, b"another", {}, [share], again=False)
     assert code_of(caught) is Code.OUTPUT_EXISTS
     assert write_referenced(wanted, b"again", {}, [share], again=True) == 5
+
+
+def test_an_output_folder_that_is_not_there_is_not_made(share: Path) -> None:
+    """Or results would lie on a machine's own disk where the share is not mounted."""
+    target, folder = url_of(share / "out" / "a.jpg"), url_of(share / "out")
+    with pytest.raises(OutputError):
+        write_referenced(Reference(target=target, folder=folder), b"x", {}, [share], again=False)
+    for outside in ("", url_of(share.parent), url_of(share / "photos")):
+        with pytest.raises(FileError):
+            write_referenced(
+                Reference(target=target, folder=outside), b"x", {}, [share], again=False
+            )
+    assert not (share / "out").exists()
 
 
 def test_what_is_another_file_by_now_is_not_read(share: Path) -> None:
@@ -105,11 +120,15 @@ def test_nothing_outside_is_read_or_written(share: Path, how: str) -> None:
     assert code_of(caught) is Code.PLACE_REFUSED
     if how == "a linked file":
         # It is replaced, not written through.
-        write_referenced(Reference(target=url), b"result", {}, [share], again=True)
+        write_referenced(
+            Reference(target=url, folder=url_of(share)), b"result", {}, [share], again=True
+        )
         assert (share.parent / "secret" / "a.jpg").read_bytes() == b"secretpict"
         return
     with pytest.raises(FileError):
-        write_referenced(Reference(target=url), b"result", {}, [share], again=True)
+        write_referenced(
+            Reference(target=url, folder=url_of(share)), b"result", {}, [share], again=True
+        )
 
 
 @pytest.mark.parametrize("allowed", [[], ["s3://bucket/in"], ["gs://bucket"], ["s3://my-bucket"]])

@@ -102,7 +102,10 @@ class Route:
         )
         size_bytes = job.size_bytes if source else 0
         seen = size_bytes, job.modified_ns, job.mode, job.etag
-        return Reference(source, target, *seen, self.policy.preserve, self.policy.overwrite)
+        to_file = target and not isinstance(job.target, ObjectPath)
+        folder = url_of(self.policy.folder) if to_file and self.policy.folder else ""
+        how = self.policy.preserve, self.policy.overwrite
+        return Reference(source, target, folder, *seen, *how)
 
 
 def images_per_message(tally: Tally, draw: Draw) -> int:
