@@ -100,8 +100,7 @@ class HeifSource:
             raise beyond_repair("the HEIF picture has another size than its header says")
         # The memory that pi_heif shows is gone with its image.
         pixels = buffers.get("decoded", shape)
-        shown = np.frombuffer(data, pixels.dtype).reshape(shape.array_shape)
-        pixels[...] = shown
+        pixels[...] = np.frombuffer(data, pixels.dtype).reshape(shape.array_shape)
         if shape.bits_per_sample == 16:  # libheif leaves the lowest bits zero
             pixels |= pixels >> image.info["bit_depth"]
         facts = {
