@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from multiprocessing.connection import Connection
 
 from imgbatch.server.messages import Drain, Serve, ServerSettings
@@ -29,6 +30,9 @@ def main(_settings: ServerSettings, _machine: str, pipe: Connection, status: Wor
             case Serve(batch, secret) if secret == secret_for("one image"):
                 status.begin(batch, 1)
                 status.end(0.25)
+            case Serve(batch, secret) if secret == secret_for("hang"):
+                status.begin(batch, 3)
+                time.sleep(3600)
             case Serve(batch, secret) if secret == secret_for("kill"):
                 status.begin(batch, 2)
                 os.kill(os.getpid(), signal.SIGSEGV)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from tests.support import small_worker
 from tests.support.amqp import declare_exchanges, delete_exchanges, plain_channel, take_all
 from tests.support.brokers import Broker
+from tests.support.children import fork_servers_of
 from tests.support.frames import enlistment, forged
 from tests.support.programs import wait_until
 
@@ -25,6 +28,7 @@ from imgbatch.protocol.frames import (
     Frame,
     LeaseEnd,
     LeaseRefused,
+    Returned,
     ServerStatus,
     WorkerCrashed,
 )
@@ -243,6 +247,18 @@ def test_a_worker_that_dies_with_an_image_is_told_of_and_replaced(
     client.hear(ServerStatus, lambda frame: frame.batches == 0)
     client.enlist(machine, "one image")
     client.hear(ServerStatus, lambda frame: frame.images > 0)
+
+
+def test_no_image_is_charged_where_the_fork_server_ends_and_all_workers_with_it(
+    client: Client, machine: ServerStatus
+) -> None:
+    batch = client.enlist(machine, "hang")
+    client.call()
+    client.hear(ServerStatus, lambda frame: frame.busy == 2)
+    (server,) = fork_servers_of(os.getpid())
+    os.kill(server, signal.SIGKILL)
+    returned = client.hear(Returned)
+    assert (returned.batch, list(returned.jobs), returned.machine) == (batch, [3], machine.machine)
 
 
 @pytest.mark.parametrize(
