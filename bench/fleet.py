@@ -177,7 +177,7 @@ def program(*words: object, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 def client_words(*words: object) -> list[object]:
     code = "import sys; from imgbatch.cli.client import main; sys.exit(main())"
-    return ["-c", code, *words, "--no-html", "--progress", "plain"]
+    return ["-c", code, *words, "--no-html", "--progress", "none"]
 
 
 def machines_at(url: str) -> int:
@@ -238,7 +238,7 @@ def started(url: str, folder: Path, number: int) -> dict[str, float]:
         shutil.copy(PHOTO, source / f"{image}.jpg")
     begun = time.monotonic()
     command = [sys.executable, *map(str, client_words(source, target, "--broker", url))]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=120, stderr=subprocess.DEVNULL)
     whole = time.monotonic() - begun
     report = json.loads((target / "imgbatch-report.json").read_text())
     done = [file["finished_seconds"] for file in report["files"]]
