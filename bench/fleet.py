@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -47,7 +48,8 @@ class SimulatedWorkers:
         import pika
 
         self._connection = pika.BlockingConnection(pika.URLParameters(url))
-        self._channels: dict[tuple[str, str], Any] = {}
+        self._channels: dict[str, Any] = {}
+        self._machines: dict[str, list[str]] = {}
         self._secrets: dict[str, bytes] = {}
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -57,34 +59,42 @@ class SimulatedWorkers:
 
     def serve(self, machine: str, batch: str, secret: bytes) -> None:
         """Take tickets of a batch in a machine's name; from any thread."""
-        from imgbatch.broker.topology import Topology
-
         self._secrets[batch] = secret
-        queue = Topology().work_queue(secret)
-        self._connection.add_callback_threadsafe(partial(self._serve, machine, batch, queue))
+        self._connection.add_callback_threadsafe(partial(self._serve, machine, batch))
 
     def leave(self, machine: str, batch: str) -> None:
         """Take no more of them."""
         self._connection.add_callback_threadsafe(partial(self._leave, machine, batch))
 
-    def _serve(self, machine: str, batch: str, queue: str) -> None:
+    def _serve(self, machine: str, batch: str) -> None:
         from pika.exceptions import AMQPChannelError
 
-        channel = self._connection.channel()
-        channel.basic_qos(prefetch_count=3)
-        try:
-            channel.basic_consume(queue, partial(self._answer, machine))
-        except AMQPChannelError:  # the batch is over already
-            return
-        self._channels[machine, batch] = channel
+        from imgbatch.broker.topology import Topology
+
+        # One consumer for all machines of this process: thousands of channels, which real machines
+        # open all at the same time, would take one connection a minute.
+        machines = self._machines.setdefault(batch, [])
+        machines.append(machine)
+        if len(machines) == 1:
+            channel = self._connection.channel()
+            channel.basic_qos(prefetch_count=3)
+            queue = Topology().work_queue(self._secrets[batch])
+            try:
+                channel.basic_consume(queue, partial(self._answer, machines))
+            except AMQPChannelError:  # the batch is over already
+                return
+            self._channels[batch] = channel
 
     def _leave(self, machine: str, batch: str) -> None:
-        channel = self._channels.pop((machine, batch), None)
+        machines = self._machines.get(batch, [])
+        if machine in machines:
+            machines.remove(machine)
+        channel = None if machines else self._channels.pop(batch, None)
         if channel is not None and channel.is_open:
             channel.close()
 
     def _answer(
-        self, machine: str, channel: Any, method: Any, _properties: Any, body: bytes
+        self, machines: list[str], channel: Any, method: Any, _properties: Any, body: bytes
     ) -> None:
         from imgbatch.broker.topology import Topology
         from imgbatch.protocol.codec import decode, encode
@@ -97,7 +107,7 @@ class SimulatedWorkers:
             size = len(received.payload) or 1_000
             shape = (640, 427, size)
             ids = ticket.batch, ticket.job, 1
-            result = Result(*ids, kind, "", "", machine, *shape, 0.01, ())
+            result = Result(*ids, kind, "", "", random.choice(machines), *shape, 0.01, ())
             answer = encode(result, received.payload, self._secrets)
             channel.basic_publish(Topology().to_clients, ticket.topic, answer)
         channel.basic_ack(method.delivery_tag)
