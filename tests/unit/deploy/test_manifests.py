@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.support import containerfile
+from tests.support import containerfile, rights
 
 from imgbatch.cli.main import parse
 from imgbatch.cli.programs import CLIENT, SERVER
@@ -173,6 +173,13 @@ def compose() -> dict[str, Any]:
 def test_the_compose_file_is_one() -> None:
     schema = builtin_schemas.get_builtin_schema("vendor.compose-spec")
     jsonschema.Draft7Validator(schema).validate(compose())
+
+
+def test_compose_gives_users_the_documented_rights() -> None:
+    given = compose()["configs"]["users"]["content"].replace("$$", "$")
+    permissions = json.loads(given)["permissions"]
+    ours = rights.definitions(["photos"])["permissions"]
+    assert permissions == [each for each in ours if each["user"] != rights.ADMINISTRATOR]
 
 
 def test_compose_asks_for_nothing_that_its_settings_do_not_have() -> None:
