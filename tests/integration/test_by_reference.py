@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.brokers import Broker
+from tests.support.faulty_http import Fault, faulty_http
 from tests.support.photos import encoded, fill
 from tests.support.programs import Programs, programs_in, wait_until
 from tests.support.proxy import proxy_to
@@ -161,6 +162,24 @@ def test_credentials_that_one_machine_lacks_end_the_run_with_its_name(
     assert "The run could not go on: poor-" in client.said()
     assert f"{bucket.url} refuses this machine's credentials" in client.said()
     assert "not-the-secret" not in client.said()
+
+
+def test_a_store_that_a_machine_waits_for_is_told_to_the_client(
+    bucket: Bucket, programs: Programs, url: str
+) -> None:
+    bucket.fill("in", 1)
+    with faulty_http(bucket.server.port) as proxy:
+        proxy.chosen = lambda _method, path: path.endswith(".jpg")
+        proxy.faults = [Fault.SLOW_DOWN] * 1_000
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
+        programs.server(url, "--allow", bucket.url, name="slow", env=env)
+        programs.wait_for_machines(url, 1)
+        words = ["--progress", "plain"]
+        client = programs.client(f"{bucket.url}/in", f"{bucket.url}/out", *words, broker=url)
+        told = f"waiting for {bucket.url}: it answers 503 SlowDown"
+        wait_until(lambda: told in client.said(), "the client says why nothing moves")
+        proxy.faults = []
+        assert client.wait() == 0, client.said()
 
 
 def test_a_killed_worker_costs_no_object_and_leaves_none_half_written(

@@ -212,11 +212,17 @@ class InProgress(FrameFields, frozen=True):
 
     Said every few seconds of those that it has had for longer: what is in no worker's hands, and
     was overtaken by others in the queue, is lost.
+
+    Parameters
+    ----------
+    waits_for
+        Which store the worker waits for, and why; empty if for none.
     """
 
     batch: Name
     jobs: Numbers
     machine: Name
+    waits_for: Sentence = ""
 
 
 class Returned(FrameFields, frozen=True):

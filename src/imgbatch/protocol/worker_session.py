@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 
 from imgbatch.protocol.codec import Received
 from imgbatch.protocol.delivery import Answer, Settle
@@ -324,8 +325,8 @@ class WorkerSession:
                 self._release([pending])
         return self._after(now)
 
-    def in_progress(self, now: float) -> list[Action]:
-        """Tell clients, now and then, which tickets are held for long.
+    def in_progress(self, now: float, waits_for: str = "") -> list[Action]:
+        """Tell clients, now and then, which tickets are held for long, and maybe why.
 
         Not to be asked while the publisher can't send: said later, it would no longer be true.
         """
@@ -333,7 +334,7 @@ class WorkerSession:
             return []
         self._told_seconds = now
         old = [it for it in self.pending if now - it.taken_seconds >= IN_PROGRESS_SECONDS]
-        self._say_of(old, InProgress)
+        self._say_of(old, partial(InProgress, waits_for=waits_for))
         return self._after(now)
 
     # What follows
@@ -424,7 +425,9 @@ class WorkerSession:
                 del self._batches[pending.ticket.batch]
         return True
 
-    def _say_of(self, tickets: list[PendingTicket], kind: type[InProgress | Returned]) -> None:
+    def _say_of(
+        self, tickets: list[PendingTicket], kind: Callable[..., InProgress | Returned]
+    ) -> None:
         for first, jobs in _by_client(tickets):
             self._actions.append(Send(first.topic, kind(first.batch, jobs, self._machine)))
 

@@ -68,9 +68,10 @@ FLUSH_SECONDS = 20.0
 def main(settings: ServerSettings, machine: str, pipe: Connection, status: WorkerStatus) -> None:
     """Run a worker until its supervisor tells it to drain, or is gone."""
     log_to_stderr(settings.verbose, settings.log_format)
-    # Said by another thread than the one that computes, whose image it does not delay.
-    store.on_waiting = lambda why: log.info("%s", why) if why else None
-    Worker(settings, machine, pipe, status).run()
+    worker = Worker(settings, machine, pipe, status)
+    # Not into the status: another thread waits than the one whose image is timed.
+    store.on_waiting = worker.note_waiting
+    worker.run()
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +118,7 @@ class Worker:
         self._answerer = Answerer(machine, settings.limits)
         self._allowed = settings.allow
         self._max_bytes = settings.limits.max_bytes
+        self._waits_for = ""
         self._to_read: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._images: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._to_write: queue.Queue[tuple[Task, Result, Processed] | None] = queue.Queue(1)
@@ -206,6 +208,12 @@ class Worker:
             self._publisher.publish_all(messages, answered)
 
     # On the reader's and the writer's threads
+
+    def note_waiting(self, why: str) -> None:
+        """Take note of a store that is waited for; clients are told."""
+        self._waits_for = why
+        if why:
+            log.info("%s", why)
 
     def _read_images(self) -> None:
         while (task := self._to_read.get()) is not None:
@@ -379,7 +387,7 @@ class Worker:
         self._bundler.flush()  # the image that is computed may take a minute
         self._perform(self._session.tick(now))
         if self._publisher.connection.problem is None:
-            self._perform(self._session.in_progress(now))
+            self._perform(self._session.in_progress(now, self._waits_for))
         if self._session.pending:
             self._busy_seconds = now
         elif now - self._busy_seconds >= IDLE_CHECK_SECONDS:

@@ -287,7 +287,7 @@ def test_any_msgpack_in_the_place_of_the_fields_is_refused(fields: Any) -> None:
 @given(frame=any_frame(), data=st.data())
 def test_a_missing_field_is_named(frame: Frame, data: st.DataObject) -> None:
     fields = fields_of(frame)
-    optional = {"reference", "places", "allowed"}
+    optional = {"reference", "places", "allowed", "waits_for"}
     missing = data.draw(st.sampled_from(sorted(fields.keys() - optional)))
     del fields[missing]
     error = refusal_of(frame_of(fields))

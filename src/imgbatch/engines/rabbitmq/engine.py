@@ -41,6 +41,7 @@ from imgbatch.protocol.frames import (
     BatchStatus,
     Discover,
     Fetch,
+    InProgress,
     Lease,
     LeaseEnd,
     LeaseRefused,
@@ -203,6 +204,7 @@ class _Run:
         self._over = threading.Event()
         self._done = 0
         self._said: str | None = None
+        self._waits_for = ""
         self._foreign: list[str] = []
         self._listening = False
         self._renewal_seconds = 0.0
@@ -313,6 +315,9 @@ class _Run:
         match frame:
             case LeaseRefused():
                 self._machines.refuse(frame.machine, frame.sentence, now)
+            case InProgress():
+                told = f"{frame.machine}: {frame.waits_for}"
+                self._waits_for = told if frame.waits_for else ""
             case WorkerCrashed():
                 log.info("%s: %s", frame.machine, frame.sentence)
             case Fetch() if not self._topology.is_ours(frame.queue):
@@ -425,6 +430,7 @@ class _Run:
             working=len(self._leased),
             refusals=self._machines.refusals or self._foreign,
             problem=self._endpoint.problem,
+            waits_for=self._waits_for,
         )
         if why != self._said:
             self._said = why

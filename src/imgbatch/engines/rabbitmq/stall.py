@@ -41,6 +41,7 @@ class StallDetector:
         working: int,
         refusals: Sequence[str],
         problem: str | None,
+        waits_for: str = "",
     ) -> str | None:
         """Return why nothing moves, if nothing does.
 
@@ -54,6 +55,8 @@ class StallDetector:
             Why machines that are there don't.
         problem
             What is wrong with the connection to the broker, if anything.
+        waits_for
+            What a machine waits for, as it said last.
 
         Raises
         ------
@@ -70,7 +73,9 @@ class StallDetector:
         if why and limit is not None and now_seconds - self._helped_seconds > limit:
             self._give_up(why, limit, problem)
         quiet_seconds = now_seconds - self._moved_seconds
-        if why is None and in_flight and quiet_seconds > UNEXPLAINED_SECONDS:
+        if why is None and waits_for:
+            why = waits_for
+        elif why is None and in_flight and quiet_seconds > UNEXPLAINED_SECONDS:
             # Tens, so that the sentence does not change with every look.
             why = f"no result for {quiet_seconds // 10 * 10:.0f} s from {working} machines"
         moves = why is None or quiet_seconds <= QUIET_SECONDS

@@ -30,6 +30,15 @@ def test_a_run_that_moves_says_nothing() -> None:
         assert detected.explain(float(second), **ALONE | {"done": second}) is None
 
 
+def test_a_store_that_a_machine_waits_for_is_named_before_it_lasts() -> None:
+    detected, waiting = detector(limit=5.0), BUSY | {"waits_for": "a: waiting for s3://photos"}
+    detected.explain(0.0, **waiting)
+    assert detected.explain(QUIET_SECONDS, **waiting) is None
+    why = detected.explain(QUIET_SECONDS + 0.1, **waiting) or ""
+    assert why.startswith("a: waiting for s3://photos; waiting")
+    assert detected.explain(9.0, **BUSY) is None
+
+
 def test_a_moment_of_quiet_is_no_reason_to_speak() -> None:
     detected = detector()
     detected.explain(0.0, **ALONE)
