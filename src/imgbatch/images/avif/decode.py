@@ -118,7 +118,11 @@ def read(data: memoryview) -> AvifSource:
         If libavif can't read it, or its kind.
     """
     import cv2
+    from PIL import AvifImagePlugin
 
+    # Each image has a process of its own, of whose address space a thread takes 72 MB: its stack
+    # and its heap. Pillow would begin one for each core.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     try:
         with opened(data, "AVIF", is_strict=True) as image:
             size, info, mode = image.size, image.info, image.mode
