@@ -109,7 +109,8 @@ class SimulatedWorkers:
             ids = ticket.batch, ticket.job, 1
             result = Result(*ids, kind, "", "", random.choice(machines), *shape, 0.01, ())
             answer = encode(result, received.payload, self._secrets)
-            channel.basic_publish(Topology().to_clients, ticket.topic, answer)
+            topic = Topology().topic(self._secrets[ticket.batch])
+            channel.basic_publish(Topology().to_clients, topic, answer)
         channel.basic_ack(method.delivery_tag)
 
 

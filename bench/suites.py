@@ -131,9 +131,7 @@ def frames_of(data: bytes | bytearray) -> Iterator[bytes]:
 
     secrets = {"batch": bytes(32)}
     recipe = Recipe(Adjustment(**FACTORS)).to_fields()
-    yield encode(
-        Ticket("batch", 7, 0, "client", len(data), 250_000_000, recipe, False), b"", secrets
-    )
+    yield encode(Ticket("batch", 7, 0, len(data), 250_000_000, recipe, False), b"", secrets)
     for offset in range(0, len(data), CHUNK_BYTES):
         piece = memoryview(data)[offset : offset + CHUNK_BYTES]
         yield encode(Chunk("batch", 7, 1, offset, len(data)), piece, secrets)

@@ -55,7 +55,6 @@ COMMON = {
     "machine": "the id of the machine that says so",
     "host": "the name of the computer, for people",
     "queue": "where the answer goes",
-    "topic": "the client's, see Ticket",
     "transfer": "the number of this sending",
     "offset_bytes": "where the payload belongs",
     "jobs": "the images' numbers",

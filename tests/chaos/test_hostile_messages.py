@@ -190,7 +190,7 @@ FUZZ_FRAMES = 100_000
 
 def of_batch(lease: Lease, frame: Frame, payload: bytes) -> bytes:
     """Return a frame as a server with a lease may write it, of images that there are not."""
-    changes = {"batch": lease.batch, "topic": lease.topic, "job": 10**9, "jobs": (10**9,)}
+    changes = {"batch": lease.batch, "job": 10**9, "jobs": (10**9,)}
     if isinstance(frame, Lease | LeaseEnd | Discover | ServerStatus | BatchStatus):
         return written(frame, payload)
     fields = {name: it for name, it in changes.items() if name in frame.__struct_fields__}
@@ -216,7 +216,7 @@ def test_a_hundred_thousand_frames_of_well_formed_nonsense_harm_no_run(
     routes = [("", name) for name in queues(broker, place)]
     routes += [(exchange, key or topic) for exchange, key in EVERYWHERE]
     noise = random.Random(0)
-    own = enlistment(topic=topic)
+    own = enlistment()
     spy.publish("", machine["queue"], written(own))
     bodies = [written(*nonsense(noise)) for _ in range(1_000)]
     bodies += [of_batch(own, *nonsense(noise)) for _ in range(500)]
@@ -253,14 +253,16 @@ def test_names_that_no_queue_can_have_are_passed_over_and_cost_no_connection(
     topic, _ = spy.wait()
     lease = spy.learn_secret(machine)
     fetch = Fetch(lease.batch, 10**9, "imgbatch.worker.nobody", 1, False, "nobody")
-    for changes in ({"topic": LONG}, {"batch": LONG}, {"batch": "imgbatch." + "q" * 191}):
+    for changes in ({"batch": LONG}, {"batch": "imgbatch." + "q" * 191}):
         spy.publish("", machine["queue"], forged(enlistment(), SECRET, **changes))
     for queue in (LONG, "imgbatch.#"):
         spy.publish(TOPOLOGY.to_clients, topic, forged(fetch, lease.secret, queue=queue))
     status = announcement(machine="liar", procs=1, digest=machine["digest"])
     spy.publish(TOPOLOGY.to_clients, STATUS, forged(status, queue=LONG))
     waiting = ticket(batch=lease.batch, job=10**9)
-    spy.publish("", TOPOLOGY.work_queue(lease.secret), forged(waiting, lease.secret, topic=LONG))
+    spy.publish(
+        "", TOPOLOGY.work_queue(lease.secret), forged(waiting, lease.secret, recipe={LONG: 1})
+    )
     spy.close()
     assert client.wait() == 0, client.said()
     check(client)
@@ -287,7 +289,7 @@ def test_a_lease_on_a_queue_that_may_not_be_used_costs_other_batches_nothing(
         channel.queue_declare(locked, exclusive=True)
         channel.queue_declare(other, durable=True, arguments={"x-expires": 99_000})
         for secret in secrets:
-            hostile = encode(enlistment(secret=secret, topic="imgbatch.client.c"))
+            hostile = encode(enlistment(secret=secret))
             channel.basic_publish("", machine["queue"], hostile)
         assert client.wait() == 0, client.said()
         channel.queue_delete(other)

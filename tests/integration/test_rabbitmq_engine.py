@@ -164,7 +164,8 @@ class Liar:
         assert isinstance(ticket, Ticket)
         answer = result(batch=ticket.batch, job=ticket.job, machine="liar", size_bytes=len(data))
         body = encode(answer, data, secrets)
-        self._channel.basic_publish(TOPOLOGY.to_clients, ticket.topic, body)
+        topic = TOPOLOGY.topic(self.lease.secret)
+        self._channel.basic_publish(TOPOLOGY.to_clients, topic, body)
         return ticket.job
 
 

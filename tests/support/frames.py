@@ -41,7 +41,6 @@ from imgbatch.recipe import Recipe
 PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
 SECRET = bytes(range(32))
 BATCH = batch_of(SECRET)
-TOPIC = "89abcdef0123456789abcdef01234567"
 MACHINE = "darkroom-7-1a2b3c4d"
 KINDS: dict[str, type[Frame]] = {kind.__name__.lower(): kind for kind in get_args(Frame)}
 
@@ -133,7 +132,6 @@ def ticket(**changes: Any) -> Ticket:
         "batch": BATCH,
         "job": 7,
         "attempt": 0,
-        "topic": TOPIC,
         "size_bytes": 4,
         "max_pixels": 250_000_000,
         "recipe": Recipe(Adjustment(brightness=10, contrast=20, sharpness=40)).to_fields(),
@@ -184,7 +182,6 @@ def announcement(**changes: Any) -> ServerStatus:
 def enlistment(**changes: Any) -> Lease:
     fields = {
         "secret": SECRET,
-        "topic": TOPIC,
         "lease_seconds": 30,
         "status_seconds": 3.0,
         "host": "desk.example",

@@ -18,7 +18,7 @@ from typing import Any
 
 from pika.channel import Channel
 
-from imgbatch.protocol.codec import queue_of
+from imgbatch.protocol.codec import derived
 
 WORK_QUEUE_EXPIRY_SECONDS = 60
 """How long a batch's work queue outlives its last consumer and its last declaration."""
@@ -67,7 +67,11 @@ class Topology:
 
     def work_queue(self, secret: bytes) -> str:
         """Return the name of the queue of a batch's tickets, known only to who knows its secret."""
-        return f"{self.prefix}batch.{queue_of(secret)}"
+        return f"{self.prefix}batch.{derived(secret, 'queue')}"
+
+    def topic(self, secret: bytes) -> str:
+        """Return the routing key of all that is said to a batch's client; likewise."""
+        return f"{self.prefix}client.{derived(secret, 'topic')}"
 
     def is_ours(self, name: str) -> bool:
         """Whether a queue or routing key that a peer names is a private one of imgbatch's."""

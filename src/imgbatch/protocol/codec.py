@@ -61,18 +61,13 @@ class Received:
 
 def batch_of(secret: bytes) -> str:
     """Return the id of the batch that has a secret: no other batch can be given the same."""
-    return _derived(secret, "id")
+    return derived(secret, "id")
 
 
-def queue_of(secret: bytes) -> str:
-    """Return what names the queue of its tickets; who only knows the id can't tell."""
-    return _derived(secret, "queue")
-
-
-def _derived(secret: bytes, what: str) -> str:
-    return blake3(secret, derive_key_context=f"imgbatch: the {what} of a batch").hexdigest(
-        length=16
-    )
+def derived(secret: bytes, what: str) -> str:
+    """Return 16 bytes, in hexadecimal, of a batch's own that tell nothing of its secret."""
+    context = f"imgbatch: the {what} of a batch"
+    return blake3(secret, derive_key_context=context).hexdigest(length=16)
 
 
 def encode(frame: Frame, payload: Buffer = b"", secrets: Secrets = NO_SECRETS) -> bytes:

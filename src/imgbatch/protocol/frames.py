@@ -81,8 +81,6 @@ class Ticket(FrameFields, frozen=True):
         The run's id and the image's number in it.
     attempt
         0 when the image is offered for the first time.
-    topic
-        Where the client listens: the routing key of everything that is sent to it.
     size_bytes
         Of the whole image; larger than the payload if it has to be fetched.
     max_pixels
@@ -99,7 +97,6 @@ class Ticket(FrameFields, frozen=True):
     batch: Name
     job: Number
     attempt: Number
-    topic: RoutingName
     size_bytes: Number
     max_pixels: Number
     recipe: Plain
@@ -273,7 +270,6 @@ class Lease(FrameFields, frozen=True):
 
     batch: Name
     secret: Secret
-    topic: RoutingName
     lease_seconds: Number
     status_seconds: Amount
     host: Name

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -65,9 +65,8 @@ class TicketEvent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Publish a frame to a client; if `needed` and it finds no queue, that client is gone."""
+    """Publish a frame to its client; if `needed` and it finds no queue, that client is gone."""
 
-    topic: str
     frame: Fetch | InProgress | Returned
     needed: bool = False
 
@@ -392,7 +391,7 @@ class WorkerSession:
         fetch = Fetch(
             ticket.batch, ticket.job, self._queue, pending.transfer, begins, self._machine
         )
-        self._actions.append(Send(ticket.topic, fetch, needed=True))
+        self._actions.append(Send(fetch, needed=True))
 
     def _forget_transfer(self, pending: PendingTicket) -> None:
         self._asked.pop(pending.transfer, None)
@@ -428,15 +427,11 @@ class WorkerSession:
     def _say_of(
         self, tickets: list[PendingTicket], kind: Callable[..., InProgress | Returned]
     ) -> None:
-        for first, jobs in _by_client(tickets):
-            self._actions.append(Send(first.topic, kind(first.batch, jobs, self._machine)))
-
-
-def _by_client(tickets: list[PendingTicket]) -> Iterator[tuple[Ticket, tuple[int, ...]]]:
-    """Yield one ticket of each batch, with the numbers of its images, as many as a frame holds."""
-    batches: dict[str, list[Ticket]] = {}
-    for pending in tickets:
-        batches.setdefault(pending.ticket.batch, []).append(pending.ticket)
-    for same in batches.values():
-        for first in range(0, len(same), MOST_NUMBERS):
-            yield same[0], tuple(ticket.job for ticket in same[first : first + MOST_NUMBERS])
+        """Say it to each client, in frames of as many images as one holds."""
+        batches: dict[str, list[int]] = {}
+        for pending in tickets:
+            batches.setdefault(pending.ticket.batch, []).append(pending.ticket.job)
+        for batch, jobs in batches.items():
+            for first in range(0, len(jobs), MOST_NUMBERS):
+                some = tuple(jobs[first : first + MOST_NUMBERS])
+                self._actions.append(Send(kind(batch, some, self._machine)))

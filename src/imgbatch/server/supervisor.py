@@ -272,9 +272,7 @@ class Supervisor:
 
     def _on_lease(self, lease: Lease) -> None:
         is_new = lease.batch not in self._leases
-        if not self._topology.is_ours(lease.topic):
-            log.warning("passed over a Lease: %r is no topic of imgbatch's", lease.topic)
-        elif is_new and len(self._leases) >= MOST_LEASES:
+        if is_new and len(self._leases) >= MOST_LEASES:
             self._refuse(lease, f"it works for {len(self._leases)} batches already")
         elif why := (
             refused_place(lease.places, self._settings.allow)
@@ -301,7 +299,7 @@ class Supervisor:
     # What is told
 
     def _tell_client(self, lease: Lease, frame: Frame) -> None:
-        self._post(lease.topic, frame, {lease.batch: lease.secret})
+        self._post(self._topology.topic(lease.secret), frame, {lease.batch: lease.secret})
 
     def _post(self, routing_key: str, frame: Frame, secrets: Secrets = NO_SECRETS) -> None:
         self._endpoint.post(self._topology.to_clients, routing_key, frame, secrets)

@@ -36,8 +36,8 @@ from imgbatch.logs import log_to_stderr
 from imgbatch.pipeline import Processed
 from imgbatch.protocol import worker_session as session
 from imgbatch.protocol.codec import Received, encode
-from imgbatch.protocol.delivery import Answer, Settle
-from imgbatch.protocol.frames import Result, ResultKind, Ticket
+from imgbatch.protocol.delivery import Settle
+from imgbatch.protocol.frames import Result, ResultKind
 from imgbatch.protocol.worker_session import PendingTicket, WorkerSession
 from imgbatch.server.answers import LARGEST_BUNDLED_BYTES, Answerer, frames_of
 from imgbatch.server.durations import FETCH, WAIT, histogram_of
@@ -197,15 +197,20 @@ class Worker:
         data: bytes,
         thumbnails: tuple[bytes, bytes] | None,
     ) -> None:
-        topic = pending.ticket.topic
         frames = frames_of(result, data, thumbnails, self._secrets)
         answered = partial(self._on_answered, pending)
         # The result of a redelivered ticket never waits: the next image may kill this worker, too.
         if len(data) <= LARGEST_BUNDLED_BYTES and not pending.redelivered:
-            self._bundler.add(topic, b"".join(frames), answered)
+            self._bundler.add(self._topic_of(result.batch), b"".join(frames), answered)
         else:
-            messages = (Message(self._topology.to_clients, topic, frame) for frame in frames)
+            messages = (self._to_client(result.batch, frame) for frame in frames)
             self._publisher.publish_all(messages, answered)
+
+    def _topic_of(self, batch: str) -> str:
+        return self._topology.topic(self._secrets[batch])
+
+    def _to_client(self, batch: str, body: bytes, mandatory: bool = True) -> Message:
+        return Message(self._topology.to_clients, self._topic_of(batch), body, mandatory)
 
     # On the reader's and the writer's threads
 
@@ -268,7 +273,7 @@ class Worker:
             # The broker takes no result so large. It would take no other worker's, either.
             failure = self._answerer.failure(pending.ticket, time.monotonic(), fatal_error)
             frame = encode(failure, secrets=self._secrets)
-            message = Message(self._topology.to_clients, pending.ticket.topic, frame)
+            message = self._to_client(failure.batch, frame)
             self._publisher.post(message, partial(self._on_settled, pending))
         else:
             self._on_settled(pending, settlement)
@@ -291,9 +296,9 @@ class Worker:
                     queued.put(Task(pending))
                 case Settle(Delivery() as delivery, answer):
                     self._consumer.answer(answer, delivery)
-                case session.Send(topic, frame, needed):
+                case session.Send(frame, needed):
                     body = encode(frame, secrets=self._secrets)
-                    message = Message(self._topology.to_clients, topic, body, needed)
+                    message = self._to_client(frame.batch, body, needed)
                     self._publisher.post(message, partial(self._on_asked, frame.batch))
                 case session.LeaveBatch(batch):
                     sentence = "batch %s is left: its results are not taken any more"
@@ -370,10 +375,6 @@ class Worker:
         self._perform(self._session.connection_lost(time.monotonic()))
 
     def _on_ticket(self, batch: str, received: Received, delivery: Delivery) -> None:
-        if isinstance(received.frame, Ticket) and not self._topology.is_ours(received.frame.topic):
-            # Its results would go to all clients, or to none.
-            self._consumer.answer(Answer.REJECT, delivery)
-            return
         now = self._busy_seconds = time.monotonic()
         redelivered = delivery.redelivered
         self._perform(self._session.take(batch, received, delivery, redelivered, now))

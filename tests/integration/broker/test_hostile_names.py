@@ -26,7 +26,7 @@ ONE_RUN = settings(
 def names_in(frame: Frame) -> list[str]:
     """Return what becomes the name of a queue, or a routing key."""
     received = read(written(frame)).frame
-    return [value for field in ("queue", "topic") if (value := getattr(received, field, ""))]
+    return [value] if (value := getattr(received, "queue", "")) else []
 
 
 @ONE_RUN

@@ -50,11 +50,10 @@ class Client:
         self.secret = secrets.token_bytes(32)
         self.batch = batch_of(self.secret)
         self.secrets = {self.batch: self.secret}
-        self.topic = topology.private_name("client")
         declare_exchanges(channel, topology)
         self.inbox = topology.private_name("listener")
         channel.queue_declare(self.inbox, exclusive=True)
-        for key in (self.topic, self.inbox, STATUS):
+        for key in (topology.topic(self.secret), self.inbox, STATUS):
             channel.queue_bind(self.inbox, topology.to_clients, key)
 
     def hear(self, kind: type, holds: Callable[[Any], object] = lambda _frame: True) -> Any:
@@ -81,8 +80,10 @@ class Client:
     def enlist(self, machine: ServerStatus, behaviour: str = "", **changes: Any) -> str:
         """Have a machine work for a batch, this client's own or one for which it does as told."""
         secret = small_worker.secret_for(behaviour) if behaviour else self.secret
-        lease = enlistment(secret=secret, topic=self.topic, **changes)
+        lease = enlistment(secret=secret, **changes)
         self.secrets[lease.batch] = secret
+        to_clients, topic = self.topology.to_clients, self.topology.topic(secret)
+        self.channel.queue_bind(self.inbox, to_clients, topic)
         self.say(machine, encode(lease))
         return lease.batch
 

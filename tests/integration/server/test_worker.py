@@ -94,19 +94,17 @@ class Client:
         self.secret = secrets.token_bytes(32)
         self.batch = batch_of(self.secret)
         self.secrets = {self.batch: self.secret}
-        self.topic = topology.private_name("client")
         self.queue = topology.work_queue(self.secret)
         arguments = {"x-expires": 60_000}
         channel.queue_declare(self.queue, durable=True, arguments=arguments)
         declare_exchanges(channel, topology)
         channel.queue_bind(self.queue, topology.batches, self.queue)
         self.inbox = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(self.inbox, topology.to_clients, self.topic)
+        channel.queue_bind(self.inbox, topology.to_clients, topology.topic(self.secret))
 
     def ticket(self, **changes: Any) -> Ticket:
         fields = {
             "batch": self.batch,
-            "topic": self.topic,
             "size_bytes": len(IMAGE),
             "recipe": Recipe(ADJUSTMENT).to_fields(),
         }

@@ -382,8 +382,8 @@ def test_an_announced_payload_over_the_limit_is_told_as_too_large(size_bytes: in
 def test_nothing_can_be_sent_that_no_reader_would_accept() -> None:
     with pytest.raises(MalformedFrame, match="job"):
         written(ticket(job=-1))
-    with pytest.raises(MalformedFrame, match="topic"):
-        written(ticket(topic=None))
+    with pytest.raises(MalformedFrame, match="queue"):
+        written(Discover("imgbatch.#"))
     with pytest.raises(MalformedFrame, match="1000"):
         written(Returned("b", tuple(range(1001)), "m"))
     with pytest.raises(FrameTooLarge, match="payload"):

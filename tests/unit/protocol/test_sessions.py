@@ -175,7 +175,7 @@ class World:
     def work(self, worker: Worker, actions: list[workers.Action]) -> None:
         for action in actions:
             match action:
-                case workers.Send(_, frame):
+                case workers.Send(frame):
                     self.inbox.append((frame, NOTHING))
                 case Settle(message, answer):
                     self.answer(worker, message, given_back=answer is Answer.REQUEUE)

@@ -34,7 +34,7 @@ from imgbatch.errors import Code, ImgbatchError, ProtocolError, UsageError, Vers
 from imgbatch.images.limits import Limits
 from imgbatch.protocol import client_session as session
 from imgbatch.protocol.client_session import ClientSession
-from imgbatch.protocol.codec import Received, batch_of
+from imgbatch.protocol.codec import Received
 from imgbatch.protocol.delivery import Answer, Settle
 from imgbatch.protocol.fields import SECRET_BYTES
 from imgbatch.protocol.frames import (
@@ -164,7 +164,7 @@ class _Run:
         address = Address(options.broker)
         self._topology = topology = Topology(options.prefix)
         self._secret = secrets.token_bytes(SECRET_BYTES)
-        self._route = _new_route(self._secret, topology, recipe, limits, policy, options.direct)
+        self._route = Route(self._secret, topology, recipe, limits, policy, options.direct)
         batch = listener.tally.batch = self._route.batch
         referenced = [it for it in places if self._route.is_referenced(it)]
         self._places = tuple(map(url_of, referenced))
@@ -212,7 +212,7 @@ class _Run:
     def _listen(self) -> Subscription:
         """Receive from the run's two queues; return the subscription to what is for all."""
         to_clients, batches = self._topology.to_clients, self._topology.batches
-        own = [(to_clients, self._route.topic)]
+        own = [(to_clients, self._topology.topic(self._secret))]
         self._endpoint.listen("client", self._on_frame, own, prefetch=INBOX_PREFETCH)
         return self._endpoint.listen(
             "listener",
@@ -401,7 +401,6 @@ class _Run:
         lease = Lease(
             batch=route.batch,
             secret=self._secret,
-            topic=route.topic,
             lease_seconds=math.ceil(RENEWALS * pause_seconds),
             status_seconds=self._machines.status_seconds,
             host=socket.gethostname(),
@@ -462,25 +461,3 @@ class _Run:
             lease_end = LeaseEnd(self._route.batch, self._secret)
             self._endpoint.post(self._topology.to_servers, machine.queue, lease_end)
         self._announce_status(ended=True)
-
-
-def _new_route(
-    secret: bytes,
-    topology: Topology,
-    recipe: Recipe,
-    limits: Limits,
-    policy: OutputPolicy,
-    direct: bool,
-) -> Route:
-    """Return where the frames of the batch that has a secret go."""
-    return Route(
-        batch=batch_of(secret),
-        topic=topology.private_name("client"),
-        work_queue=topology.work_queue(secret),
-        topology=topology,
-        recipe=recipe,
-        limits=limits,
-        secrets={batch_of(secret): secret},
-        policy=policy,
-        direct=direct,
-    )

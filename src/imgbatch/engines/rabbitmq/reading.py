@@ -43,7 +43,7 @@ from imgbatch.protocol.client_session import (
     Offer,
     SendImage,
 )
-from imgbatch.protocol.codec import Secrets, encode
+from imgbatch.protocol.codec import batch_of, encode
 from imgbatch.protocol.frames import Chunk, Ticket
 from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES, MOST_FRAMES_PER_BUNDLE
 from imgbatch.recipe import Recipe
@@ -54,41 +54,44 @@ Tell = Callable[[Callable[[ClientSession], list[Action]]], None]
 """Has the session hear of an event, on its own thread."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Route:
     """Where a run's frames go.
 
     Parameters
     ----------
-    batch
-        The run's id.
-    topic
-        Where its client listens.
-    work_queue
-        Its tickets' queue.
+    secret
+        The batch's.
     topology
         By which exchanges.
     recipe
         What its tickets ask for.
     limits
         The largest file that is sent, and the largest image that is to be processed.
-    secrets
-        The batch's.
     policy
         How results are written.
     direct
         Whether workers read and write files themselves, as they do objects.
+
+    Attributes
+    ----------
+    batch, work_queue
+        The run's id, and its tickets' queue.
+    secrets
+        What its frames are written and read with.
     """
 
-    batch: str
-    topic: str
-    work_queue: str
+    secret: bytes = field(repr=False)
     topology: Topology
     recipe: Recipe
     limits: Limits
-    secrets: Secrets
     policy: OutputPolicy = field(default_factory=OutputPolicy)
     direct: bool = False
+
+    def __post_init__(self) -> None:
+        self.batch = batch_of(self.secret)
+        self.work_queue = self.topology.work_queue(self.secret)
+        self.secrets = {self.batch: self.secret}
 
     def is_referenced(self, location: Location) -> bool:
         """Whether workers read or write what lies there themselves."""
@@ -278,7 +281,6 @@ class Reader:
             batch=self._route.batch,
             job=job.index,
             attempt=attempt,
-            topic=self._route.topic,
             size_bytes=size_bytes,
             max_pixels=self._route.limits.max_pixels,
             recipe=self._recipe,

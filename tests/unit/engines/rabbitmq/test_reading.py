@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.batches import ListedJobs, jobs_of
-from tests.support.frames import EVERY
+from tests.support.frames import BATCH, SECRET
 from tests.support.outbox import Outbox
 
 from imgbatch.adjustment import Adjustment
@@ -39,15 +39,7 @@ from imgbatch.recipe import Recipe
 
 LIMIT = 4 * CHUNK_BYTES
 PIXELS = 1_000_000
-ROUTE = Route(
-    "b",
-    "topic",
-    "imgbatch.batch.b",
-    Topology(),
-    Recipe(Adjustment(brightness=7)),
-    Limits(PIXELS, LIMIT),
-    EVERY,
-)
+ROUTE = Route(SECRET, Topology(), Recipe(Adjustment(brightness=7)), Limits(PIXELS, LIMIT))
 QUEUE = "imgbatch.worker.1"
 
 
@@ -58,7 +50,7 @@ class Client:
     jobs: ListedJobs
     outbox: Outbox = field(default_factory=Outbox)
     left: int = 0
-    session: ClientSession = field(default_factory=lambda: ClientSession("b"))
+    session: ClientSession = field(default_factory=lambda: ClientSession(BATCH))
     told: list[Action] = field(default_factory=list)
     refused: dict[int, Code] = field(default_factory=dict)
     errors: list[BaseException] = field(default_factory=list)
@@ -119,9 +111,7 @@ def test_a_small_image_rides_in_its_ticket(tmp_path: Path, client: Client, size:
     (job,) = files(tmp_path, size)
     client.serve(Offer(client.in_flight(job)))
     (received,) = client.outbox.frames()
-    assert received.frame == Ticket(
-        "b", 0, 0, "topic", size, PIXELS, ROUTE.recipe.to_fields(), False
-    )
+    assert received.frame == Ticket(BATCH, 0, 0, size, PIXELS, ROUTE.recipe.to_fields(), False)
     assert received.payload == job.source.read_bytes()
     assert client.outbox.messages[0].routing_key == ROUTE.work_queue
     assert client.outbox.messages[0].mandatory
@@ -177,7 +167,7 @@ def test_an_image_that_is_asked_for_goes_to_who_asked_in_pieces(
     client.serve(SendImage(in_flight, QUEUE, 5))
     sent = client.outbox.frames()
     offsets = range(0, max(1, size), CHUNK_BYTES)
-    assert [it.frame for it in sent] == [Chunk("b", 0, 5, offset, size) for offset in offsets]
+    assert [it.frame for it in sent] == [Chunk(BATCH, 0, 5, offset, size) for offset in offsets]
     assert b"".join(received.payload for received in sent) == job.source.read_bytes()
     assert {message.routing_key for message in client.outbox.messages} == {QUEUE}
     assert in_flight.sending == set()
