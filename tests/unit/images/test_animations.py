@@ -215,6 +215,12 @@ def test_what_is_there_of_a_gif_can_be_salvaged():
     assert [seen for seen, _ in kept] == [seen for seen, _ in played(file)][: len(kept)]
 
 
+def test_bytes_behind_a_gif_are_dropped_and_noted():
+    file = animation("GIF")
+    assert run(file + b"more").notes == ("trailing-data-dropped",)
+    assert run(file + b"more").data == run(file).data
+
+
 def gif_of_dots(count: int, size: tuple[int, int] = (1, 1)) -> bytes:
     dot = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     return b"GIF89a" + struct.pack("<HHBBB", *size, 0x80, 0, 0) + bytes(6) + dot * count + b";"

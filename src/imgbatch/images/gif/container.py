@@ -65,8 +65,8 @@ class GifStructure:
         Comments, and what programs have put there, each whole.
     plays
         How often an animation is played; 0: for ever.
-    is_complete
-        Whether the file ends as it should.
+    trailing_bytes
+        How many bytes follow the GIF's end; None if it has none.
     """
 
     width_pixels: int
@@ -75,7 +75,12 @@ class GifStructure:
     frames: list[GifFrame] = field(default_factory=list)
     extensions: list[memoryview] = field(default_factory=list)
     plays: int = 1
-    is_complete: bool = False
+    trailing_bytes: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the GIF ends as it should."""
+        return self.trailing_bytes is not None
 
 
 def parse_gif(data: memoryview) -> GifStructure:
@@ -92,8 +97,8 @@ def parse_gif(data: memoryview) -> GifStructure:
     try:
         structure.width_pixels, structure.height_pixels = struct.unpack_from("<HH", data, 6)
         structure.palette = _table(data, 13, data[10])
-        _parse_blocks(data, structure, 13 + len(structure.palette))
-        structure.is_complete = True
+        end = _parse_blocks(data, structure, 13 + len(structure.palette))
+        structure.trailing_bytes = len(data) - end
     except (IndexError, struct.error):
         pass  # it ends there
     if not structure.frames:
@@ -109,8 +114,11 @@ def parse_gif(data: memoryview) -> GifStructure:
     return structure
 
 
-def _parse_blocks(data: memoryview, structure: GifStructure, position: int) -> None:
-    """Parse from a position up to the trailer; IndexError or struct.error if there is none."""
+def _parse_blocks(data: memoryview, structure: GifStructure, position: int) -> int:
+    """Parse from a position on, and return where the GIF ends.
+
+    IndexError or struct.error if it does not.
+    """
     control = b"\0\0\0\0"
     while (kind := data[position]) != _TRAILER:
         if len(structure.frames) >= MOST_FRAMES:
@@ -150,6 +158,7 @@ def _parse_blocks(data: memoryview, structure: GifStructure, position: int) -> N
             position += 1
         else:
             raise IndexError
+    return position + 1
 
 
 def _table(data: memoryview, position: int, flags: int) -> bytes:

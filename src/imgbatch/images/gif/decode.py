@@ -15,7 +15,7 @@ from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.failures import truncated
 from imgbatch.images.gif.container import GifFrame, GifStructure, join_gif, parse_gif
 from imgbatch.images.metadata import Metadata
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.pillow import opened
 from imgbatch.recipe import DamagedPolicy
@@ -79,13 +79,16 @@ class GifSource:
         structure, shape = self.structure, self.shape
         if damaged is DamagedPolicy.STRICT and not structure.is_complete:
             raise truncated("the GIF breaks off before its end")
-        notes = () if structure.is_complete else (Note.SALVAGED,)
+        facts = {
+            Note.SALVAGED: not structure.is_complete,
+            Note.TRAILING_DATA_DROPPED: bool(structure.trailing_bytes),
+        }
         patches = (_patch(frame, damaged) for frame in structure.frames)
         for frame in composed(patches, replace(shape, channels=4)):
             pixels = frame.pixels
             if shape.channels == 3:
                 pixels = np.ascontiguousarray(pixels[:, :, :3])  # type: ignore[assignment]
-            yield Frame(pixels, frame.seconds, notes)
+            yield Frame(pixels, frame.seconds, notes_where(facts))
 
 
 def _joined(blocks: bytes) -> bytes:
