@@ -23,6 +23,7 @@ from tests.support.brokers import Broker, Place
 from tests.support.containerfile import PROJECT, Image
 from tests.support.programs import Programs, wait_until
 from tests.support.rabbitmq import free_port
+from tests.support.rights import SERVER, as_user
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
 PHOTOS = PROJECT / "examples" / "photos"
@@ -78,7 +79,8 @@ class Server:
 @contextmanager
 def server(image: Image, place: Place, log: Path, cores: float, **more: object) -> Iterator[Server]:
     port = free_port()
-    environment = {"IMGBATCH_BROKER": place.url, "IMGBATCH_METRICS_PORT": str(port)}
+    broker = as_user(place.url, SERVER)
+    environment = {"IMGBATCH_BROKER": broker, "IMGBATCH_METRICS_PORT": str(port)}
     with (
         held(cores) as prefix,
         containerfile.running(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.brokers import Broker
+from tests.support.rights import SERVER, as_user
 
 from imgbatch.version import __version__
 
@@ -140,10 +141,11 @@ def test_through_a_broker_it_writes_the_same_bytes(
     release: Release, on_this_machine: Path, broker: Broker, tmp_path: Path
 ) -> None:
     url = broker.place().url
+    program = release.environment / "bin" / "imgbatch-server"
     log = tmp_path / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [release.environment / "bin" / "imgbatch-server", "--broker", url, "--procs", "2"],
+            [program, "--broker", as_user(url, SERVER), "--procs", "2"],
             stderr=output,
             cwd=release.home,
             env=release.variables,
