@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from imgbatch.cli.config import settable
-from imgbatch.cli.options import Program
+from imgbatch.cli.option_types import Program
+from imgbatch.cli.options import PROGRAMS
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import PROGRAMS
 from imgbatch.version import __version__
 
 DOCS = Path(__file__).parent

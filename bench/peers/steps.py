@@ -17,11 +17,11 @@ from statistics import median
 from typing import Any
 
 from imgbatch.batch.journal import SUFFIX, Journal
+from imgbatch.batch.journal_tables import Planned
 from imgbatch.batch.model import Job, MachineUse, Outcome, Status
 from imgbatch.batch.page.view import page_template, write_page
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, Selection, scan
-from imgbatch.batch.tables import Planned
 from imgbatch.engines.local import PRELOAD
 from imgbatch.recipe import Recipe
 from imgbatch.workers.forkserver import ForkServer

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import SUFFIX, Journal
+from imgbatch.batch.journal_tables import Totals
 from imgbatch.batch.model import Failure, Job, MachineUse, Outcome
 from imgbatch.batch.names import Naming, folds_names, refuse_collisions, refuse_existing
 from imgbatch.batch.objects import Inventory, put_files
@@ -22,7 +23,6 @@ from imgbatch.batch.objects import watch as watch_store
 from imgbatch.batch.plan import Planner
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found, base_of
-from imgbatch.batch.tables import Totals
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import OutputPolicy
 from imgbatch.engines.base import Engine, Stop

@@ -20,10 +20,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from imgbatch.batch import tables
+from imgbatch.batch import journal_tables as tables
+from imgbatch.batch.journal_tables import Planned, Totals, columns, outcome_of, outcome_of_scan
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import Planned, Totals, columns, outcome_of, outcome_of_scan
 from imgbatch.batch.thumbnails import MOST_KEPT, jpeg_size, rank
 from imgbatch.errors import Code, EngineError, ImgbatchError, OutputError, UsageError
 
@@ -247,7 +247,7 @@ class Journal:
             last = rows[-1]["source"]
 
     def rows(self, query: str, **values: object) -> list[sqlite3.Row]:
-        """Return what one of the queries of `imgbatch.batch.tables` selects."""
+        """Return what one of the queries of `imgbatch.batch.journal_tables` selects."""
         with self._lock, self._errors():
             values["earlier"] = self._last_earlier
             return self._connection.execute(query, values).fetchall()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 
+from imgbatch.batch.journal_tables import Row
 from imgbatch.batch.report import Report, replacing
-from imgbatch.batch.tables import Row
 from imgbatch.histograms import BUCKETS_SECONDS
 from imgbatch.images.formats import FORMATS
 from imgbatch.text import printable

@@ -19,11 +19,11 @@ from operator import itemgetter
 from pathlib import Path
 
 from imgbatch.batch.journal import Journal
+from imgbatch.batch.journal_tables import Planned
 from imgbatch.batch.model import Failure, Job
 from imgbatch.batch.names import Naming
 from imgbatch.batch.objects import Inventory
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import Planned
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.thumbnails import is_wanted
 from imgbatch.batch.write import sweep

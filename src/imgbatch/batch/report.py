@@ -16,9 +16,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
+from imgbatch.batch.journal_tables import Row, Totals
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.names import Naming
-from imgbatch.batch.tables import Row, Totals
 from imgbatch.batch.write import create_new
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Recipe

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
-from imgbatch.cli.programs import CLIENT
+from imgbatch.cli.options import CLIENT
 from imgbatch.cli.terminal import print_err, print_out
 from imgbatch.errors import Code, UsageError
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from imgbatch.cli.options import Option, Program
+from imgbatch.cli.option_types import Option, Program
+from imgbatch.cli.options import PROGRAMS
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import PROGRAMS
 from imgbatch.errors import Code, UsageError
 from imgbatch.text import os_reason
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from imgbatch.broker.address import exposes_password, redact, with_tls_files
 from imgbatch.cli.config import default_file, read_preset, read_settings
-from imgbatch.cli.options import Group, Program, completion_variable, forms_of
+from imgbatch.cli.option_types import Group, Program, completion_variable, forms_of
 from imgbatch.cli.terminal import print_err
 from imgbatch.errors import Code, ImgbatchError, UsageError
 

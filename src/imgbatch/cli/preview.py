@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
+from imgbatch.cli.options import PREVIEW
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import PREVIEW
 from imgbatch.cli.terminal import print_err, print_out
 from imgbatch.errors import Code, ImageError, UsageError
 from imgbatch.text import os_reason

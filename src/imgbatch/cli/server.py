@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imgbatch.cli.main import run
-from imgbatch.cli.programs import SERVER
+from imgbatch.cli.options import SERVER
 from imgbatch.cli.terminal import print_out
 from imgbatch.errors import Code, UsageError
 from imgbatch.storage.places import Location, ObjectPath

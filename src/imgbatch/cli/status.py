@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from imgbatch.broker.address import DEFAULT_URL, redact
 from imgbatch.cli.main import run
-from imgbatch.cli.programs import STATUS
+from imgbatch.cli.options import STATUS
 from imgbatch.cli.terminal import print_out
 
 if TYPE_CHECKING:

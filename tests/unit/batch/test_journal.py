@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imgbatch.batch import tables
+from imgbatch.batch import journal_tables as tables
 from imgbatch.batch.journal import Journal
+from imgbatch.batch.journal_tables import Planned, outcome_of
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.objects import Inventory
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import Planned, outcome_of
 from imgbatch.batch.thumbnails import MOST_KEPT
 from imgbatch.errors import Code, EngineError, OutputError, UsageError
 
@@ -170,7 +170,7 @@ def test_what_was_finished_survives_a_kill(path: Path, tmp_path: Path) -> None:
         import os, pathlib, signal
         from imgbatch.batch.journal import Journal
         from imgbatch.batch.model import Outcome, Status
-        from imgbatch.batch.tables import Planned
+        from imgbatch.batch.journal_tables import Planned
         from imgbatch.batch.scan import Found
         journal = Journal.create(pathlib.Path({str(path)!r}), {about(tmp_path)!r})
         journal.plan([

@@ -12,10 +12,10 @@ import pytest
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import Journal
+from imgbatch.batch.journal_tables import OPEN, Planned, Row, Totals, columns
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import OPEN, Planned, Row, Totals, columns
 from imgbatch.errors import Code, OutputError
 from imgbatch.recipe import Encoding, OutputFormat, Recipe
 

@@ -12,7 +12,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.cli.client import main
 from imgbatch.cli.client_run import interruptible, show_plan
 from imgbatch.cli.main import parse
-from imgbatch.cli.programs import CLIENT
+from imgbatch.cli.options import CLIENT
 from imgbatch.cli.values import NameList
 from imgbatch.engines.base import Stop
 from imgbatch.images.limits import Limits

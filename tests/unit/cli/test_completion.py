@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from imgbatch.cli.main import run
-from imgbatch.cli.options import SHELLS, Program, completion
-from imgbatch.cli.programs import CLIENT, PROGRAMS, STATUS
+from imgbatch.cli.option_types import SHELLS, Program, completion
+from imgbatch.cli.options import CLIENT, PROGRAMS, STATUS
 
 # A shell without anybody's start-up files, and a command that shows what it was given.
 BASH = "bash --norc --noprofile -i"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from imgbatch.cli.main import parse
-from imgbatch.cli.options import Program
+from imgbatch.cli.option_types import Program
+from imgbatch.cli.options import CLIENT, PREVIEW, PROGRAMS, SERVER, STATUS
 from imgbatch.cli.presets import PRESETS
-from imgbatch.cli.programs import CLIENT, PREVIEW, PROGRAMS, SERVER, STATUS
 from imgbatch.errors import UsageError
 from imgbatch.recipe import OutputFormat
 

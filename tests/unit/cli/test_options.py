@@ -1,175 +1,82 @@
+"""What all commands have in common."""
+
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import shlex
+import subprocess
+import sys
 
 import pytest
-from click import Argument, IntRange
 
 from imgbatch.cli.main import parse, run
-from imgbatch.cli.options import Group, Option, Program
-from imgbatch.cli.programs import STATUS
-from imgbatch.cli.values import GLOB, PATH, choice
-from imgbatch.errors import Code, EngineError
+from imgbatch.cli.option_types import Option, Program, forms_of
+from imgbatch.cli.options import PROGRAMS
+
+programs = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 
 
-@pytest.fixture(autouse=True)
-def no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+def help_of(program: Program, capsys: pytest.CaptureFixture[str]) -> str:
+    assert run(program, lambda _given: 1, ["--help"]) == 0
+    return capsys.readouterr().out
 
 
-TOOL = Program(
-    "tool",
-    Group(
-        "what", Argument(["source"], help="the input", metavar="INPUT", type=PATH, required=False)
-    ),
-    Group(
-        "how",
-        Option("--level N", "how much; 0..9", IntRange(0, 9), "level_of_detail"),
-        Option("--kind", "which", choice(("one", "two"))),
-        Option("--only GLOB", "these", GLOB, multiple=True),
-        Option("--deep/--no-deep", "or not"),
-        Option("--dry-run", "do nothing at 100 %", everywhere=False),
-    ),
-    Group("else", Option("--dryer", "drier"), needs="dry_run"),
-)
-TOOL.prose = {
-    "summary": "Does things.",
-    "examples": {"tool INPUT --level 3": "does three things"},
-    "remarks": {"more": "There is more."},
-    "exit-statuses": {"0": "all is well"},
-}
-
-
-def status_of(*arguments: str) -> int:
-    return run(TOOL, lambda _given: 0, arguments)
-
-
-def test_only_what_was_given_is_returned() -> None:
-    assert parse(TOOL, []) == {}
-    assert parse(TOOL, ["photos"]) == {"source": Path("photos")}
-
-
-def test_each_kind_of_option_has_its_value_by_its_field() -> None:
-    arguments = ["--level", "3", "--kind", "two", "--only", "a", "--only", "b", "--no-deep"]
-    assert parse(TOOL, ["x", *arguments, "--dry-run"]) == {
-        "source": Path("x"),
-        "level_of_detail": 3,
-        "kind": "two",
-        "only": ("a", "b"),
-        "deep": False,
-        "dry_run": True,
-    }
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--level", "10"], "Invalid value for '--level' (env var: 'IMGBATCH_LEVEL'): 10 is not in "
-         "the range 0<=x<=9."),
-        (["--level", "-1"], "Invalid value for '--level' (env var: 'IMGBATCH_LEVEL'): -1 is not in "
-         "the range 0<=x<=9."),
-        (["--level"], "Option '--level' requires an argument."),
-        (["--kind", "three"], "Invalid value for '--kind' (env var: 'IMGBATCH_KIND'): 'three' is "
-         "not one of 'one', 'two'."),
-        (["--lev", "3"], "No such option '--lev'. Did you mean '--level'?"),
-        (["--colour"], "No such option '--colour'."),
-        (["--deep=yes"], "Option '--deep' does not take a value."),
-        (["--no-deep=yes"], "Option '--no-deep' does not take a value."),
-        (["one", "two"], "Got unexpected extra argument (two)"),
-        (["--dryer"], "--dryer has no meaning without --dry-run; give both, or leave it out"),
-    ],
-)  # fmt: skip
-def test_a_mistake_is_one_sentence_and_exit_status_2(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+@programs
+def test_the_help_fits_a_terminal_of_80_columns(
+    program: Program, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status_of(*arguments) == 2
-    assert capsys.readouterr() == ("", f"tool: {sentence}\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [line for line in help_of(program, capsys).splitlines() if len(line) > 79] == []
 
 
-@pytest.mark.parametrize(
-    ("variable", "sentence"),
-    [
-        ("IMGBATCH_LEVEL", "'x' is not a valid integer range"),
-        ("IMGBATCH_DEEP", "'x' is not a valid boolean"),
-    ],
-)
-def test_a_mistake_in_the_environment_names_the_variable(
-    variable: str,
-    sentence: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@programs
+def test_the_help_shows_every_form_of_every_option(
+    program: Program, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(variable, "x")
-    assert status_of() == 2
-    said = capsys.readouterr().err
-    assert variable in said
-    assert sentence in said
+    text = help_of(program, capsys)
+    for option in program.options:
+        assert all(form in text for form in forms_of(option))
+        assert option.help
+        assert option.help[-1] != "."
 
 
-@pytest.mark.parametrize("argument", ["--help", "-h", "--version", "--print-completion=bash"])
-def test_a_text_that_is_asked_for_comes_whatever_the_environment_and_files_hold(
-    argument: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("IMGBATCH_LEVEL", "x")
-    monkeypatch.setenv("IMGBATCH_CONFIG", "/nonexistent/file.toml")
-    assert status_of(argument) == 0
-    out, err = capsys.readouterr()
-    assert "tool" in out
-    assert err == ""
-
-
-def test_the_help_shows_groups_options_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    status_of("--help")
-    text = capsys.readouterr().out
-    for words in (
-        "tool INPUT [options]", "Does things.", "how:", "--level N", "--kind one|two",
-        "--deep, --no-deep", "100 %", "examples:", "does three things", "There is more.",
-        "0  all is well",
-    ):  # fmt: skip
-        assert words in text
-
-
-def test_an_option_for_the_command_line_is_not_read_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("IMGBATCH_DRY_RUN", "yes")
-    assert parse(TOOL, []) == {}
-
-
-def test_a_failure_is_its_sentence_and_its_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(_given: object) -> int:
-        raise EngineError(Code.DISK_FULL, "the disk is full")
-
-    assert run(TOOL, fail, []) == 3
-    assert capsys.readouterr().err == "tool: the disk is full\n"
-
-
-def test_a_bug_is_a_sentence_and_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(_given: object) -> int:
-        raise ZeroDivisionError("oh")
-
-    monkeypatch.delenv("IMGBATCH_TRACEBACK", raising=False)
-    assert run(TOOL, broken, []) == 3
-    assert "please report it: ZeroDivisionError('oh')" in capsys.readouterr().err
-    monkeypatch.setenv("IMGBATCH_TRACEBACK", "1")
-    with pytest.raises(ZeroDivisionError):
-        run(TOOL, broken, [])
-
-
-@pytest.mark.parametrize("scheme", ["amqp", "amqps"])
-def test_a_password_without_tls_is_worth_a_warning_to_every_program(
-    scheme: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("IMGBATCH_BROKER", f"{scheme}://user:s3cret@far.example/")
-    monkeypatch.setenv("IMGBATCH_TLS_CA", "/etc/ca.pem")
-    given: dict[str, Any] = {}
-    assert run(STATUS, lambda values: given.update(values) or 0, []) == 0
-    assert given["broker"] == f"{scheme}://user:s3cret@far.example/?cacertfile=%2Fetc%2Fca.pem"
-    warning = (
-        "imgbatch-status: warning: the password for amqp://user@far.example/ is sent without TLS; "
-        "use amqps:// unless the network is your own\n"
+@programs
+def test_the_help_loads_nothing_that_is_slow(program: Program) -> None:
+    module = str(program.name).replace("imgbatch-", "imgbatch.cli.")
+    # Without those that were there before, as coverage's own are.
+    code = (
+        f"import sys; before = set(sys.modules); from {module} import main; "
+        "main(['--help']); print(*(set(sys.modules) - before))"
     )
-    assert capsys.readouterr().err == (warning if scheme == "amqp" else "")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    heavy = {"numba", "llvmlite", "cv2", "pika", "rich", "numpy", "PIL", "sqlite3"}
+    assert heavy & set(done.stdout.split()) == set()
+
+
+@programs
+def test_every_example_is_a_command_that_the_parser_understands(program: Program) -> None:
+    for example in program.prose["examples"]:
+        words = shlex.split(example.partition("|")[0])
+        parse(program, words[words.index(str(program.name)) + 1 :])
+
+
+def test_an_option_of_several_programs_means_one_thing_in_the_settings_file() -> None:
+    kinds: dict[str, set[str]] = {}
+    for program in PROGRAMS:
+        for option in program.options:
+            if isinstance(option, Option) and option.everywhere:
+                kinds.setdefault(option.key, set()).add(f"{option.metavar} {option.type}")
+    assert {key for key, names in kinds.items() if len(names) > 1} == set()
+
+
+@programs
+def test_a_help_that_is_read_no_further_is_no_error(program: Program) -> None:
+    module = str(program.name).replace("imgbatch-", "imgbatch.cli.")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"")

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from imgbatch.adjustment import Adjustment
+from imgbatch.batch.journal_tables import Totals
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.report import Report
-from imgbatch.batch.tables import Totals
 from imgbatch.cli.summary import resume_command, summary_lines
 from imgbatch.errors import Code
 from imgbatch.recipe import Recipe

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from click.types import convert_type
 
-from imgbatch.cli.programs import LONGEST_NAME, SERVER
+from imgbatch.cli.options import LONGEST_NAME, SERVER
 from imgbatch.cli.values import IntegerOrWord, amount, choice, seconds
 from imgbatch.protocol.fields import Name
 

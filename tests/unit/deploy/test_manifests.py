@@ -17,7 +17,7 @@ import pytest
 from tests.support import containerfile, rights
 
 from imgbatch.cli.main import parse
-from imgbatch.cli.programs import CLIENT, SERVER
+from imgbatch.cli.options import CLIENT, SERVER
 from imgbatch.server.supervisor import DRAIN_SECONDS
 
 yaml = pytest.importorskip("yaml", reason="the extra named deploy is not installed")

@@ -10,8 +10,8 @@ from html import unescape
 import pytest
 from docs.make_reference import DOCS, MANUAL, PAGES, files, plain, table
 
-from imgbatch.cli.options import Program, forms_of
-from imgbatch.cli.programs import PROGRAMS
+from imgbatch.cli.option_types import Program, forms_of
+from imgbatch.cli.options import PROGRAMS
 from imgbatch.errors import Code
 from imgbatch.images.notes import Note
 

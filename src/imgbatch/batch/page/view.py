@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from imgbatch.batch import tables
+from imgbatch.batch import journal_tables as tables
 from imgbatch.batch.journal import Journal
+from imgbatch.batch.journal_tables import Row
 from imgbatch.batch.model import Failure, Status
 from imgbatch.batch.page.throughput import SHADES, Throughput
 from imgbatch.batch.report import Report, replacing
-from imgbatch.batch.tables import Row
 from imgbatch.batch.thumbnails import jpeg_size
 from imgbatch.errors import OutputError
 from imgbatch.text import duration, size

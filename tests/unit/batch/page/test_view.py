@@ -10,11 +10,11 @@ from PIL import Image
 
 from imgbatch.adjustment import Adjustment
 from imgbatch.batch.journal import Journal
+from imgbatch.batch.journal_tables import Planned
 from imgbatch.batch.model import Failure, MachineUse, Outcome, Status
 from imgbatch.batch.page.view import MOST_LISTED, render, write_page
 from imgbatch.batch.report import Report
 from imgbatch.batch.scan import Found
-from imgbatch.batch.tables import Planned
 from imgbatch.errors import Code
 from imgbatch.recipe import Encoding, Recipe
 
