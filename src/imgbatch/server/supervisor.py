@@ -25,7 +25,7 @@ from imgbatch.broker.consumer import Delivery
 from imgbatch.broker.endpoint import Endpoint
 from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
 from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets
-from imgbatch.protocol.fields import MOST_PLACES
+from imgbatch.protocol.fields import LONGEST_SENTENCE, MOST_PLACES
 from imgbatch.protocol.frames import (
     LONGEST_INTERVAL_SECONDS,
     Discover,
@@ -288,7 +288,8 @@ class Supervisor:
                 self._tell_workers(Serve(lease.batch, lease.secret))
 
     def _refuse(self, lease: Lease, why: str) -> None:
-        refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), why)
+        sentence = why[:LONGEST_SENTENCE]  # it may quote what the lease names
+        refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), sentence)
         self._tell_client(lease, refused)
 
     def _end_lease(self, batch: str) -> None:

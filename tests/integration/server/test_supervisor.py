@@ -199,6 +199,15 @@ def test_a_machine_that_works_for_many_batches_takes_no_more(
     client.hear(ServerStatus, lambda frame: frame.batches == 2)
 
 
+def test_a_lease_of_a_place_with_the_longest_of_names_is_refused_like_any_other(
+    client: Client, machine: ServerStatus
+) -> None:
+    client.enlist(machine, places=("file:///" + "x" * 1_992,))
+    assert "/xxx" in client.hear(LeaseRefused).sentence
+    client.enlist(machine, "another")
+    client.hear(ServerStatus, lambda frame: frame.batches == 1)
+
+
 def test_a_machine_works_for_who_enlists_it_until_it_is_dismissed(
     client: Client, machine: ServerStatus
 ) -> None:
