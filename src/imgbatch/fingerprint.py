@@ -35,7 +35,8 @@ class Fingerprint:
     Parameters
     ----------
     digest
-        Two installations with the same one write the same bytes.
+        Two installations with the same one write the same bytes, as far as libraries of the same
+        version do.
     versions
         Of imgbatch, and of each package that has a hand in the bytes.
     """
@@ -45,7 +46,11 @@ class Fingerprint:
 
 
 def fingerprint() -> Fingerprint:
-    """Put a built-in image through the pipeline, as PNG and as JPEG, and hash what comes out."""
+    """Put a built-in image through the pipeline, as PNG and as JPEG, and hash what comes out.
+
+    Of the libraries for other formats the versions are hashed: to encode an AVIF, a GIF and a WebP
+    at each start of a server would take longer than all the rest.
+    """
     pipeline = Pipeline()
     adjustment = Adjustment(brightness=10, contrast=20, sharpness=40)
     digest = hashlib.blake2b(digest_size=16)
@@ -58,10 +63,20 @@ def fingerprint() -> Fingerprint:
         picture_out = pipeline.run(picture, Recipe(adjustment, encoding)).data
         digest.update(picture_out)
     digest.update(pipeline.run(picture_out, Recipe(adjustment)).data)
+    digest.update(repr(_library_versions()).encode())
     import cv2
 
     versions = {name: _version_of(name) for name in _DISTRIBUTIONS}
     return Fingerprint(digest.hexdigest(), versions | {"opencv": cv2.__version__})
+
+
+def _library_versions() -> dict[str, object]:
+    """Return the versions of what decodes and encodes WebP, AVIF, GIF, TIFF and HEIF."""
+    import pi_heif
+    from PIL import features
+
+    versions = {name: features.version(name) for name in ("pil", "webp", "avif", "libtiff")}
+    return versions | {"libheif": pi_heif.libheif_info()}
 
 
 def _version_of(distribution: str) -> str:

@@ -5,6 +5,7 @@ import sys
 from importlib import metadata
 
 import cv2
+from PIL import features
 
 from imgbatch.fingerprint import fingerprint, warm_up
 
@@ -28,6 +29,12 @@ def test_packages_that_came_under_other_names_are_no_reason_to_fail(monkeypatch)
     versions = fingerprint().versions
     assert versions.pop("opencv") == cv2.__version__
     assert set(versions.values()) == {"unknown"}
+
+
+def test_another_version_of_a_library_that_the_picture_does_not_use_tells_apart(monkeypatch):
+    here = fingerprint().digest
+    monkeypatch.setattr(features, "version", lambda name: f"another {name}")
+    assert fingerprint().digest != here
 
 
 def test_after_the_warm_up_nothing_is_left_to_load():
