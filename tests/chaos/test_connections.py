@@ -93,7 +93,7 @@ def test_half_open_connections_are_noticed_in_each_direction(
 def test_damaged_bytes_are_fetched_again_and_never_decoded(
     place: Place, programs: Programs, tmp_path: Path
 ) -> None:
-    """Time lost: nothing but the second copy; 30 s if what was damaged can't be told."""
+    """Time lost: 10 s until a piece of an image is asked for again, 30 until a result is missed."""
     large(tmp_path / "in", 16)
     with proxy_to(place.port) as client_side, proxy_to(place.port) as server_side:
         server = programs.server(place.through(server_side.port), fragile=True)
