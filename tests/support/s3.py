@@ -28,6 +28,8 @@ from tests.support.rabbitmq import free_port
 
 START_SECONDS = 60.0
 PYTHON = "/usr/bin/python3"
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""A part ends with the tests, also if these are killed."""
 _PARTS = ("account", "container", "object")
 _SWIFT = """
 [swift-hash]
@@ -128,7 +130,7 @@ def private_s3() -> Iterator[S3Server]:
             settings = folder / f"{part}.conf"
             settings.write_text(_settings(folder, part, port))
             with (folder / f"{part}.log").open("wb") as log:
-                command = [PYTHON, f"/usr/bin/swift-{part}-server", str(settings)]
+                command = [*_WITH_US, PYTHON, f"/usr/bin/swift-{part}-server", str(settings)]
                 processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
         _wait_until_up(folder, ports["proxy"])
         yield S3Server(ports["proxy"])
