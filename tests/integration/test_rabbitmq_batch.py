@@ -23,7 +23,7 @@ from tests.support.photos import encoded, fill
 from tests.support.programs import Client, Programs, environment, programs_in, wait_until
 from tests.support.proxy import proxy_to
 from tests.support.rabbitmq import free_port
-from tests.support.rights import CLIENT, login
+from tests.support.rights import CLIENT, login, passwords
 from tests.support.slow_photos import slow
 
 from imgbatch.broker.topology import DISCOVER, STATUS, Topology
@@ -531,16 +531,20 @@ def test_the_users_of_the_compose_file_may_do_what_a_run_needs(
 
     users = broker.node.folder / "compose.json"
     users.write_text(filled_in(compose["configs"]["users"]["content"]))
-    broker.control("import_definitions", str(broker.node.inside(users)))
     server, client = (
         filled_in(compose["services"][name]["environment"]["IMGBATCH_BROKER"])
         .replace("@rabbitmq/", f"@127.0.0.1:{broker.port}/")
         for name in ("server", "client")
     )  # fmt: skip
     fill(tmp_path / "in", 3)
-    programs.server(server)
-    run = programs.client(tmp_path / "in", tmp_path / "out", broker=client)
-    assert run.wait() == 0, run.said()
+    broker.control("import_definitions", str(broker.node.inside(users)))
+    try:
+        programs.server(server)
+        run = programs.client(tmp_path / "in", tmp_path / "out", broker=client)
+        assert run.wait() == 0, run.said()
+    finally:  # the other tests' users have the same names
+        for name, password in passwords().items():
+            broker.control("change_password", name, password)
     assert len(run.written()) == 3
     patterns = json.loads(users.read_text())["permissions"]
     page = (deploy.parent / "docs" / "operations.md").read_text()

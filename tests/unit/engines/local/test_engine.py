@@ -272,7 +272,7 @@ def test_while_kernels_are_compiled_the_listener_is_told_and_no_image_s_time_run
 ) -> None:
     for name, value in cold_cache(tmp_path / "cache").items():
         monkeypatch.setenv(name, value)
-    engine = LocalEngine(4, Limits(), OutputPolicy(folder=target), image_timeout_seconds=1.0)
+    engine = LocalEngine(4, Limits(), OutputPolicy(folder=target), image_timeout_seconds=2.0)
     notes = run(engine, fill(tmp_path / "in", 6), target)
     assert notes.reasons[:2] == ["compiling the kernels for this processor, once", None]
     assert {it.attempts for it in notes.outcomes.values()} == {1}
