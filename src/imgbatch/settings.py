@@ -174,7 +174,8 @@ def check_paths(settings: Settings) -> Settings:
     """
     source: Location | None
     if isinstance(settings.source, ObjectPath):
-        source = known_object(settings.source)
+        # To be watched, a place may still be empty.
+        source = known_object(settings.source) or (settings.source if settings.watch else None)
     else:
         source = Path(os.path.abspath(settings.source))  # noqa: PTH100  # keeps links, as called
         source = source if source.exists() else None

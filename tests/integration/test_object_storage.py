@@ -157,9 +157,10 @@ def test_a_dry_run_only_tells(bucket: Bucket, programs: Programs, here: Path) ->
     assert list(here.iterdir()) == []
 
 
-def test_objects_are_taken_as_they_come(bucket: Bucket, programs: Programs) -> None:
-    bucket.fill("in", 1)
+def test_objects_are_taken_as_they_come(bucket: Bucket, programs: Programs, here: Path) -> None:
     client = programs.client(f"{bucket.url}/in", f"{bucket.url}/out", "--watch")
+    wait_until((here / f"imgbatch-report-{bucket.name}-out").exists, "the run to begin")
+    bucket.fill("in", 1)
     wait_until(lambda: bucket.keys("out") == {"IMG_0000.jpg"}, "the first result")
     bucket.fill("in", 2)
     wait_until(lambda: len(bucket.keys("out")) == 2, "the second result")
