@@ -81,7 +81,7 @@ def read_source(job: Job, max_bytes: int, folder: Path | None = None) -> tuple[B
     data: Buffer
     attributes: Attributes = {}
     if isinstance(job.source, ObjectPath):
-        data, attributes = store.read(job.source, job.etag)
+        data, attributes = store.read(job.source, job.etag, job.size_bytes)
     else:
         with open_source(job, folder) as file:
             try:

@@ -53,9 +53,14 @@ _HOW = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS names the file with them",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY give them",
 }
+# What is taken from a profile, if none of these variables says otherwise.
 _PROFILE_KEYS = {
-    "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "endpoint_url",
-}  # fmt: skip
+    "aws_access_key_id": (),
+    "aws_secret_access_key": (),
+    "aws_session_token": (),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "endpoint_url": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+}
 
 
 def _pass_over(_why: str) -> None:
@@ -99,6 +104,8 @@ class _NotDone(Exception):
 def objects_below(place: ObjectPath) -> Iterator[Stored]:
     """Yield the objects below a place in the order of the store, holding one page of them.
 
+    The empty objects that consoles make for folders, whose keys end with a slash, are left out.
+
     Raises
     ------
     EngineError
@@ -121,8 +128,13 @@ def objects_below(place: ObjectPath) -> Iterator[Stored]:
 
     try:
         while page := _attempt(place, next_page):
-            yield from (_stored(meta, place) for meta in page)
-            last = page[-1]["path"]
+            for meta, following in zip(page, [*page[1:], None], strict=True):
+                last = meta["path"]
+                if _is_folder_marker(place, meta, following):
+                    # Behind its key, whose slash the library leaves out here as well.
+                    last += "/ "
+                else:
+                    yield _stored(meta, place)
     except (FileNotFoundError, _NotDone) as error:
         if getattr(error, "status", 0) == 403:
             raise _refused(place, f"can't be listed: {_reason_of(error)}") from None
@@ -150,13 +162,15 @@ def look_at(path: ObjectPath) -> Stored | None:
         raise _unreadable(path, error) from None
 
 
-def read(path: ObjectPath, etag: str = "") -> tuple[memoryview, Attributes]:
+def read(
+    path: ObjectPath, etag: str = "", size_bytes: int | None = None
+) -> tuple[memoryview, Attributes]:
     """Return an object's bytes, as the library holds them, and the attributes that it carries.
 
     Parameters
     ----------
-    etag
-        Of the object that is meant, if one is.
+    etag, size_bytes
+        Of the object that is meant, if one is. Of another size, none is held in memory.
 
     Raises
     ------
@@ -168,9 +182,14 @@ def read(path: ObjectPath, etag: str = "") -> tuple[memoryview, Attributes]:
     import obstore
     from obstore.exceptions import PreconditionError
 
+    quoted = etag if '"' in etag else f'"{etag}"'  # Azure lists them without
+
     def get(store: ObjectStore) -> tuple[memoryview, Attributes]:
-        found = obstore.get(store, path.key, options={"if_match": etag} if etag else None)
-        if etag and found.meta["e_tag"] != etag:  # from a store that knows no conditions
+        found = obstore.get(store, path.key, options={"if_match": quoted} if etag else None)
+        other = (found.meta["e_tag"] or "").strip('"') != etag.strip('"')
+        if etag and other:  # from a store that knows no conditions
+            raise _changed(path)
+        if size_bytes not in {None, found.meta["size"]}:
             raise _changed(path)
         attributes = {str(name): value for name, value in found.attributes.items()}
         return memoryview(found.bytes()), attributes
@@ -230,7 +249,11 @@ def write(
     if not (overwrite or conditional) and look_at(path) is not None:
         raise _exists(path)
 
+    attempts = 0
+
     def put(store: ObjectStore) -> None:
+        nonlocal attempts
+        attempts += 1
         obstore.put(
             store,
             path.key,
@@ -244,19 +267,32 @@ def write(
     try:
         _attempt(path, put)
     except (AlreadyExistsError, PreconditionError):
-        raise _exists(path) from None
+        # It may be ours: of an attempt that was done, and whose answer was lost.
+        if attempts == 1 or not _holds(path, data):
+            raise _exists(path) from None
     except (_NotDone, FileNotFoundError, ValueError) as error:
         status = getattr(error, "status", 404 if isinstance(error, OSError) else 400)
         if conditional and status in {409, 501}:
             # 409 is also what a store says of two writers at once.
             _without_conditions.update({path.store} if status == 501 else ())
-            if look_at(path) is not None:
+            if look_at(path) is None:
+                write(path, data, attributes, overwrite=True)
+            elif attempts == 1 or not _holds(path, data):
                 raise _exists(path) from None
-            write(path, data, attributes, overwrite=True)
             return
         kind = OutputError if status in {401, 403, 404} else FileError
         code = Code.OUTPUT_FOLDER_UNWRITABLE if kind is OutputError else Code.OUTPUT_UNWRITABLE
         raise kind(code, f"{path} can't be written: {_reason_of(error)}") from None
+
+
+def _holds(path: ObjectPath, data: Buffer | Path) -> bool:
+    """Whether an object is there that has these bytes; of another size, it is not read."""
+    if isinstance(data, Path):
+        return False
+    try:
+        return read(path, size_bytes=len(data))[0] == data
+    except FileError:
+        return False
 
 
 def _attempt(path: ObjectPath, action: Callable[[ObjectStore], T]) -> T:
@@ -272,14 +308,16 @@ def _attempt(path: ObjectPath, action: Callable[[ObjectStore], T]) -> T:
             except (FileNotFoundError, exceptions.AlreadyExistsError, exceptions.PreconditionError):
                 raise
             except exceptions.BaseError as error:
-                # Never the library's own text: it has keys and signatures in it.
-                reason = _passing(path, str(error))
-                if time.monotonic() + pause_seconds > give_up_seconds:
-                    raise EngineError(
-                        Code.STORAGE_UNREACHABLE,
-                        f"{path.store} can't be reached: {reason}, for {PATIENCE_SECONDS:.0f} s; "
-                        "continue with --resume",
-                    ) from None
+                text = str(error)
+            # Out of that block, so that no error of ours has the library's as its context: its text
+            # has keys and signatures in it.
+            reason = _passing(path, text)
+            if time.monotonic() + pause_seconds > give_up_seconds:
+                raise EngineError(
+                    Code.STORAGE_UNREACHABLE,
+                    f"{path.store} can't be reached: {reason}, for {PATIENCE_SECONDS:.0f} s; "
+                    "continue with --resume",
+                )
             on_waiting(f"waiting for {path.store}: {reason}")
             told = True
             time.sleep(pause_seconds * random.uniform(0.5, 1.0))
@@ -292,18 +330,20 @@ def _attempt(path: ObjectPath, action: Callable[[ObjectStore], T]) -> T:
 def _passing(path: ObjectPath, text: str) -> str:
     """Return why something failed that may pass, by what the library says; else raise."""
     # Where a cloud's machine would find those of its role.
-    if "169.254." in text or "metadata.google" in text:
+    if re.search(r"://(169\.254\.|metadata\.google)", text):
         raise _refused(path, "needs credentials, and there are none")
     invalid = re.search(r'invalid path: .*?Path "(.*?)"', text, re.DOTALL)
     if invalid:
         why = f"an object's key, {invalid[1]!r}, can't be a file's path; rename that object"
         raise _NotDone(400, why)
+    if "redirect without LOCATION" in text:
+        raise _refused(path, "is elsewhere: of another region, or at another endpoint")
     status = re.search(r"status code: (\d{3})(?: ([A-Za-z -]+))?", text)
     if status is None:
         return "the connection failed"
     code = re.search(r"<Code>(\w+)</Code>", text)
     number, reason = int(status[1]), f"{status[1]} {code[1] if code else status[2] or ''}".strip()
-    if number in _PASSING:
+    if number in _PASSING or reason == "400 RequestTimeout":  # a body that came too slowly
         return f"it answers {reason}"
     if number == 401 or _NO_CREDENTIALS.search(reason):
         raise _refused(path, f"refuses this machine's credentials ({reason})")
@@ -313,15 +353,19 @@ def _passing(path: ObjectPath, text: str) -> str:
 @cache
 def _opened(name: str) -> ObjectStore:
     """Return the library's object for a store; it keeps connections, and is not to be forked."""
-    from obstore import store
+    from obstore import exceptions, store
 
     scheme, _, bucket = name.partition("://")
     options: dict[str, Any] = {"client_options": _CLIENT, "retry_config": {"max_retries": 0}}
-    if scheme == "s3":
-        return store.S3Store(bucket, config=_aws_profile(), **options)
-    if scheme == "gs":
-        return store.GCSStore(bucket, **options)
-    return store.AzureStore(bucket, **options)
+    try:
+        if scheme == "s3":
+            return store.S3Store(bucket, config=_aws_profile(), **options)
+        if scheme == "gs":
+            return store.GCSStore(bucket, **options)
+        return store.AzureStore(bucket, **options)
+    except exceptions.BaseError:
+        what = "needs credentials, and these are incomplete, or in a file that can't be read"
+        raise _refused(ObjectPath(name), what) from None
 
 
 def _aws_profile() -> S3Config:
@@ -332,16 +376,43 @@ def _aws_profile() -> S3Config:
     if "AWS_ACCESS_KEY_ID" in os.environ:
         return {}
     files = configparser.RawConfigParser()
-    files.read(
-        Path(os.environ.get(variable, f"~/.aws/{name}")).expanduser()
-        for variable, name in (
-            ("AWS_CONFIG_FILE", "config"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
-        )
-    )
+    for variable, name in (
+        ("AWS_CONFIG_FILE", "config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
+    ):
+        path = Path(os.environ.get(variable, f"~/.aws/{name}")).expanduser()
+        try:
+            files.read(path)
+        except (configparser.Error, UnicodeDecodeError):
+            # Whose text quotes the line, and so perhaps a key.
+            sentence = f"{path} can't be read: it is no settings file of the AWS tools; correct it"
+            raise EngineError(Code.STORAGE_REFUSED, sentence) from None
     sections = [files[name] for name in (f"profile {profile}", profile) if name in files]
     found = {key: value for section in sections for key, value in section.items()}
-    return cast("S3Config", {key: found[key] for key in _PROFILE_KEYS & found.keys()})
+    taken = {
+        key: found[key]
+        for key, variables in _PROFILE_KEYS.items()
+        if key in found and not any(map(os.environ.get, variables))
+    }
+    return cast("S3Config", taken)
+
+
+def _is_folder_marker(place: ObjectPath, meta: Any, following: Any) -> bool:
+    """Whether an object stands for a folder; the library lists it without its key's slash.
+
+    That is told by what is listed next, which lies in it, or else by asking for the object.
+    """
+    path = ObjectPath(place.store, meta["path"])
+    if path.key == place.key:
+        return True
+    if meta["size"]:
+        return False
+    if following is not None and following["path"].startswith(f"{path.key}/"):
+        return True
+    try:
+        return look_at(path) is None
+    except FileError:
+        return False
 
 
 def _stored(meta: Any, place: ObjectPath) -> Stored:
