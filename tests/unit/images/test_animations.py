@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -19,8 +19,9 @@ from tests.support import images
 from imgbatch.adjustment import Adjustment
 from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded, RefusedImage
 from imgbatch.images.formats import FORMATS, inspect
-from imgbatch.images.gif.container import parse_gif
+from imgbatch.images.gif.container import MOST_EXTENSIONS, join_gif, parse_gif
 from imgbatch.images.limits import Limits
+from imgbatch.images.webp.container import join_webp, parse_webp
 from imgbatch.pipeline import Pipeline, Processed
 from imgbatch.recipe import DamagedPolicy, Encoding, Frames, OutputFormat, Recipe
 from imgbatch_kernels import adjust
@@ -250,6 +251,46 @@ def test_a_gif_that_viewers_show_differently_is_refused():
         assert caught.value.code is Code.UNSUPPORTED_IMAGE
 
 
+def gif_of(*stored: tuple[int, int, int]) -> bytes:
+    """Return a GIF of squares, each of a side, as far from the corner, and with a disposal."""
+    frames = []
+    for number, (side, offset, disposal) in enumerate(stored):
+        square = Image.new("P", (side, side), number)
+        square.putpalette(bytes(range(10, 22)))
+        (frame,) = parse_gif(memoryview(images.pillow_file(square, "GIF"))).frames
+        place = {"left": offset, "top": offset, "delay": 10, "disposal": disposal}
+        frames.append(replace(frame, **place))
+    return join_gif((16, 16), frames)
+
+
+@pytest.mark.parametrize("disposal", [3, 4])
+def test_before_a_first_frame_of_which_nothing_stays_there_was_nothing(disposal):
+    file = gif_of((16, 0, disposal), (4, 2, 0))
+    for encoding in (KEEP, TO_PNG):
+        second = played(run(file, encoding).data)[1][0]
+        alpha = np.frombuffer(second, np.uint8).reshape(16, 16, 4)[:, :, 3]
+        assert (alpha[2:6, 2:6] == 255).all()
+        assert alpha.sum() == 16 * 255
+
+
+@pytest.mark.parametrize("disposal", [3, 4])
+def test_below_a_frame_that_goes_is_what_was_there_before(disposal):
+    file = gif_of((16, 0, 0), (8, 1, disposal), (3, 12, 0))
+    assert played(run(file).data) == played(file)
+
+
+def test_how_much_to_load_first_is_not_how_often_it_is_played():
+    file = animation("GIF", plays=3).replace(b"NETSCAPE2.0\3\1", b"NETSCAPE2.0\3\2")
+    assert inspect(memoryview(file), Limits()).plays == 1
+
+
+def test_a_gif_of_hardly_anything_but_comments_is_refused():
+    dot = gif_of_dots(1)
+    run(dot[:-1] + b"!\xfe\0" * MOST_EXTENSIONS + b";")
+    with pytest.raises(RefusedImage, match="comments"):
+        run(dot[:-1] + b"!\xfe\0" * (MOST_EXTENSIONS + 1) + b";")
+
+
 # --- APNG -----------------------------------------------------------------------------------------
 
 Stored = tuple[np.ndarray, int, int, int, int]
@@ -379,6 +420,26 @@ def test_metadata_of_an_animated_webp_stay():
     before, after = images.opened(file).info, images.opened(run(file).data).info
     for name in ("exif", "xmp", "icc_profile", "background"):
         assert after[name] == before[name]
+
+
+def test_a_frame_of_more_than_a_minute_is_shown_as_long():
+    file = images.moving(images.pixels(), "WEBP", duration=[65_537, 120, 40])
+    assert [time for _, time in played(run(file, TO_PNG).data)] == [65_537, 120, 40]
+
+
+def test_bytes_behind_a_webp_are_dropped_and_noted():
+    for file in (animation("WEBP"), images.webp(lossless=True)):
+        assert run(file + b"more").notes == ("trailing-data-dropped",)
+        assert run(file + b"more").data == run(file).data
+        assert run(file).notes == ()
+
+
+def test_an_animated_webp_whose_settings_are_too_short_is_damage():
+    chunks = parse_webp(memoryview(animation("WEBP"))).chunks
+    short = [(name, body[:4] if name == b"ANIM" else body) for name, body in chunks]
+    with pytest.raises(DamagedImage) as caught:
+        run(join_webp([*short]))
+    assert caught.value.code is Code.DAMAGED_IMAGE
 
 
 def test_every_format_that_holds_animations_is_tried_here():

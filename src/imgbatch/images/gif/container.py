@@ -12,6 +12,7 @@ _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
 _CONTROL, _APPLICATION = 0xF9, 0xFF
 _HAS_TABLE, _IS_INTERLACED, _HAS_TRANSPARENT = 0x80, 0x40, 1
 MOST_FRAMES = 100_000
+MOST_EXTENSIONS = 10_000
 _LOOPS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
@@ -128,9 +129,11 @@ def _parse_blocks(data: memoryview, structure: GifStructure, position: int) -> i
             position = _blocks_end(data, start + 2)
             if data[start + 1] == _CONTROL:
                 control = struct.unpack_from("4s", data, start + 3)[0]
-            elif data[start + 1] == _APPLICATION and bytes(data[start + 3 : start + 14]) in _LOOPS:
+            elif _says_plays(data, start):
                 repeats = struct.unpack_from("<H", data, start + 16)[0]
                 structure.plays = repeats + 1 if repeats else 0
+            elif len(structure.extensions) >= MOST_EXTENSIONS:
+                raise unsupported(f"the GIF has more than {MOST_EXTENSIONS} comments")
             else:
                 structure.extensions.append(data[start:position])
         elif kind == _IMAGE:
@@ -159,6 +162,12 @@ def _parse_blocks(data: memoryview, structure: GifStructure, position: int) -> i
         else:
             raise IndexError
     return position + 1
+
+
+def _says_plays(data: memoryview, start: int) -> bool:
+    """Whether an extension says how often the GIF is played, and not how much to load before."""
+    is_known = data[start + 1] == _APPLICATION and bytes(data[start + 3 : start + 14]) in _LOOPS
+    return is_known and data[start + 14] >= 3 and data[start + 15] & 7 == 1
 
 
 def _table(data: memoryview, position: int, flags: int) -> bytes:

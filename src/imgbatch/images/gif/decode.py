@@ -20,7 +20,8 @@ from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.pillow import opened
 from imgbatch.recipe import DamagedPolicy
 
-_DISPOSALS = {2: Disposal.BACKGROUND, 3: Disposal.PREVIOUS}
+_DISPOSALS = {2: Disposal.BACKGROUND, 3: Disposal.PREVIOUS, 4: Disposal.PREVIOUS}
+"""4 is no value of the specification's; browsers take it for 3."""
 _XMP, _ICC = b"\x0bXMP DataXMP", b"\x0bICCRGBG1012"
 _XMP_TRAILER_BYTES = 258
 _MEMORY_PER_BYTE = 16
@@ -42,6 +43,7 @@ class GifSource:
         is_opaque = (
             (first.width_pixels, first.height_pixels) == size
             and first.transparent is None
+            and _DISPOSALS.get(first.disposal) is not Disposal.PREVIOUS
             and all(frame.disposal != 2 for frame in structure.frames)
         )
         return Shape(

@@ -166,10 +166,10 @@ def write_frames(
         if shown is not None:
             rows, columns = changed_area(shown, frame.pixels)
         area = np.ascontiguousarray(frame.pixels[rows, columns])
-        seconds = frame.seconds.limit_denominator(_LARGEST)
-        part = min(seconds.numerator, _LARGEST * seconds.denominator)
+        largest = max(int(_LARGEST / max(frame.seconds, Fraction(1))), 1)
+        seconds = frame.seconds.limit_denominator(largest)
         place = area.shape[1], area.shape[0], columns.start, rows.start
-        time = (part, seconds.denominator) if part <= _LARGEST else (round(seconds), 1)
+        time = min(seconds.numerator, _LARGEST), seconds.denominator
         chunks.append((b"fcTL", struct.pack(_CONTROL, sequence, *place, *time, 0, 0)))
         body = compress_pixels(area, encoding.png_level, buffers)  # type: ignore[arg-type]
         if shown is None:

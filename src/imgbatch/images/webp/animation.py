@@ -17,7 +17,7 @@ from imgbatch.recipe import DamagedPolicy, Encoding
 
 _ALPHA_FLAG = 0x10
 _FRAME_HEADER_BYTES = 16
-_MEMORY_PER_BYTE = 14
+_MEMORY_PER_BYTE, _ENCODER_MEMORY_PER_BYTE = 14, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,16 @@ class AnimatedWebp(WebpSource):
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode the first frame."""
-        return Picture(next(self.frames(buffers, damaged)).pixels)
+        first = next(self.frames(buffers, damaged))
+        return Picture(first.pixels, first.notes)
 
     def frames(self, buffers: Buffers, damaged: DamagedPolicy) -> Iterator[Frame]:  # noqa: ARG002
         """Decode one frame after the other, as viewers show them."""
         is_strict = damaged is DamagedPolicy.STRICT
         if is_strict and not self.structure.is_complete:
             raise failures.truncated("the WebP is shorter than its header says")
-        return frames_by_pillow(self.data, "WebP", self.shape, is_strict=is_strict)
+        for frame in frames_by_pillow(self.data, "WebP", self.shape, is_strict=is_strict):
+            yield replace(frame, notes=self.notes())
 
 
 def read(data: memoryview) -> WebpSource:
@@ -83,6 +85,9 @@ def read(data: memoryview) -> WebpSource:
     extended = structure.first(b"VP8X")
     if extended is None or len(extended) < 10:
         raise failures.beyond_repair("the animated WebP does not say its size")
+    settings = structure.first(b"ANIM")
+    if settings is not None and len(settings) < 6:
+        raise failures.beyond_repair("the animated WebP does not say how often it is played")
     width, height = (int.from_bytes(extended[at : at + 3], "little") + 1 for at in (4, 7))
     stored = [_stored(body, width, height) for name, body in structure.chunks if name == b"ANMF"]
     if not stored:
@@ -116,6 +121,7 @@ def write_frames(
     options, notes = options_for(source, encoding)
     settings = source.structure.first(b"ANIM") or b"\0\0\0\0"
     blue, green, red, alpha = settings[:4]
+    failures.probe_memory(source.shape, _ENCODER_MEMORY_PER_BYTE)
     file = save_frames(
         frames,
         source.shape.frames,

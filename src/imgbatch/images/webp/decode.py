@@ -8,6 +8,7 @@ from typing import ClassVar
 from imgbatch.images import failures
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.metadata import Metadata
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Shape
 from imgbatch.images.webp.container import PICTURE_CHUNKS, WebpStructure, join_webp
@@ -62,4 +63,9 @@ class WebpSource:
         pixels = decode_by_opencv(join_webp(self.structure.picture), "WebP", self.shape)
         if pixels.shape != self.shape.array_shape:
             raise failures.damaged("the WebP's pixels are not as its headers say")
-        return Picture(pixels)
+        return Picture(pixels, self.notes())
+
+    def notes(self) -> tuple[Note, ...]:
+        """Return what decoding drops."""
+        end = 8 + int.from_bytes(self.data[4:8], "little")
+        return notes_where({Note.TRAILING_DATA_DROPPED: len(self.data) > end + end % 2})
