@@ -23,7 +23,7 @@ class Frame:
     Parameters
     ----------
     pixels
-        The whole canvas, which whoever takes the frame may change.
+        The whole canvas, which its receiver may change.
     seconds
         For how long it is shown.
     notes

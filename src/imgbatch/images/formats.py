@@ -175,7 +175,7 @@ def _written_format(source: Source, encoding: Encoding) -> str:
 
 
 def _module(name: str) -> ModuleType:
-    """Import what reads and writes a format, when it is needed: all five take a worker 25 ms."""
+    """Import what reads and writes a format, when it is needed: all take a worker 25 ms."""
     return import_module(f"imgbatch.images.{name}")
 
 

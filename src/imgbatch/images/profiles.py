@@ -29,7 +29,8 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 def is_usual(code_points: CodePoints) -> bool:
     """Whether viewers show the same colours where nothing is said of them."""
     primaries, transfer = code_points
-    return primaries not in _CHROMATICITIES and transfer not in _HDR_TRANSFERS
+    is_known = all(number in range(256) for number in code_points)
+    return not is_known or (primaries not in _CHROMATICITIES and transfer not in _HDR_TRANSFERS)
 
 
 def profile_of(code_points: CodePoints) -> bytes:

@@ -8,6 +8,7 @@ from imgbatch.images.deflate import deflate_bytes
 from imgbatch.images.metadata import Metadata, Resolution, inflate
 from imgbatch.images.notes import Note
 from imgbatch.images.png.container import PngStructure
+from imgbatch.images.profiles import CodePoints, is_usual
 from imgbatch.recipe import PngLevel
 
 Body = bytes | memoryview
@@ -53,6 +54,7 @@ def kept_chunks(
 def metadata_of(structure: PngStructure) -> Metadata:
     """Return what of the chunks other formats have a place for."""
     exif, xmp, icc, resolution, has_more = None, None, None, None, False
+    code_points: CodePoints | None = None
     for chunk in structure.chunks:
         body = chunk.body
         if not chunk.is_intact or chunk.is_critical or chunk.kind in _BOUND_TO_OLD_DATA:
@@ -65,9 +67,13 @@ def metadata_of(structure: PngStructure) -> Metadata:
             resolution = _resolution(bytes(body))
         elif chunk.kind == b"iTXt" and body[: len(_XMP_KEYWORD) + 1] == _XMP_KEYWORD + b"\0":
             xmp = _text(bytes(body))
+        elif chunk.kind == b"cICP" and len(body) == 4:
+            code_points = None if is_usual((body[0], body[1])) else (body[0], body[1])
         elif chunk.kind not in _SAMPLES | {b"sRGB"}:
             has_more = True
-    return Metadata(exif, xmp, icc, resolution, has_more=has_more)
+    if code_points is not None:
+        icc = None  # the numbers go before a profile (W3C PNG, third edition, 4.3)
+    return Metadata(exif, xmp, icc, resolution, code_points, has_more)
 
 
 def _profile(body: bytes) -> bytes | None:

@@ -6,10 +6,14 @@ import zlib
 import pytest
 from tests.support import images
 
+from imgbatch.errors import RefusedImage
 from imgbatch.images.metadata import Metadata, Resolution
 from imgbatch.images.notes import Note
 from imgbatch.images.png.container import parse_png
 from imgbatch.images.png.metadata import carried_chunks, kept_chunks, metadata_of
+from imgbatch.images.profiles import profile_of
+from imgbatch.pipeline import Pipeline
+from imgbatch.recipe import Encoding, OutputFormat, Recipe
 
 
 def metadata(*before: bytes) -> Metadata:
@@ -27,6 +31,23 @@ def test_xmp_is_found_whether_compressed_or_not(is_compressed):
     text = zlib.compress(images.XMP) if is_compressed else images.XMP
     body = b"XML:com.adobe.xmp\0" + bytes((is_compressed, 0)) + b"\0\0" + text
     assert metadata(images.chunk(b"iTXt", body)).xmp == images.XMP
+
+
+def test_numbers_of_colours_go_before_a_profile_and_light_beyond_white_is_refused_for_a_jpeg():
+    profile = images.chunk(b"iCCP", b"p\0\0" + zlib.compress(images.profile()))
+
+    def to_jpeg(*code_points: int) -> bytes:
+        numbers = images.chunk(b"cICP", bytes((*code_points, 0, 1)))
+        file = images.png_of(images.pixels(), before=(numbers, profile))
+        written = Pipeline().run(file, Recipe(encoding=Encoding(OutputFormat.JPEG)))
+        assert written.notes == ()
+        return images.opened(written.data).info["icc_profile"]
+
+    assert to_jpeg(12, 13) == profile_of((12, 13))
+    assert to_jpeg(1, 13) == images.profile()
+    for transfer in (16, 18):
+        with pytest.raises(RefusedImage, match=r"HDR .*--format png"):
+            to_jpeg(9, transfer)
 
 
 @pytest.mark.parametrize("body", [b"p\0\0no zlib", b"p\0\1" + zlib.compress(b"x"), b"no end"])
