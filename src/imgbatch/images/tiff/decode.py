@@ -177,6 +177,7 @@ def read(data: memoryview) -> TiffSource:
     has_previews = False
     for number, directory in enumerate(DirectoryReader(data).chain()):
         is_preview = bool(directory.number(tags.SUBFILE_KIND) & 1)
+        is_preview |= number > 0 and directory.number(tags.OLD_SUBFILE_KIND) == 2
         if number == 0 and (is_preview or directory.entries.keys() & tags.RAW_MARKS):
             raise failures.unsupported_format("a camera's raw file")
         if number == MOST_PAGES:

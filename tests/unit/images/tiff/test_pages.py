@@ -171,9 +171,12 @@ def test_previews_among_pages_are_dropped_and_noted():
     with tifffile.TiffWriter(file) as writer:
         for page, kind in ((PAGES[0], 2), (images.pixels(8, 8), 1), (PAGES[0], 2)):
             writer.write(page, photometric="rgb", subfiletype=kind, metadata=None)
-    processed = run(file.getvalue())
-    assert processed.notes == ("embedded-pictures-dropped",)
-    assert [page.number(tags.SUBFILE_KIND) for page in directories(processed.data)] == [2, 2]
+    new, old = (struct.pack("<HHII", *field) for field in ((254, 4, 1, 1), (255, 4, 1, 2)))
+    assert file.getvalue().count(new) == 1
+    for data in (file.getvalue(), file.getvalue().replace(new, old)):
+        processed = run(data)
+        assert processed.notes == ("embedded-pictures-dropped",)
+        assert [page.number(tags.SUBFILE_KIND) for page in directories(processed.data)] == [2, 2]
 
 
 def test_pages_of_every_kind_of_compression_keep_theirs_or_are_deflated():
