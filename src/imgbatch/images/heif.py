@@ -16,7 +16,13 @@ import numpy as np
 from imgbatch.errors import DamagedImage
 from imgbatch.images import avif
 from imgbatch.images.failures import beyond_repair, probe_memory, truncated, unsupported
-from imgbatch.images.isobmff import boxes, find, is_complete, largest_picture
+from imgbatch.images.isobmff import (
+    boxes,
+    find,
+    is_complete,
+    largest_picture,
+    trailing_bytes,
+)
 from imgbatch.images.limits import MEMORY_PER_DECODED_BYTE
 from imgbatch.images.metadata import Metadata
 from imgbatch.images.notes import Note, notes_where
@@ -53,6 +59,8 @@ class HeifSource:
         Whether the file has all its pieces.
     has_more_pictures
         Whether it has others: of a series, depth, or a gain map.
+    has_trailing_bytes
+        Whether bytes follow its last box.
     """
 
     image: HeifImage
@@ -60,6 +68,7 @@ class HeifSource:
     size_bytes: int
     is_complete: bool
     has_more_pictures: bool
+    has_trailing_bytes: bool
     file_format: ClassVar[str] = "heif"
 
     @property
@@ -106,6 +115,7 @@ class HeifSource:
         facts = {
             Note.EMBEDDED_PICTURES_DROPPED: self.has_more_pictures,
             Note.SALVAGED: not self.is_complete,
+            Note.TRAILING_DATA_DROPPED: self.has_trailing_bytes,
         }
         return Picture(pixels, notes_where(facts))
 
@@ -147,7 +157,9 @@ def read(data: memoryview) -> HeifSource | AvifSource:
     memory = MEMORY_PER_DECODED_BYTE * max(parts, 1)
     shape = Shape(width, height, _CHANNELS[mode], 16 if is_deep else 8, memory)
     has_more_pictures = len(file) > 1 or bool(image.info["depth_images"] or image.info["aux"])
-    return HeifSource(image, shape, len(data), has_all, has_more_pictures)
+    has_more_pictures |= bool(find(data, b"moov"))  # a series of them, of which libheif says none
+    has_trailing = bool(trailing_bytes(data))
+    return HeifSource(image, shape, len(data), has_all, has_more_pictures, has_trailing)
 
 
 @contextmanager

@@ -122,10 +122,14 @@ def frames_by_pillow(
             raise failures.damaged(
                 f"the {name} has another size for its decoder than in its header"
             )
+        end = 0
         for number in range(shape.frames):
             image.seek(number)
             image.load()
-            yield Frame(_pixels(image, shape), Fraction(image.info.get("duration", 0), 1000))
+            # Durations are rounded to milliseconds; their sum would drift from the moments.
+            start, duration = image.info.get("timestamp", end), image.info.get("duration", 0)
+            before, end = end, max(start + duration, end)
+            yield Frame(_pixels(image, shape), Fraction(end - before, 1000))
 
 
 def _pixels(image: ImageFile, shape: Shape) -> Pixels:

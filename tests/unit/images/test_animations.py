@@ -266,8 +266,8 @@ def gif_of(*stored: tuple[int, int, int]) -> bytes:
 @pytest.mark.parametrize("disposal", [3, 4])
 def test_before_a_first_frame_of_which_nothing_stays_there_was_nothing(disposal):
     file = gif_of((16, 0, disposal), (4, 2, 0))
-    for encoding in (KEEP, TO_PNG):
-        second = played(run(file, encoding).data)[1][0]
+    for gif in (file, run(file).data):
+        second = played(run(gif, TO_PNG).data)[1][0]
         alpha = np.frombuffer(second, np.uint8).reshape(16, 16, 4)[:, :, 3]
         assert (alpha[2:6, 2:6] == 255).all()
         assert alpha.sum() == 16 * 255

@@ -12,13 +12,15 @@ from PIL import Image
 from tests.support import images, photos
 
 from imgbatch.adjustment import Adjustment
-from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded
+from imgbatch.errors import Code, DamagedImage, ImageError, LimitExceeded, RefusedImage
+from imgbatch.images.avif.quality import size_of
+from imgbatch.images.buffers import Buffers
 from imgbatch.images.formats import detect_format, inspect
 from imgbatch.images.isobmff import boxes, find
 from imgbatch.images.limits import Limits
 from imgbatch.images.profiles import profile_of
 from imgbatch.pipeline import Pipeline, Processed
-from imgbatch.recipe import Encoding, OutputFormat, Recipe
+from imgbatch.recipe import DamagedPolicy, Encoding, OutputFormat, Recipe
 
 KEEP, TO_PNG = Encoding(), Encoding(OutputFormat.PNG)
 FINE = {"quality": 100, "subsampling": "4:4:4"}
@@ -140,6 +142,64 @@ def test_a_size_that_the_picture_does_not_have_is_damage(size):
     assert caught.value.code is Code.DAMAGED_IMAGE
 
 
+def of_another_size(file: bytes) -> bytes:
+    at = file.index(b"ispe") + 8
+    return file[:at] + struct.pack(">II", 96, 64) + file[at + 8 :]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        images.avif(**FINE, xmp=images.XMP + b" " * 50_000),
+        images.avif(**FINE).replace(b"Color\0", b"grid!\0"),
+    ],
+    ids=["much metadata", "a name"],
+)
+def test_what_stands_beside_a_picture_hides_no_wrong_size(file):
+    assert images.decoded(run(file, TO_PNG).data).shape == (32, 48, 3)
+    with pytest.raises(DamagedImage):
+        run(of_another_size(file))
+
+
+def test_quality_is_that_of_the_picture_and_not_of_what_is_larger():
+    picture = photos.pixels(96, 64)
+    alpha = np.random.default_rng(1).integers(0, 256, (64, 96, 1)).astype(np.uint8)
+    plain = inspect(memoryview(images.avif(picture, quality=40)), Limits())
+    for file in (
+        images.avif(picture, quality=40, xmp=images.XMP + b" " * 50_000),
+        images.avif(np.dstack((picture, alpha)), quality=40),
+    ):
+        assert inspect(memoryview(file), Limits()).quality == plain.quality
+
+
+def test_the_size_of_a_stream_that_says_times_is_found():
+    fields = [(0, 3), (0, 2), (1, 1)]  # profile, not reduced, times
+    fields += [(1, 32), (30, 32), (1, 1), (0b00101, 5)]  # as a number of variable length
+    fields += [(1, 1), (6, 5), (1, 32), (3, 5), (3, 5)]  # a decoder's delays, of 7 bits
+    fields += [(0, 1), (0, 5), (0, 12), (9, 5), (0, 1), (1, 1), (0, 15)]  # one operating point
+    fields += [(9, 4), (8, 4), (999, 10), (499, 9), (0, 100)]
+    bits = "".join(f"{value:0{width}b}" for value, width in fields)
+    body = int(bits[: len(bits) // 8 * 8], 2).to_bytes(len(bits) // 8)
+    assert size_of(b"\x0a" + bytes((len(body),)) + body) == (1000, 500)
+
+
+def test_too_few_bytes_for_a_box_are_dropped_and_noted():
+    file = images.avif(**FINE)
+    assert run(file + b"stray", TO_PNG).notes == ("trailing-data-dropped",)
+    assert run(file + b"stray", TO_PNG).data == run(file, TO_PNG).data
+
+
+def test_numbers_that_stand_for_no_colours_are_left_out():
+    usual = b"colrnclx" + struct.pack(">HH", 1, 13)
+    file = images.avif(**FINE).replace(usual, b"colrnclx" + struct.pack(">HH", 300, 16))
+    assert b"cICP" not in dict(images.png_chunks(run(file, TO_PNG).data))
+
+
+def test_a_row_of_boxes_without_end_is_refused():
+    with pytest.raises(RefusedImage, match="boxes"):
+        find(memoryview(b"\0\0\0\x08free" * 100_001), b"meta")
+
+
 def test_an_avif_of_another_brand_is_known():
     file = images.avif(**FINE)
     file = file[:8] + b"mif1" + file[12:]
@@ -193,6 +253,37 @@ def test_it_is_played_as_often(plays):
         head[28:36] = (plays * int.from_bytes(edit[8:16])).to_bytes(8)
     written = inspect(memoryview(run(bytes(file)).data), Limits())
     assert written.plays == plays
+
+
+@pytest.mark.parametrize("plays", [0, 1, 3])
+def test_it_is_played_as_often_if_its_numbers_are_short(plays):
+    file = bytearray(animation())
+    track = find(memoryview(file), b"moov", b"trak")
+    edit, head = find(track, b"edts", b"elst"), find(track, b"tkhd")
+    once = int.from_bytes(edit[8:16])
+    total = (plays * once if plays else 2**32 - 1).to_bytes(4)
+    edit[0], edit[3], edit[8:20] = 0, plays != 1, struct.pack(">IIHH", once, 0, 1, 0)
+    short = b"\0" + bytes(head[1:4]) + bytes(8) + bytes(head[20:24]) + bytes(4) + total
+    head[:] = (short + bytes(head[36:])).ljust(len(head), b"\0")
+    assert inspect(memoryview(bytes(file)), Limits()).plays == plays
+
+
+def test_more_plays_than_can_be_written_become_the_most():
+    file = bytearray(animation())
+    find(memoryview(file), b"moov", b"trak", b"tkhd")[28:36] = (2**63).to_bytes(8)
+    assert inspect(memoryview(run(bytes(file), TO_PNG).data), Limits()).plays == 2**31 - 1
+
+
+def test_durations_do_not_drift():
+    frames = [Image.fromarray(np.full((8, 8, 3), 8 * level, np.uint8)) for level in range(30)]
+    options = {"save_all": True, "append_images": frames[1:], "duration": 40}
+    file = bytearray(images.pillow_file(frames[0], "AVIF", **options))
+    head = find(memoryview(file), b"moov", b"trak", b"mdia", b"mdhd")
+    assert int.from_bytes(head[20:24]) == 1000
+    head[20:24] = (1199).to_bytes(4)
+    source = inspect(memoryview(bytes(file)), Limits())
+    shown = [frame.seconds for frame in source.frames(Buffers(), DamagedPolicy.STRICT)]
+    assert abs(float(sum(shown)) - 30 * 40 / 1199) < 0.002
 
 
 def test_the_first_frame_alone_can_be_taken():

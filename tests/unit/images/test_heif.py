@@ -131,6 +131,17 @@ def test_what_is_there_can_be_salvaged():
     assert (images.decoded(written.data)[:, :64] == TILE).all()
 
 
+def test_bytes_behind_the_last_box_are_dropped_and_noted():
+    written = run(heifs.sample("tile") + b"stray")
+    assert written.notes == ("trailing-data-dropped",)
+    assert written.data == run(heifs.sample("tile")).data
+
+
+def test_that_a_series_of_pictures_is_left_out_is_noted():
+    series = heifs.box(b"moov", heifs.full_box(b"mvhd", bytes(96)))
+    assert run(heifs.sample("tile") + series).notes == ("embedded-pictures-dropped",)
+
+
 def test_too_many_pixels_are_refused_before_any_is_decoded():
     with pytest.raises(LimitExceeded) as caught:
         inspect(memoryview(heifs.grid(3, size=(20_000, 20_000))), Limits())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +15,18 @@ from imgbatch.images.avif.quality import quality_of, size_of
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import beyond_repair, truncated
 from imgbatch.images.failures import damaged as damaged_image
-from imgbatch.images.isobmff import boxes, find, is_complete, pieces
+from imgbatch.images.isobmff import (
+    boxes,
+    find,
+    first_bytes,
+    is_complete,
+    item_kinds,
+    pieces,
+    primary_item,
+    trailing_bytes,
+)
 from imgbatch.images.metadata import Metadata
-from imgbatch.images.notes import Note
+from imgbatch.images.notes import Note, notes_where
 from imgbatch.images.opencv import decode_by_opencv
 from imgbatch.images.picture import Picture, Pixels, Shape
 from imgbatch.images.pillow import decode_by_pillow, frames_by_pillow, opened
@@ -29,8 +37,9 @@ _SAMPLINGS = {0b10: "4:2:2", 0b11: "4:2:0"}
 _MEMORY_PER_BYTE, _ANIMATION_MEMORY_PER_BYTE = 16, 28
 REPEATED = 1
 """A flag of an edit."""
-_FOR_EVER = 2**64 - 1
-"""As the duration of a track."""
+_MOST_PLAYS = 2**31 - 1
+"""That an animated PNG can have."""
+_HEAD_BYTES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +97,24 @@ class AvifSource:
         is_strict = self._checked(damaged)
         if self.shape.bits_per_sample == 8:
             pixels = decode_by_pillow(self.data, "AVIF", self.shape, is_strict=is_strict)
-            return Picture(pixels, (Note.DEPTH_REDUCED,) if self.bits > 8 else ())
+            return Picture(pixels, self._notes(is_reduced=self.bits > 8))
         pixels = decode_by_opencv(bytes(self.data), "AVIF", self.shape)
         if pixels.dtype != np.uint16 or pixels.shape != self.shape.array_shape:
             raise damaged_image("the AVIF's pixels are not as its header says")
         widened: Pixels = pixels << 16 - self.bits | pixels >> 2 * self.bits - 16  # type: ignore[assignment]
-        return Picture(widened)
+        return Picture(widened, self._notes(is_reduced=False))
 
     def frames(self, buffers: Buffers, damaged: DamagedPolicy) -> Iterator[Frame]:  # noqa: ARG002
         """Decode one frame after the other, to 8 bits."""
         is_strict = self._checked(damaged)
-        notes = (Note.DEPTH_REDUCED,) if self.bits > 8 else ()
+        notes = self._notes(is_reduced=self.bits > 8)
         for frame in frames_by_pillow(self.data, "AVIF", self.shape, is_strict=is_strict):
             yield replace(frame, notes=notes)
+
+    def _notes(self, *, is_reduced: bool) -> tuple[Note, ...]:
+        has_trailing = bool(trailing_bytes(self.data))
+        facts = {Note.DEPTH_REDUCED: is_reduced, Note.TRAILING_DATA_DROPPED: has_trailing}
+        return notes_where(facts)
 
     def _checked(self, damaged: DamagedPolicy) -> bool:
         is_strict = damaged is DamagedPolicy.STRICT
@@ -131,9 +145,8 @@ def read(data: memoryview) -> AvifSource:
         if not is_complete(data):
             raise truncated("the AVIF ends before its pictures") from error
         raise
-    is_of_tiles = b"grid" in bytes(find(data, b"meta", b"iinf"))
     # libavif would scale what it decodes to the size that the file says.
-    if not is_of_tiles and size_of(_coded(data)) not in (None, size):
+    if not _is_of_tiles(data) and size_of(_coded(data)) != size:
         raise beyond_repair("the AVIF says another size than its picture has")
     configuration = _configuration(data)
     is_grey, is_deep = configuration >> 4 & 1, configuration >> 6 & 1
@@ -144,11 +157,23 @@ def read(data: memoryview) -> AvifSource:
     return AvifSource(data, shape, info, configuration, _plays(data))
 
 
+def _is_of_tiles(data: memoryview) -> bool:
+    return item_kinds(data).get(primary_item(data)) == b"grid"
+
+
 def _coded(data: memoryview) -> bytes:
-    """Return what the first picture begins with, headers in front."""
-    configuration = bytes(find(data, b"meta", b"iprp", b"ipco", b"av1C"))
-    offset, size = max(pieces(data), key=itemgetter(1), default=(0, 0))
-    return configuration[4:] + bytes(data[offset : offset + min(size, 1000)])
+    """Return what the picture begins with, or the largest of its tiles."""
+    item = primary_item(data)
+    if not item:  # an animation without a still picture
+        table = find(data, b"moov", b"trak", b"mdia", b"minf", b"stbl")
+        first = int.from_bytes(find(table, b"stco")[8:12] or find(table, b"co64")[8:16])
+        return bytes(data[first : first + _HEAD_BYTES])
+    if _is_of_tiles(data):
+        kinds = item_kinds(data)
+        tiles = (piece for piece in pieces(data) if kinds.get(piece.item) == b"av01")
+        largest = max(tiles, key=lambda piece: piece.size, default=None)
+        item = item if largest is None else largest.item
+    return first_bytes(data, item, _HEAD_BYTES)
 
 
 def _configuration(data: memoryview) -> int:
@@ -171,9 +196,13 @@ def _plays(data: memoryview) -> int:
     """Return how often an animation is played, by the duration of its track; 0: for ever."""
     track = find(data, b"moov", b"trak")
     edit, head = find(track, b"edts", b"elst"), find(track, b"tkhd")
-    if len(edit) < 20 or len(head) < 36 or edit[0] != 1 or head[0] != 1:
+    if len(edit) < 20 or len(head) < 36:
         return 0
     if not edit[3] & REPEATED:
         return 1
-    once, all_in_all = int.from_bytes(edit[8:16]), int.from_bytes(head[28:36])
-    return 0 if all_in_all == _FOR_EVER else max(round(all_in_all / max(once, 1)), 1)
+    once = int.from_bytes(edit[8:16] if edit[0] else edit[8:12])
+    all_in_all = bytes(head[28:36] if head[0] else head[20:24])
+    if not all_in_all.strip(b"\xff"):
+        return 0  # for as long as can be said
+    plays = round(int.from_bytes(all_in_all) / max(once, 1))
+    return min(max(plays, 1), _MOST_PLAYS)

@@ -33,6 +33,7 @@ class _Sequence:
     screen_tools: int = _BY_FRAME
     integer_motion: int = _BY_FRAME
     order_bits: int = 0
+    has_times: bool = False
     has_superres: bool = False
 
 
@@ -49,7 +50,7 @@ def size_of(coded: bytes) -> tuple[int, int] | None:
     for kind, body in _units(coded):
         if kind == _SEQUENCE_HEADER:
             sequence = _sequence(_reader(body))
-            return None if sequence is None else (sequence.width, sequence.height)
+            return sequence.width, sequence.height
     return None
 
 
@@ -98,18 +99,19 @@ def _reader(body: bytes) -> Take:
     return take
 
 
-def _sequence(take: Take) -> _Sequence | None:
+def _sequence(take: Take) -> _Sequence:
     take(4)
-    is_reduced = bool(take(1))
+    is_reduced, has_times = bool(take(1)), False
     if is_reduced:
         take(5)
-    elif take(1):  # times, which a still picture has not
-        return None
     else:
+        has_times = bool(take(1))
+        delay_bits = _skip_times(take) if has_times else 0
         has_delays = take(1)
         for _ in range(take(5) + 1):
             take(12)
             take(1 if take(5) > 7 else 0)
+            take(2 * delay_bits + 1 if delay_bits and take(1) else 0)
             take(4 if has_delays and take(1) else 0)
     width_bits, height_bits = take(4) + 1, take(4) + 1
     width, height = take(width_bits) + 1, take(height_bits) + 1
@@ -120,6 +122,7 @@ def _sequence(take: Take) -> _Sequence | None:
     found = _Sequence(
         is_reduced, width_bits + height_bits, width, height, frame_id_bits, superblock
     )
+    found.has_times = has_times
     if not is_reduced:
         take(4)
         has_order = take(1)
@@ -132,10 +135,25 @@ def _sequence(take: Take) -> _Sequence | None:
     return found
 
 
+def _skip_times(take: Take) -> int:
+    """Read over times, and return how many bits a decoder's delay has; 0 if there is none."""
+    take(64)
+    if take(1):
+        zeros = 0
+        while zeros < 32 and not take(1):
+            zeros += 1
+        take(zeros if zeros < 32 else 0)
+    if not take(1):
+        return 0
+    delay_bits = take(5) + 1
+    take(32 + 5 + 5)
+    return delay_bits
+
+
 def _quantiser(take: Take, sequence: _Sequence) -> int | None:
     """Return the base quantiser, 0..255, of a key frame that is shown."""
     has_own_size = False
-    if not sequence.is_reduced and take(4) != 0b0001:
+    if sequence.has_times or (not sequence.is_reduced and take(4) != 0b0001):
         return None
     keeps_probabilities = take(1)
     screen_tools = take(1) if sequence.screen_tools == _BY_FRAME else sequence.screen_tools
