@@ -5,10 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Hashable
 from datetime import UTC, datetime
 
 FIELDS = ("batch", "job", "file", "machine", "status", "code", "seconds")
 """What a record may carry beside its message, for those who search logs."""
+
+MOST_SAID = 1_000
+"""Different things of a kind; further ones are not logged."""
+
+
+class SaidOnce:
+    """Tells what is to be logged of that which peers can cause without end: it fills no disk."""
+
+    def __init__(self) -> None:
+        self._said: set[Hashable] = set()
+
+    def is_new(self, it: Hashable) -> bool:
+        """Whether it was not asked about yet, and few others were."""
+        is_new = it not in self._said and len(self._said) < MOST_SAID
+        if is_new:
+            self._said.add(it)
+        return is_new
 
 
 class JsonFormatter(logging.Formatter):

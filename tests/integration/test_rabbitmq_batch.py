@@ -386,7 +386,7 @@ def test_a_server_leaves_in_order_and_nothing_is_done_twice(
     report = check(client)
     done = {machine["id"]: machine["images"] for machine in report["machines"]}
     (machine_a,) = (name for name in done if name.startswith("a-"))
-    assert f"{machine_a}: {done[machine_a]} images done; bye" in leaving.said()
+    assert f"{machine_a}: {done[machine_a]} images done; ended" in leaving.said()
     (machine_b,) = programs.machines(place.url)
     assert machine_b["images"] == done[machine_b["machine"]] == 60 - done[machine_a]
 

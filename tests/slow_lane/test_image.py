@@ -108,7 +108,7 @@ def test_without_a_writable_place_it_uses_the_kernels_of_its_baseline(
         assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
         assert fields["NoNewPrivs"] == "1"
         assert boxed.stop() == 0
-        assert "0 images done; bye" in boxed.said()
+        assert "0 images done; ended" in boxed.said()
 
 
 def test_with_a_volume_it_compiles_for_the_processor_at_hand_and_once_only(

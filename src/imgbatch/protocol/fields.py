@@ -37,3 +37,8 @@ Places = Annotated[tuple[Sentence, ...], Meta(max_length=MOST_PLACES)]
 """URLs."""
 SignedNumber = Annotated[int, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 Plain = Annotated[Mapping[Name, Sentence | SignedNumber | bool | None], Meta(max_length=50)]
+
+
+def sentence_of(text: str) -> str:
+    """Return a text as a `Sentence` takes it, whatever it quotes: a file, or another frame."""
+    return "".join(char if char.isprintable() else "?" for char in text[:LONGEST_SENTENCE])

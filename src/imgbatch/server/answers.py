@@ -13,7 +13,7 @@ from imgbatch.errors import Code, ImgbatchError, LimitExceeded, SkippedFile
 from imgbatch.images.limits import Limits
 from imgbatch.pipeline import Pipeline, Processed
 from imgbatch.protocol.codec import Secrets, encode
-from imgbatch.protocol.fields import LONGEST_SENTENCE
+from imgbatch.protocol.fields import sentence_of
 from imgbatch.protocol.frames import Chunk, Result, ResultKind, Thumbnails, Ticket
 from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES, pieces
 from imgbatch.recipe import Recipe
@@ -68,13 +68,11 @@ class Answerer:
 
     def failure(self, ticket: Ticket, begun_seconds: float, error: ImgbatchError) -> Result:
         """Return the result of an image that could not be processed, or not be sent."""
-        # A codec may quote what it found in the file; a frame takes no control characters.
-        sentence = "".join(char if char.isprintable() else "?" for char in error.sentence)
         return replace(
             self._result(ticket, begun_seconds, _NOTHING),
             kind=ResultKind.SKIPPED if isinstance(error, SkippedFile) else ResultKind.FAILED,
             code=error.code,
-            sentence=sentence[:LONGEST_SENTENCE],
+            sentence=sentence_of(error.sentence),
         )
 
     def _result(self, ticket: Ticket, begun_seconds: float, processed: Processed) -> Result:

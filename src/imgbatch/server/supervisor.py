@@ -24,8 +24,9 @@ from imgbatch.broker.address import Address
 from imgbatch.broker.consumer import Delivery
 from imgbatch.broker.endpoint import Endpoint
 from imgbatch.broker.topology import DISCOVER, OWN_NAME, STATUS, Topology
+from imgbatch.logs import SaidOnce
 from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets
-from imgbatch.protocol.fields import LONGEST_SENTENCE, MOST_PLACES
+from imgbatch.protocol.fields import MOST_PLACES, sentence_of
 from imgbatch.protocol.frames import (
     LONGEST_INTERVAL_SECONDS,
     Discover,
@@ -126,6 +127,7 @@ class Supervisor:
         self._answers_until_seconds = 0.0
         self._is_listening = False
         self._told_problem: str | None = None
+        self._passed_over = SaidOnce()
         self._pool = WorkerPool(
             ForkServer(PRELOAD),
             WORKER,
@@ -227,7 +229,7 @@ class Supervisor:
             os.eventfd_read(self._wake)
 
     def _report_exit(self, worker: Worker, exited: WorkerExit) -> None:
-        sentence = f"a worker {exited.how}"
+        sentence = sentence_of(f"a worker {exited.how}")
         batch, job = exited.figures.batch, exited.figures.job
         if not worker.leaving:
             ids = {"batch": batch, "job": job} if batch else {}
@@ -268,7 +270,8 @@ class Supervisor:
             case LeaseEnd(batch=batch):
                 self._end_lease(batch)
             case _:
-                log.warning("passed over a %s", type(frame).__name__)
+                if self._passed_over.is_new(type(frame)):
+                    log.warning("passed over a %s", type(frame).__name__)
 
     def _on_lease(self, lease: Lease) -> None:
         is_new = lease.batch not in self._leases
@@ -288,8 +291,7 @@ class Supervisor:
                 self._tell_workers(Serve(lease.batch, lease.secret))
 
     def _refuse(self, lease: Lease, why: str) -> None:
-        sentence = why[:LONGEST_SENTENCE]  # it may quote what the lease names
-        refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), sentence)
+        refused = LeaseRefused(lease.batch, self._machine, socket.gethostname(), sentence_of(why))
         self._tell_client(lease, refused)
 
     def _end_lease(self, batch: str) -> None:
@@ -355,7 +357,7 @@ class Supervisor:
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._pool.workers and time.monotonic() < deadline and self._stop_requests < 2:
             self._listen()
-        log.info("%s: %d images done; bye", self._machine, self._pool.images)
+        log.info("%s: %d images done; ended", self._machine, self._pool.images)
 
 
 def _unseen_folder(urls: Iterable[str]) -> str:

@@ -199,11 +199,16 @@ def test_a_machine_that_works_for_many_batches_takes_no_more(
     client.hear(ServerStatus, lambda frame: frame.batches == 2)
 
 
-def test_a_lease_of_a_place_with_the_longest_of_names_is_refused_like_any_other(
-    client: Client, machine: ServerStatus
+@pytest.mark.parametrize(
+    ("place", "quoted"),
+    [("file:///" + "x" * 1_992, "/xxx"), ("file:///a%0Ab", "/a?b"), ("file:///%FF", "/?")],
+    ids=["long", "line break", "no UTF-8"],
+)
+def test_a_lease_of_a_place_with_an_odd_name_is_refused_like_any_other(
+    client: Client, machine: ServerStatus, place: str, quoted: str
 ) -> None:
-    client.enlist(machine, places=("file:///" + "x" * 1_992,))
-    assert "/xxx" in client.hear(LeaseRefused).sentence
+    client.enlist(machine, places=(place,))
+    assert quoted in client.hear(LeaseRefused).sentence
     client.enlist(machine, "another")
     client.hear(ServerStatus, lambda frame: frame.batches == 1)
 

@@ -141,4 +141,4 @@ def test_a_server_that_never_found_its_broker_leaves_quietly() -> None:
         process.terminate()
         *_, said = process.stderr.readlines()
     assert process.returncode == 0
-    assert "0 images done; bye" in said
+    assert "0 images done; ended" in said

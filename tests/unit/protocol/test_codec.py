@@ -45,6 +45,7 @@ from imgbatch.protocol.codec import (
     decode,
     encode,
 )
+from imgbatch.protocol.fields import LONGEST_SENTENCE, sentence_of
 from imgbatch.protocol.frames import (
     PROTOCOL_VERSION,
     BatchStatus,
@@ -377,6 +378,13 @@ def test_an_announced_payload_over_the_limit_is_told_as_too_large(size_bytes: in
     error = refusal_of(sealed(fields, start=start))
     assert isinstance(error, FrameTooLarge)
     assert str(size_bytes) in str(error)
+
+
+@given(st.text(), st.sampled_from([1, LONGEST_SENTENCE]))
+@example("\ud800\n", 1)
+def test_a_sentence_may_quote_anything(text: str, times: int) -> None:
+    frame = result(sentence=sentence_of(text * times))
+    assert read(written(frame)).frame == frame
 
 
 def test_nothing_can_be_sent_that_no_reader_would_accept() -> None:
