@@ -19,6 +19,8 @@ from imgbatch.protocol.codec import Received
 from imgbatch.protocol.frames import BatchStatus, Discover, ServerStatus
 
 STALE_SECONDS = 10.0
+MOST_HEARD = 2_000
+"""Machines and batches that are remembered: those that were heard of last."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,10 @@ class Heard:
         """Take note of a machine's or a batch's status."""
         if isinstance(frame, ServerStatus | BatchStatus):
             key = frame.machine if isinstance(frame, ServerStatus) else frame.batch
+            self._last.pop(key, None)
             self._last[key] = now_seconds, frame
+            if len(self._last) > MOST_HEARD:
+                del self._last[next(iter(self._last))]
 
     def fields(self, now_seconds: float) -> dict[str, Any]:
         """Return as plain values what is not over and was heard of lately.

@@ -9,7 +9,7 @@ from tests.support.frames import announcement, news
 from tests.support.rabbitmq import free_port
 
 from imgbatch.errors import BrokerError, Code, UsageError
-from imgbatch.fleet_status import STALE_SECONDS, Heard, Observer
+from imgbatch.fleet_status import MOST_HEARD, STALE_SECONDS, Heard, Observer
 from imgbatch.protocol.frames import Discover
 
 
@@ -44,6 +44,17 @@ def test_who_has_said_nothing_for_a_while_is_gone(heard: Heard) -> None:
     fields = heard.fields(STALE_SECONDS + 1.0)
     assert [machine["machine"] for machine in fields["machines"]] == ["b", "seldom"]
     assert fields["batches"] == []
+
+
+def test_of_very_many_those_are_remembered_that_were_heard_of_last(heard: Heard) -> None:
+    for number in range(MOST_HEARD):
+        heard.hear(announcement(machine=f"m{number}"), 0.0)
+    heard.hear(announcement(machine="m0"), 0.0)
+    heard.hear(announcement(machine="new"), 0.0)
+    machines = {machine["machine"] for machine in heard.fields(0.0)["machines"]}
+    assert len(machines) == MOST_HEARD
+    assert {"m0", "new"} <= machines
+    assert "m1" not in machines
 
 
 def test_other_frames_are_not_looked_at(heard: Heard) -> None:

@@ -42,6 +42,9 @@ MOST_MESSAGES_PER_WORKER = 8
 the reader, the publisher and the broker (with 100 KB images, a tenth of the client's work)."""
 MOST_MESSAGES = 8192
 """In flight, however many workers are said to be there."""
+MOST_SENDINGS = 4
+"""Of one image at a time: more than a worker or two have it only if its ticket was taken for lost
+again and again. Without a bound, a server could have it sent as often as it likes."""
 SILENT_SECONDS = 30.0
 """How long an image that must be with a worker may show no sign: six times a worker would have
 said that it has the image."""
@@ -299,9 +302,10 @@ class ClientSession:
                 self._fail(job, job.lost_workers())
                 return
             job.claims.append(fetch.machine)
-            job.claimants.add(claimant)
-        job.sending.add(claimant)
-        self._actions.append(SendImage(job, *claimant))
+            job.claimants.append(claimant)
+        if len(job.sending) < MOST_SENDINGS:  # it will ask again
+            job.sending.add(claimant)
+            self._actions.append(SendImage(job, *claimant))
 
     def _cancel(self, index: int, queue: str, transfer: int) -> None:
         self._actions.append(SendCancel(queue, Cancel(self._batch, index, transfer)))

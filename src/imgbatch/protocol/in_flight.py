@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from imgbatch.errors import MAX_ATTEMPTS, Code, WorkerFailed
 from imgbatch.protocol.frames import Chunk, Result, ResultKind
+
+MOST_CLAIMANTS = 100
+"""That are remembered of an image: claims can be given back and made again without end."""
 
 
 @dataclass(slots=True, eq=False)
@@ -27,9 +31,10 @@ class InFlightJob:
     claims
         Machines of the workers that were allowed to begin with a ticket given out before.
     claimants
-        The queues and transfers by which those asked: a question that comes twice counts once.
+        The queues and transfers by which the last of those asked: a question that comes twice
+        counts once.
     crashes
-        What servers said of the workers that died with it: code and sentence.
+        What servers said of the last workers that died with it: code and sentence.
     sending
         Queues and transfers of workers to which its image is about to be sent, or on its way.
     result, arrived_bytes
@@ -46,8 +51,8 @@ class InFlightJob:
     heard_seconds: float = 0.0
     attempt: int = 0
     claims: list[str] = field(default_factory=list)
-    claimants: set[tuple[str, int]] = field(default_factory=set)
-    crashes: list[tuple[str, str]] = field(default_factory=list)
+    claimants: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=MOST_CLAIMANTS))
+    crashes: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MAX_ATTEMPTS))
     sending: set[tuple[str, int]] = field(default_factory=set)
     result: Result | None = None
     arrived_bytes: int = 0

@@ -5,8 +5,9 @@ returns the actions that follow, in order. The caller carries them out.
 
 A ticket that was given out before is *redelivered*: its image may have killed the worker that had
 it. It is begun only with the consent of the client, who counts, and it is asked for only when its
-turn has come and nothing is computed, so that no image is charged with another one's crime. While
-the consent is waited for, other images are computed.
+turn has come and nothing is computed, so that no image is charged with what another one did. While
+the consent is waited for, other images are computed: if one of them kills the worker then, the
+image that was asked for is charged as well.
 """
 
 from __future__ import annotations
@@ -255,7 +256,12 @@ class WorkerSession:
         # What is too large will be refused unseen, so no worker can die of it.
         pending = PendingTicket(ticket, delivery, redelivered and not too_large, now)
         self._count[TicketState.WAITING] += 1
-        if too_large or (len(received.payload) == ticket.size_bytes and not redelivered):
+        is_here = len(received.payload) == ticket.size_bytes and not redelivered
+        # An image for which there is no room is dropped, and fetched when there is. What was asked
+        # for and has not come does not count: a silent client would hold up others.
+        here_bytes = sum(len(it.image or it.arrived) for it in self.pending)
+        room_bytes = max(0, self._room_bytes - here_bytes)
+        if too_large or (is_here and ticket.size_bytes <= room_bytes):
             pending.image = received.payload
             self._apply(pending, TicketEvent.IMAGE)
         self._batches.setdefault(batch, []).append(pending)

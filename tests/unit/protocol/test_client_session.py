@@ -12,6 +12,7 @@ from imgbatch.protocol import client_session as client
 from imgbatch.protocol.client_session import (
     MAX_ATTEMPTS,
     MOST_MESSAGES,
+    MOST_SENDINGS,
     SILENT_SECONDS,
     ClientSession,
 )
@@ -27,7 +28,7 @@ from imgbatch.protocol.frames import (
     Thumbnails,
     WorkerCrashed,
 )
-from imgbatch.protocol.in_flight import InFlightJob
+from imgbatch.protocol.in_flight import MOST_CLAIMANTS, InFlightJob
 from imgbatch.protocol.slicing import LARGEST_THUMBNAILS_BYTES
 
 BATCH = "b"
@@ -221,6 +222,28 @@ def test_what_is_on_its_way_already_is_not_sent_twice() -> None:
     assert it.hear(fetch) == []
     it.session.sent(0, "worker", 1, 2.0)
     assert len(it.hear(fetch)) == 1
+
+
+def test_an_image_is_sent_to_few_at_a_time_however_many_ask_for_it() -> None:
+    it = Client()
+    asked = [it.hear(Fetch(BATCH, 0, "worker", number, False, "m")) for number in range(1000)]
+    assert sum(map(len, asked)) == MOST_SENDINGS
+    it.session.sent(0, "worker", 0, 2.0)
+    assert len(it.hear(Fetch(BATCH, 0, "worker", 999, False, "m"))) == 1
+
+
+def test_what_servers_say_of_an_image_again_and_again_takes_no_memory() -> None:
+    it = Client()
+    for number in range(1000):
+        it.hear(WorkerCrashed(BATCH, 0, "m", Code.WORKER_CRASHED, f"worker {number}"))
+    assert [sentence for _, sentence in it.jobs[0].crashes] == [
+        f"worker {number}" for number in range(1000 - MAX_ATTEMPTS, 1000)
+    ]
+    it = Client()
+    for number in range(1000):
+        it.ask(transfer=number)
+        it.hear(Returned(BATCH, (0,), "m"))
+    assert len(it.jobs[0].claimants) == MOST_CLAIMANTS
 
 
 def test_tickets_that_come_back_unbegun_are_no_attempts_of_their_machine() -> None:

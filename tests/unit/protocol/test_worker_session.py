@@ -354,6 +354,17 @@ def test_an_image_as_large_as_all_that_may_be_held_is_fetched_alone() -> None:
     assert set(it.asked) == {0}
 
 
+def test_images_in_tickets_count_as_well_and_are_fetched_later_if_there_is_no_room() -> None:
+    it = Worker(HELD_BYTES)
+    image = bytes(LARGE)
+    for job in range(3):
+        it.take(job, size_bytes=LARGE, image=image)
+    assert [pending.held_bytes for pending in it.session.pending] == [LARGE, LARGE, 0]
+    assert not it.asked
+    assert it.compute() == 0
+    assert list(it.asked) == [2]
+
+
 def test_a_silent_client_gives_up_its_room_to_others() -> None:
     it = Worker(HELD_BYTES)
     it.take(0, "a", size_bytes=HELD_BYTES)

@@ -32,6 +32,7 @@ from imgbatch.engines.rabbitmq.stall import StallDetector
 from imgbatch.engines.rabbitmq.writing import Writer
 from imgbatch.errors import Code, ImgbatchError, ProtocolError, UsageError, VersionMismatch
 from imgbatch.images.limits import Limits
+from imgbatch.logs import SaidOnce
 from imgbatch.protocol import client_session as session
 from imgbatch.protocol.client_session import ClientSession
 from imgbatch.protocol.codec import Received
@@ -204,6 +205,7 @@ class _Run:
         self._over = threading.Event()
         self._done = 0
         self._said: str | None = None
+        self._said_crashes = SaidOnce()
         self._waits_for = ""
         self._foreign: list[str] = []
         self._listening = False
@@ -246,7 +248,7 @@ class _Run:
         """Let the machines go and leave nothing behind, on the broker or on the disk."""
         self._reader.take_no_more()
         said = threading.Event()
-        self._connection.call_threadsafe(self._say_goodbye)
+        self._connection.call_threadsafe(self._end_leases)
         self._connection.call_threadsafe(said.set)
         said.wait(2.0)
         publisher = self._endpoint.publisher
@@ -319,7 +321,8 @@ class _Run:
                 told = f"{frame.machine}: {frame.waits_for}"
                 self._waits_for = told if frame.waits_for else ""
             case WorkerCrashed():
-                log.info("%s: %s", frame.machine, frame.sentence)
+                if self._said_crashes.is_new(frame):
+                    log.info("%s: %s", frame.machine, frame.sentence)
             case Fetch() if not self._topology.is_ours(frame.queue):
                 self._endpoint.consumer.answer(Answer.REJECT, delivery)
                 return
@@ -456,7 +459,7 @@ class _Run:
             ended=ended,
         )
 
-    def _say_goodbye(self) -> None:
+    def _end_leases(self) -> None:
         for machine in self._leased.values():
             lease_end = LeaseEnd(self._route.batch, self._secret)
             self._endpoint.post(self._topology.to_servers, machine.queue, lease_end)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import MachineUse
+from imgbatch.logs import SaidOnce
 from imgbatch.protocol.frames import ServerStatus
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ REFUSED_SECONDS = 30.0
 """After which a machine that refused a lease is asked again: it may have ended other batches."""
 MOST_MACHINES = 1_000
 """That are known at a time: what claims to be one more is passed over."""
+MOST_USES = 2 * MOST_MACHINES
+"""That are remembered though they have done nothing and may be gone."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class MachineRegistry:
         self._first_seconds: float | None = None
         self._digest: str | None = None
         self._exemplar = ""
+        self._said = SaidOnce()
 
     def hear(self, status: ServerStatus, now_seconds: float) -> bool:
         """Take note of a status; return whether `update` has something new to decide."""
@@ -96,7 +100,7 @@ class MachineRegistry:
         """Have a machine not work for a while: it said itself why it can't."""
         machine = self._machines.get(machine_id)
         if machine is not None:
-            if machine.refusal != sentence:  # it is asked again and again
+            if self._said.is_new(sentence):  # it is asked again and again
                 log.warning("%s", sentence)
             machine.refusal, machine.leased = sentence, False
             machine.refused_until_seconds = now_seconds + REFUSED_SECONDS
@@ -144,10 +148,16 @@ class MachineRegistry:
                 continue
             if status.digest != self._digest and not self._mixed:
                 machine.refusal = self._differs(status)
-                log.warning("%s", machine.refusal)
+                if self._said.is_new(machine.refusal):
+                    log.warning("%s", machine.refusal)
                 continue
             machine.leased, machine.refusal = True, ""
             room -= 1
+            if len(self._uses) >= MOST_USES:  # those that came and went are forgotten
+                uses = self._uses.items()
+                self._uses = {
+                    name: use for name, use in uses if use.images or name in self._machines
+                }
             use = MachineUse(status.machine, status.host, status.procs, digest=status.digest)
             self._uses.setdefault(status.machine, use)
 

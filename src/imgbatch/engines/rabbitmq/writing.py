@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 ACKNOWLEDGED_TOGETHER = 4
 """Deliveries that are acknowledged together: each such call wakes this process's connection and the
 broker. Of the inbox's prefetch, this many less one may be taken up by what is written already."""
+LARGEST_RESULT_BYTES = 8 * 1024**3
+"""More than any image of 2**31 pixels encodes to in practice; a machine that says so would fill the
+disk."""
 _STATUSES = {
     ResultKind.DONE: Status.WRITTEN,
     ResultKind.WRITTEN: Status.WRITTEN,
@@ -180,7 +183,10 @@ class Writer:
             self._finish(failed(job, error, write.attempts))
 
     def _check(self, result: Result, head: bytes) -> None:
-        """Raise WorkerFailed if a result comes otherwise than asked for, or is no image."""
+        """Raise WorkerFailed if a result is too large, no image, or not as asked for."""
+        if result.size_bytes > LARGEST_RESULT_BYTES:
+            sentence = f"{result.machine} says that it made {result.size_bytes} bytes of it"
+            raise WorkerFailed(Code.DAMAGED_PAYLOAD, sentence)
         sentence = f"what {result.machine} made of it is no image"
         if self._by_machines != (result.kind == ResultKind.WRITTEN):
             raise WorkerFailed(Code.DAMAGED_PAYLOAD, sentence)

@@ -12,11 +12,13 @@ from imgbatch.engines.rabbitmq.machines import (
     AGREED_SECONDS,
     DIFFERING_SECONDS,
     MOST_MACHINES,
+    MOST_USES,
     REFUSED_SECONDS,
     STATUS_SECONDS,
     STATUSES_PER_SECOND,
     MachineRegistry,
 )
+from imgbatch.logs import MOST_SAID
 from imgbatch.protocol.frames import ServerStatus
 
 SILENT_SECONDS = announcement().silence_seconds
@@ -217,3 +219,26 @@ def test_machines_of_the_same_name_are_two(most: int | None) -> None:
     for suffix in ("1", "2"):
         registry.hear(machine(f"box-{suffix}", name="box"), 0.0)
     assert len(working(registry, AGREED_SECONDS)) == (most or 2)
+
+
+def test_machines_that_come_and_go_and_do_nothing_are_forgotten() -> None:
+    registry = registry_of("a")
+    working(registry)
+    registry.count("a", 1.0)
+    registry.hear(machine("a", leaving=True), 1.0)
+    for number in range(MOST_USES + 10):
+        registry.hear(machine(f"m{number}"), 1.0)
+        registry.update(1.0)
+        registry.hear(machine(f"m{number}", leaving=True), 1.0)
+    assert len(registry.uses) <= MOST_USES
+    assert [use.images for use in registry.uses if use.id == "a"] == [1]
+
+
+def test_refusals_are_logged_once_each_and_not_without_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = registry_of("a")
+    for number in range(2 * MOST_SAID):
+        registry.refuse("a", f"for reason {number}", 1.0)
+        registry.refuse("a", "for another reason", 1.0)
+    assert len(caplog.records) == MOST_SAID

@@ -15,7 +15,11 @@ from tests.support.frames import result
 
 from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.write import OutputPolicy
-from imgbatch.engines.rabbitmq.writing import ACKNOWLEDGED_TOGETHER, Writer
+from imgbatch.engines.rabbitmq.writing import (
+    ACKNOWLEDGED_TOGETHER,
+    LARGEST_RESULT_BYTES,
+    Writer,
+)
 from imgbatch.errors import Code, OutputError, WorkerFailed
 from imgbatch.protocol.client_session import (
     ClientSession,
@@ -190,6 +194,15 @@ def test_a_result_that_is_no_image_fails_and_leaves_no_file(client: Client, data
     assert outcome.failure is not None
     assert outcome.failure.code is Code.DAMAGED_PAYLOAD
     assert result().machine in outcome.failure.sentence
+
+
+def test_a_result_that_says_to_be_larger_than_any_image_fails(client: Client) -> None:
+    client.put(result(batch="b", job=0, size_bytes=LARGEST_RESULT_BYTES + 1), DATA)
+    client.stop()
+    assert client.files() == {}
+    failure = client.notes.outcomes[0].failure
+    assert failure is not None
+    assert failure.code is Code.DAMAGED_PAYLOAD
 
 
 def test_a_result_that_breaks_off_leaves_no_file(client: Client) -> None:
