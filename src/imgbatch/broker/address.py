@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -146,7 +147,12 @@ def exposes_password(url: str) -> bool:
     if parts is None or parts.scheme != "amqp" or not parts.password:
         return False
     host = parts.hostname or ""
-    return host not in {"localhost", "::1"} and not host.startswith("127.")
+    if host == "localhost":
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True  # a name, maybe one like 127.example
 
 
 def redact(url: str) -> str:

@@ -161,6 +161,7 @@ def test_files_for_tls_are_part_of_the_url_and_leave_the_rest_of_it(tmp_path: Pa
         ("amqp://user:secret@localhost/", False),
         ("amqp://user:secret@127.0.0.1/", False),
         ("amqp://user:secret@[::1]/", False),
+        ("amqp://user:secret@127.evil.example/", True),
         ("amqp://user@broker/", False),
         ("nonsense", False),
     ],
