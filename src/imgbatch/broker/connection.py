@@ -173,7 +173,8 @@ class Connection:
         """End the connection and its thread; a blocked broker may hold neither for longer."""
         if self._ended.is_set() or not self._thread.ident:
             return
-        self.call_threadsafe(self._close)
+        # Behind what the calls before it will ask for: the last acknowledgements.
+        self.call_threadsafe(lambda: self.call_threadsafe(self._close))
         self._ended.wait(timeout_seconds)
 
     def _run_calls(self) -> None:

@@ -247,6 +247,23 @@ def test_a_closed_link_has_left_the_broker(
     channel.queue_declare("imgbatch-test-exclusive", exclusive=True)
 
 
+def test_what_is_asked_for_before_the_end_is_done_before_it(
+    connection: Connection, owner: Owner, eventually: Eventually
+) -> None:
+    """As an acknowledgement is, by what is told of a confirmed result."""
+    eventually(lambda: owner.ups)
+    was_open: list[bool] = []
+
+    def ask() -> None:
+        connection.call_threadsafe(lambda: was_open.append(owner.ups[0].is_open))
+
+    # The loop is held up, as by a large message, until both are in line.
+    connection.call_threadsafe(lambda: time.sleep(0.2))
+    connection.call_threadsafe(ask)
+    connection.close()
+    assert was_open == [True]
+
+
 def test_a_link_that_is_closed_while_its_connection_is_closing_leaves_no_socket_behind(
     address: Address, eventually: Eventually
 ) -> None:
