@@ -125,7 +125,9 @@ def table_of(name: str) -> str:
     lines = ["| field | holds | meaning |", "| --- | --- | --- |"]
     for field, kind in types_of(name).items():
         meaning = PARTICULAR.get(f"{name}.{field}", meanings[field]).replace("``", "`")
-        lines.append(f"| `{field}` | {type_of(kind)} | {meaning[0].lower()}{meaning[1:]} |")
+        if not meaning.startswith("URL"):
+            meaning = meaning[0].lower() + meaning[1:]
+        lines.append(f"| `{field}` | {type_of(kind)} | {meaning} |")
     return "\n".join(lines)
 
 

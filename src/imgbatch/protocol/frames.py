@@ -256,7 +256,7 @@ class Lease(FrameFields, frozen=True):
 
     Parameters
     ----------
-    batch, secret
+    batch
         Its id, which `imgbatch.protocol.codec.batch_of` makes of its secret.
     lease_seconds
         How long the machine works for the batch unless it is asked again.

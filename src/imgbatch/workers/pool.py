@@ -234,7 +234,7 @@ class WorkerPool:
     def _hear(self, worker: Worker) -> Iterator[tuple[Worker, Any]]:
         try:
             message = worker.pipe.recv()
-        except Exception:  # it is dead, or out of its mind
+        except Exception:  # it is dead, or sends what is no message
             # The server reports how it ended; if it has only closed its pipe, it ends now.
             self.selector.unregister(worker.pipe)
             worker.pipe.close()
