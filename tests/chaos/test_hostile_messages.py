@@ -338,7 +338,7 @@ def lies_about(frame: Frame) -> Iterator[tuple[Frame, bytes]]:
         yield replace(frame, job=10**9), payload
         yield replace(frame, batch="another"), payload
     if isinstance(frame, Result):
-        yield replace(frame, transfer=frame.transfer + 1, size_bytes=2**52), payload
+        yield replace(frame, transfer=frame.transfer + 1, size_bytes=2**32), payload
         yield replace(frame, job=10**9), payload
         yield replace(frame, batch="another"), payload
         yield WorkerCrashed(frame.batch, 10**9, "nobody", "worker-crashed", "a lie"), b""
