@@ -19,7 +19,12 @@ from tests.support.s3 import Bucket
 from imgbatch.adjustment import Adjustment
 from imgbatch.pipeline import process
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.store,
+    pytest.mark.broker,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from imgbatch.adjustment import Adjustment
 from imgbatch.pipeline import process
 from imgbatch.run import run_batch
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.store, pytest.mark.slow, pytest.mark.timeout(180)]
 
 REPORT = ["imgbatch-report.csv", "imgbatch-report.html", "imgbatch-report.json"]
 

@@ -13,7 +13,7 @@ from imgbatch.errors import Code, EngineError, FileError, ImgbatchError, OutputE
 from imgbatch.storage import store
 from imgbatch.storage.places import ObjectPath
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.store, pytest.mark.slow]
 
 
 @pytest.fixture
