@@ -291,7 +291,10 @@ class WorkerPool:
         now = time.monotonic()
         for worker in self.workers:
             figures = worker.figures
-            busy_seconds = now - figures.since_seconds if worker.is_busy else 0.0
+            # Both from one look: by a second one it may just have taken up an image, since when
+            # the first does not know.
+            is_busy = bool(worker.given) or figures.job >= 0
+            busy_seconds = now - figures.since_seconds if is_busy else 0.0
             limit = LONGEST_WAITING_SECONDS if figures.waits_for else self.time_limit_seconds
             if busy_seconds > limit:
                 worker.overdue_seconds = busy_seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.batches import ListedJobs, Notes, jobs_of
-from tests.support.children import children_of, fork_servers_of, workers_of
+from tests.support.children import fork_servers_of, workers_of
 from tests.support.cold_cache import cold_cache, kept_in
 from tests.support.fragile_worker import DIE, FAIL, FAIL_AT_LENGTH, HANG, LENGTH
 from tests.support.photos import black_png, encoded, fill
@@ -78,7 +78,7 @@ def test_no_image_pays_for_the_end_of_the_fork_server(tmp_path: Path, target: Pa
     def end_servers() -> None:
         """Kill the server five times, each while an image is in hand; then let that image be."""
         while len(servers) < 5:
-            living = [pid for pid in children_of(os.getpid()) if pid not in servers]
+            living = [pid for pid in fork_servers_of(os.getpid()) if pid not in servers]
             if living and workers_of(os.getpid()):
                 time.sleep(0.3)
                 servers.append(living[0])
