@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ from imgbatch.errors import Code
 from imgbatch.workers.forkserver import COULD_NOT_FORK, ForkServer
 from imgbatch.workers.pool import Worker, WorkerExit, WorkerPool, describe_exit
 from imgbatch.workers.process import Ready
-from imgbatch.workers.status import memory_of
+from imgbatch.workers.status import Figures, memory_of
 
 PATIENCE_SECONDS = 60.0
 MakePool = Callable[..., "Watched"]
@@ -275,3 +276,14 @@ def test_closing_leaves_no_process_behind_whatever_they_do(make: MakePool) -> No
 )
 def test_how_a_process_ended_in_words(code: int | None, words: str) -> None:
     assert describe_exit(code) == words
+
+
+def test_a_worker_that_takes_up_an_image_while_it_is_looked_at_is_not_overdue(make: MakePool):
+    watched = make(1, time_limit_seconds=60.0).start()
+    (worker,) = watched.pool.workers
+    busy = Figures(job=1, since_seconds=time.monotonic())
+    looks = itertools.cycle([Figures(), busy])
+    worker.status.read = lambda: next(looks)  # type: ignore[method-assign]
+    watched.pool.look_after()
+    assert worker.overdue_seconds == 0
+    del worker.status.read
