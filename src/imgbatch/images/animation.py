@@ -12,7 +12,7 @@ import numpy as np
 
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.notes import Note
-from imgbatch.images.picture import Pixels, Shape, Source
+from imgbatch.images.picture import Picture, Pixels, Shape, Source
 from imgbatch.recipe import DamagedPolicy
 
 
@@ -52,6 +52,12 @@ class Animation(Source, Protocol):
             If one can't be decoded.
         """
         ...
+
+
+def first_picture(animation: Animation, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
+    """Decode the first frame alone, as a still picture."""
+    first = next(animation.frames(buffers, damaged))
+    return Picture(first.pixels, first.notes)
 
 
 class Disposal(Enum):

@@ -36,10 +36,15 @@ def opened(
     Its classes are used as they are, without `PIL.Image.open`: what that would guess and bound is
     known, and nothing that Pillow keeps for the whole process need be changed.
 
+    Parameters
+    ----------
+    shape
+        What has been checked against the limits.
+
     Raises
     ------
     DamagedImage
-        If Pillow can't open it, or the block fails to decode it.
+        If Pillow can't open it or finds another size, or the block fails to decode it.
     RefusedImage
         If Pillow says that it knows no such kind.
     MemoryError
@@ -52,6 +57,10 @@ def opened(
             warnings.simplefilter("ignore")
             opened_file = getattr(plugin, f"{pillow_name}ImageFile")(io.BytesIO(data))
         with opened_file as image:
+            if shape is not None and image.size != (shape.width_pixels, shape.height_pixels):
+                raise failures.damaged(
+                    f"the {name} has another size for its decoder than in its header"
+                )
             yield image
     except _COMPLAINTS as error:
         if shape is not None:
@@ -87,10 +96,6 @@ def decode_by_pillow(
         If there is too little.
     """
     with opened(data, name, is_strict=is_strict, shape=shape) as image:
-        if image.size != (shape.width_pixels, shape.height_pixels):
-            raise failures.damaged(
-                f"the {name} has another size for its decoder than in its header"
-            )
         # Pillow would make the same memory, but hold a bound of the whole process against it.
         image.im = Image.core.new(image.mode, image.size)  # type: ignore[attr-defined]
         try:
@@ -118,10 +123,6 @@ def frames_by_pillow(
         If Pillow found another size, or can't decode one.
     """
     with opened(data, name, is_strict=is_strict, shape=shape) as image:
-        if image.size != (shape.width_pixels, shape.height_pixels):
-            raise failures.damaged(
-                f"the {name} has another size for its decoder than in its header"
-            )
         end = 0
         for number in range(shape.frames):
             image.seek(number)

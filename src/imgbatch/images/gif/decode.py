@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from imgbatch.images.animation import Disposal, Frame, Patch, composed
+from imgbatch.images.animation import Disposal, Frame, Patch, composed, first_picture
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import damaged as damaged_image
 from imgbatch.images.failures import truncated
@@ -73,8 +73,7 @@ class GifSource:
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode the first frame."""
-        first = next(self.frames(buffers, damaged))
-        return Picture(first.pixels, first.notes)
+        return first_picture(self, buffers, damaged)
 
     def frames(self, buffers: Buffers, damaged: DamagedPolicy) -> Iterator[Frame]:  # noqa: ARG002
         """Decode one frame after the other, as viewers show them."""

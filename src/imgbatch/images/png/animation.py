@@ -9,7 +9,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from imgbatch.images.animation import Animation, Disposal, Frame, Patch, changed_area, composed
+from imgbatch.images.animation import (
+    Animation,
+    Disposal,
+    Frame,
+    Patch,
+    changed_area,
+    composed,
+    first_picture,
+)
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.failures import beyond_repair, truncated
 from imgbatch.images.failures import damaged as damaged_image
@@ -63,8 +71,7 @@ class AnimatedPng(PngSource):
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode the first frame."""
-        first = next(self.frames(buffers, damaged))
-        return Picture(first.pixels, first.notes)
+        return first_picture(self, buffers, damaged)
 
     def frames(self, buffers: Buffers, damaged: DamagedPolicy) -> Iterator[Frame]:  # noqa: ARG002
         """Decode one frame after the other, as viewers show them."""

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from imgbatch.images import failures
-from imgbatch.images.animation import Animation, Frame
+from imgbatch.images.animation import Animation, Frame, first_picture
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.picture import Encoded, Picture, Shape
 from imgbatch.images.pillow import frames_by_pillow
-from imgbatch.images.webp.container import WebpStructure, parse_webp, split_chunks
+from imgbatch.images.webp.container import ALPHA_FLAG, WebpStructure, parse_webp, split_chunks
 from imgbatch.images.webp.decode import WebpSource
 from imgbatch.images.webp.encode import options_for
 from imgbatch.recipe import DamagedPolicy, Encoding
 
-_ALPHA_FLAG = 0x10
 _FRAME_HEADER_BYTES = 16
 _MEMORY_PER_BYTE, _ENCODER_MEMORY_PER_BYTE = 14, 10
 
@@ -36,7 +35,7 @@ class AnimatedWebp(WebpSource):
     def shape(self) -> Shape:
         """RGB, or RGBA if the file says that a viewer may see through it."""
         structure, extended = self.structure, self.structure.first(b"VP8X")
-        has_alpha = extended is not None and extended[0] & _ALPHA_FLAG
+        has_alpha = extended is not None and extended[0] & ALPHA_FLAG
         return Shape(
             structure.width_pixels,
             structure.height_pixels,
@@ -59,8 +58,7 @@ class AnimatedWebp(WebpSource):
 
     def decode(self, buffers: Buffers, damaged: DamagedPolicy) -> Picture:
         """Decode the first frame."""
-        first = next(self.frames(buffers, damaged))
-        return Picture(first.pixels, first.notes)
+        return first_picture(self, buffers, damaged)
 
     def frames(self, buffers: Buffers, damaged: DamagedPolicy) -> Iterator[Frame]:  # noqa: ARG002
         """Decode one frame after the other, as viewers show them."""

@@ -9,7 +9,8 @@ from imgbatch.images.failures import beyond_repair, truncated
 
 MOST_CHUNKS = 100_000
 PICTURE_CHUNKS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"))
-_ALPHA_FLAG = 0x10
+ALPHA_FLAG = 0x10
+"""Of the extended header: a viewer may see through the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class WebpStructure:
         picture = [(name, body) for name, body in bodies.items() if body is not None]
         if bodies[b"ALPH"] is None:
             return [*picture]
-        canvas = extended_header(_ALPHA_FLAG, self.width_pixels, self.height_pixels)
+        canvas = extended_header(ALPHA_FLAG, self.width_pixels, self.height_pixels)
         return [(b"VP8X", canvas), *picture]
 
     def first(self, name: bytes) -> memoryview | None:
