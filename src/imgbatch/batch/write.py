@@ -28,7 +28,7 @@ from imgbatch.errors import Code, FileError, LimitExceeded, OutputError, Skipped
 from imgbatch.images.formats import HEAD_BYTES, detect_format
 from imgbatch.storage import store
 from imgbatch.storage.places import Location, ObjectPath
-from imgbatch.storage.store import Attributes
+from imgbatch.storage.store import Attributes, changed_source, existing_output
 from imgbatch.text import os_reason
 
 _NO_MORE_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -89,7 +89,7 @@ def read_source(job: Job, max_bytes: int, folder: Path | None = None) -> tuple[B
             except OSError as error:
                 raise source_error(job, error) from error
     if len(data) != job.size_bytes:
-        raise changed(job)
+        raise changed_source(job.source)
     return data, attributes
 
 
@@ -306,15 +306,7 @@ def _check_unchanged(job: Job, seen: os.stat_result) -> None:
     if not stat.S_ISREG(seen.st_mode):
         raise SkippedFile(Code.NOT_AN_IMAGE, f"{job.source} is no longer a regular file")
     if (seen.st_size, seen.st_mtime_ns) != (job.size_bytes, job.modified_ns):
-        raise changed(job)
-
-
-def changed(job: Job) -> FileError:
-    """Return the error for a source that is no longer what the scan saw."""
-    return FileError(
-        Code.CHANGED_FILE,
-        f"{job.source} was changed after the run had begun; --resume processes it as it is then",
-    )
+        raise changed_source(job.source)
 
 
 def create_new(path: Path, mode: int = 0o666) -> int:
@@ -385,21 +377,15 @@ def _publish(temporary: Path, job: Job, policy: OutputPolicy) -> None:
         # Unlike a rename, a link never replaces a file that appeared in the meantime.
         os.link(temporary, target)
     except FileExistsError:
-        raise _exists(job) from None
+        raise existing_output(job.target) from None
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         if os.path.lexists(target):
-            raise _exists(job) from None
+            raise existing_output(job.target) from None
         temporary.replace(target)
     else:
         temporary.unlink()
-
-
-def _exists(job: Job) -> FileError:
-    return FileError(
-        Code.OUTPUT_EXISTS, f"{job.target} exists and was not replaced; --overwrite replaces it"
-    )
 
 
 def _target_error(job: Job, error: OSError) -> FileError | OutputError:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from imgbatch.buffer import Buffer
 from imgbatch.errors import Code, EngineError, FileError, OutputError
-from imgbatch.storage.places import ObjectPath
+from imgbatch.storage.places import Location, ObjectPath
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, S3Config
@@ -188,16 +188,16 @@ def read(
         found = obstore.get(store, path.key, options={"if_match": quoted} if etag else None)
         other = (found.meta["e_tag"] or "").strip('"') != etag.strip('"')
         if etag and other:  # from a store that knows no conditions
-            raise _changed(path)
+            raise changed_source(path)
         if size_bytes not in {None, found.meta["size"]}:
-            raise _changed(path)
+            raise changed_source(path)
         attributes = {str(name): value for name, value in found.attributes.items()}
         return memoryview(found.bytes()), attributes
 
     try:
         return _attempt(path, get)
     except PreconditionError:
-        raise _changed(path) from None
+        raise changed_source(path) from None
     except FileNotFoundError:
         raise FileError(Code.UNREADABLE_FILE, f"{path} can't be read: it is gone") from None
     except (_NotDone, ValueError) as error:
@@ -247,7 +247,7 @@ def write(
 
     conditional = not overwrite and path.store not in _without_conditions
     if not (overwrite or conditional) and look_at(path) is not None:
-        raise _exists(path)
+        raise existing_output(path)
 
     attempts = 0
 
@@ -269,7 +269,7 @@ def write(
     except (AlreadyExistsError, PreconditionError):
         # It may be ours: of an attempt that was done, and whose answer was lost.
         if attempts == 1 or not _holds(path, data):
-            raise _exists(path) from None
+            raise existing_output(path) from None
     except (_NotDone, FileNotFoundError, ValueError) as error:
         status = getattr(error, "status", 404 if isinstance(error, OSError) else 400)
         if conditional and status in {409, 501}:
@@ -278,7 +278,7 @@ def write(
             if look_at(path) is None:
                 write(path, data, attributes, overwrite=True)
             elif attempts == 1 or not _holds(path, data):
-                raise _exists(path) from None
+                raise existing_output(path) from None
             return
         kind = OutputError if status in {401, 403, 404} else FileError
         code = Code.OUTPUT_FOLDER_UNWRITABLE if kind is OutputError else Code.OUTPUT_UNWRITABLE
@@ -432,16 +432,18 @@ def _refused(path: ObjectPath, what: str) -> EngineError:
     return EngineError(Code.STORAGE_REFUSED, f"{path.store} {what}; {how}")
 
 
-def _changed(path: ObjectPath) -> FileError:
+def changed_source(place: Location) -> FileError:
+    """Return the error for a source, a file or an object, that is no longer what the scan saw."""
     return FileError(
         Code.CHANGED_FILE,
-        f"{path} was changed after the run had begun; --resume processes it as it is then",
+        f"{place} was changed after the run had begun; --resume processes it as it is then",
     )
 
 
-def _exists(path: ObjectPath) -> FileError:
+def existing_output(place: Location) -> FileError:
+    """Return the error for a result whose name was taken, by a file or an object."""
     return FileError(
-        Code.OUTPUT_EXISTS, f"{path} exists and was not replaced; --overwrite replaces it"
+        Code.OUTPUT_EXISTS, f"{place} exists and was not replaced; --overwrite replaces it"
     )
 
 

@@ -24,7 +24,6 @@ from imgbatch.batch.model import Job
 from imgbatch.batch.tally import Tally
 from imgbatch.batch.write import (
     OutputPolicy,
-    changed,
     check_size,
     open_source,
     read_source,
@@ -49,6 +48,7 @@ from imgbatch.protocol.slicing import BUNDLE_BYTES, CHUNK_BYTES, MOST_FRAMES_PER
 from imgbatch.recipe import Recipe
 from imgbatch.storage.places import Location, ObjectPath, url_of
 from imgbatch.storage.reference import Reference
+from imgbatch.storage.store import changed_source
 
 Tell = Callable[[Callable[[ClientSession], list[Action]]], None]
 """Has the session hear of an event, on its own thread."""
@@ -327,7 +327,7 @@ def _read_piece(job: Job, file: io.FileIO, length_bytes: int) -> bytes:
         while len(piece) < length_bytes:
             more = file.read(length_bytes - len(piece))
             if not more:
-                raise changed(job)
+                raise changed_source(job.source)
             piece = piece + more if piece else more
     except OSError as error:
         raise source_error(job, error) from error
