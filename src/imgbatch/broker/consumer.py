@@ -19,7 +19,8 @@ from pika.channel import Channel
 from imgbatch.broker.address import Address
 from imgbatch.broker.connection import Connection
 from imgbatch.broker.topology import Topology
-from imgbatch.errors import Code, ProtocolError
+from imgbatch.errors import ProtocolError
+from imgbatch.logs import SaidOnce
 from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets, decode
 from imgbatch.protocol.delivery import Answer
 
@@ -88,7 +89,7 @@ class Subscription:
     _tag: str = field(default="", init=False)
     _channel: Channel | None = field(default=None, init=False)
     _unanswered: int = field(default=0, init=False)
-    _logged: set[Code] = field(default_factory=set, init=False)
+    _said: SaidOnce = field(default_factory=SaidOnce, init=False)
 
 
 class Consumer:
@@ -215,8 +216,7 @@ class Consumer:
     def _pass_over(self, delivery: Delivery, error: ProtocolError) -> None:
         # Not again: it would come for ever. And not one line for each: a peer could fill the disk.
         subscription = delivery.subscription
-        if error.code not in subscription._logged:
-            subscription._logged.add(error.code)
+        if subscription._said.is_new(error.code):
             log.warning("passed over a message from %s: %s", subscription.queue, error)
         if subscription.prefetch:
             self._answer(Answer.REJECT, delivery)

@@ -37,6 +37,8 @@ from imgbatch.protocol.fields import (
 
 PROTOCOL_VERSION = 2
 """The major version; peers of another one are refused."""
+STATUS_SECONDS = 3.0
+"""How often servers and batches tell their status, unless there are very many."""
 LONGEST_INTERVAL_SECONDS = 60.0
 """Between two statuses of a server."""
 

@@ -29,6 +29,7 @@ from imgbatch.protocol.codec import NO_SECRETS, Received, Secrets
 from imgbatch.protocol.fields import MOST_PLACES, sentence_of
 from imgbatch.protocol.frames import (
     LONGEST_INTERVAL_SECONDS,
+    STATUS_SECONDS,
     Discover,
     Frame,
     Lease,
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATUS_SECONDS = 3.0
 TICK_SECONDS = 0.5
 MOST_ANSWERS = 10
 """In a second, to those who ask for the status: what a machine sends must not depend on how often

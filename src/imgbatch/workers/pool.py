@@ -90,7 +90,11 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         """Whether it has something in hand, or was sent it."""
-        return bool(self.given) or self.figures.job >= 0
+        return self.is_busy_by(self.figures)
+
+    def is_busy_by(self, figures: Figures) -> bool:
+        """Whether it had something in hand when it was looked at, or has been sent it."""
+        return bool(self.given) or figures.job >= 0
 
     @property
     def is_free(self) -> bool:
@@ -291,10 +295,9 @@ class WorkerPool:
         now = time.monotonic()
         for worker in self.workers:
             figures = worker.figures
-            # Both from one look: by a second one it may just have taken up an image, since when
-            # the first does not know.
-            is_busy = bool(worker.given) or figures.job >= 0
-            busy_seconds = now - figures.since_seconds if is_busy else 0.0
+            # Both by one look: by a second one it may just have taken up an image, since when the
+            # first does not know.
+            busy_seconds = now - figures.since_seconds if worker.is_busy_by(figures) else 0.0
             limit = LONGEST_WAITING_SECONDS if figures.waits_for else self.time_limit_seconds
             if busy_seconds > limit:
                 worker.overdue_seconds = busy_seconds

@@ -39,6 +39,7 @@ from imgbatch.protocol.codec import Received
 from imgbatch.protocol.delivery import Answer, Settle
 from imgbatch.protocol.fields import SECRET_BYTES
 from imgbatch.protocol.frames import (
+    STATUS_SECONDS,
     BatchStatus,
     Discover,
     Fetch,
@@ -66,7 +67,6 @@ LEASES_PER_SECOND = 20
 `RENEW_SECONDS`."""
 RENEWALS = 6
 """That a machine may miss before it goes on without the client."""
-STATUS_SECONDS = 3.0
 MACHINES_SECONDS = 1.0
 ASKED_STATUS_SECONDS = 1.0
 """How often the run tells its status, at most and if it is asked; else each `STATUS_SECONDS`."""

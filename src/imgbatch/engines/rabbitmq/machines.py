@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 
 from imgbatch.batch.model import MachineUse
 from imgbatch.logs import SaidOnce
-from imgbatch.protocol.frames import ServerStatus
+from imgbatch.protocol.frames import STATUS_SECONDS, ServerStatus
 
 log = logging.getLogger(__name__)
 
-STATUS_SECONDS = 3.0
 STATUSES_PER_SECOND = 20
 """That a client wants to hear, of all machines together: of more than 60, each tells its status
 less often than every `STATUS_SECONDS`. Read at that rate, they take a third of a percent of a core.

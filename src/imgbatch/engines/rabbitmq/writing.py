@@ -241,7 +241,7 @@ def _outcome(
     result: Result = write.result
     return Outcome(
         index=write.job.index,
-        status=_STATUSES[ResultKind(result.kind)],
+        status=_STATUSES[result.kind],
         failure=failure,
         seconds=result.seconds,
         machine=result.machine,
