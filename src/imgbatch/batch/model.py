@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imgbatch.errors import Code, ImgbatchError
+from imgbatch.errors import Code, ImgbatchError, SkippedFile
 from imgbatch.storage.places import Location
 
 
@@ -105,6 +105,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
     attempts: int = 1
     thumbnails: tuple[bytes, bytes] | None = None
+
+    @classmethod
+    def not_written(cls, index: int, error: ImgbatchError, attempts: int = 1) -> Outcome:
+        """Return the outcome of a job that ended with an error: skipped, or failed."""
+        status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
+        return cls(index, status, Failure.of(error), attempts=attempts)
 
 
 @dataclass(frozen=True, slots=True)

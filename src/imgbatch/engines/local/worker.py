@@ -10,10 +10,10 @@ import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
-from imgbatch.batch.model import Failure, Job, Outcome, Status
+from imgbatch.batch.model import Job, Outcome, Status
 from imgbatch.batch.thumbnails import HEIGHT_PIXELS, WIDTH_PIXELS
 from imgbatch.batch.write import OutputPolicy, read_source, write_output
-from imgbatch.errors import EngineError, ImageError, SkippedFile
+from imgbatch.errors import EngineError, ImageError
 from imgbatch.images.failures import as_image_errors
 from imgbatch.images.formats import HEAD_BYTES, name_notes
 from imgbatch.images.limits import Limits
@@ -53,8 +53,7 @@ def perform(
     except EngineError as error:
         return error
     except ImageError as error:
-        status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
-        return Outcome(job.index, status, Failure.of(error))
+        return Outcome.not_written(job.index, error)
     return Outcome(
         job.index,
         Status.WRITTEN,

@@ -24,7 +24,6 @@ from imgbatch.errors import (
     FileError,
     ImageError,
     ImgbatchError,
-    SkippedFile,
     WorkerFailed,
 )
 from imgbatch.images.formats import HEAD_BYTES, detect_format, name_notes
@@ -111,7 +110,8 @@ class Writer:
 
     def refuse(self, job: Job, error: ImgbatchError) -> None:
         """Report a job that was never offered."""
-        self._items.put(lambda: self._listener.finished(failed(job, error, attempts=0)))
+        outcome = Outcome.not_written(job.index, error, attempts=0)
+        self._items.put(lambda: self._listener.finished(outcome))
 
     def stop(self, timeout_seconds: float) -> None:
         """End, once what was put has been written; leave no half-written file behind."""
@@ -135,8 +135,7 @@ class Writer:
                         self._deliveries.append(item.delivery)
                         self._keep_thumbnails(item)
                     case Fail(job, error, attempts):
-                        handle: Any = job.handle
-                        self._finish(failed(handle, error, attempts))
+                        self._finish(Outcome.not_written(job.index, error, attempts))
                     case _:
                         item()
             except Exception as error:
@@ -180,7 +179,7 @@ class Writer:
                 notes = name_notes(job.target.suffix, partial.head)
                 self._finish(self._written(write, bytes_out, notes))
         except (FileError, WorkerFailed) as error:
-            self._finish(failed(job, error, write.attempts))
+            self._finish(Outcome.not_written(job.index, error, write.attempts))
 
     def _check(self, result: Result, head: bytes) -> None:
         """Raise WorkerFailed if a result is too large, no image, or not as asked for."""
@@ -227,12 +226,6 @@ def _failure_of(result: Result) -> Failure:
     if failure.code in _NO_MORE:
         raise EngineError(failure.code, f"{result.machine}: {failure.sentence}")
     return failure
-
-
-def failed(job: Job, error: ImgbatchError, attempts: int) -> Outcome:
-    """Return the outcome of an image that was not written."""
-    status = Status.SKIPPED if isinstance(error, SkippedFile) else Status.FAILED
-    return Outcome(job.index, status, Failure.of(error), attempts=attempts)
 
 
 def _outcome(
