@@ -296,6 +296,8 @@ class _Run:
 
 
 def _log_outcome(outcome: Outcome, job: Job, batch: str) -> None:
+    if not log.isEnabledFor(logging.INFO):
+        return
     sentence = outcome.failure.sentence if outcome.failure else f"{job.source}: {outcome.status}"
     fields: dict[str, object] = {
         "batch": batch,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -149,6 +148,8 @@ def exposes_password(url: str) -> bool:
     host = parts.hostname or ""
     if host == "localhost":
         return False
+    from ipaddress import ip_address
+
     try:
         return not ip_address(host).is_loopback
     except ValueError:
