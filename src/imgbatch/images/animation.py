@@ -60,6 +60,15 @@ def first_picture(animation: Animation, buffers: Buffers, damaged: DamagedPolicy
     return Picture(first.pixels, first.notes)
 
 
+def ticks_between(start: Fraction, end: Fraction, per_second: int) -> int:
+    """Return how long a frame is shown, in parts of a second.
+
+    The moments, in seconds from the animation's start, are rounded and not the time between them,
+    so that nothing drifts.
+    """
+    return round(per_second * end) - round(per_second * start)
+
+
 class Disposal(Enum):
     """What becomes of a frame's area before the next one is drawn."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from imgbatch.images.animation import Frame
+from imgbatch.images.animation import Frame, ticks_between
 from imgbatch.images.picture import Pixels
 
 
@@ -37,8 +37,7 @@ class _FrameSequence(Image.Image):
 
     def _take(self, frame: Frame) -> None:
         before, self._shown = self._shown, self._shown + frame.seconds
-        # Each moment is rounded, not each duration, so that nothing drifts.
-        self.milliseconds.append(round(1000 * self._shown) - round(1000 * before))
+        self.milliseconds.append(ticks_between(before, self._shown, 1000))
         image = image_of(frame.pixels)
         self.im, self._mode, self._size = image.im, image.mode, image.size
 

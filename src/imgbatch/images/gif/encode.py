@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import GifImagePlugin, Image  # noqa: F401  # else Pillow imports all its formats
 
-from imgbatch.images.animation import Animation, Frame, changed_area
+from imgbatch.images.animation import Animation, Frame, changed_area, ticks_between
 from imgbatch.images.buffers import Buffers
 from imgbatch.images.gif.container import GifFrame, join_gif, parse_gif
 from imgbatch.images.gif.decode import GifSource
@@ -62,7 +62,6 @@ def _stored(frames: Iterator[Frame], notes: set[Note]) -> Iterator[GifFrame]:
         indices, palette, transparent, is_reduced = _with_palette(current.pixels[rows, columns])
         if is_reduced:
             notes.add(Note.PALETTE_REDUCED)
-        # Each moment is rounded, not each duration, so that nothing drifts.
         before, moment = moment, moment + current.seconds
         yield GifFrame(
             columns.start or 0,
@@ -71,7 +70,7 @@ def _stored(frames: Iterator[Frame], notes: set[Note]) -> Iterator[GifFrame]:
             indices.shape[0],
             palette,
             _codes(indices),
-            delay=round(100 * moment) - round(100 * before),
+            delay=ticks_between(before, moment, 100),
             disposal=0 if following is None and shown is None else _ERASED if erases else _KEPT,
             transparent=transparent,
         )
